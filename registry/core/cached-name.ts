@@ -1,0 +1,125 @@
+/** Cached names: how an image's name becomes a repository of the store, and back, for every host there can be. */
+import { canonicalIpv6, formatHost, ipv6Groups, looksLikeHost, parseHost } from './host.ts';
+import type { Reference } from './reference.ts';
+import {
+  DOCKER_HUB,
+  formatReference,
+  InvalidReference,
+  isRepositoryName,
+  MAX_REPOSITORY_LENGTH,
+  normaliseName,
+  reference,
+} from './reference.ts';
+
+/** A repository in the cache. `tenant` is the namespace whose credentials fetched it; without one it is public. */
+export interface CachedName {
+  readonly tenant?: string;
+  readonly host: string;
+  readonly repository: string;
+}
+
+const TENANT_SUFFIX = '.tenant';
+/** Marks a host without a port that would otherwise be read as something else; hosts never hold `_`. */
+const HOST_SUFFIX = '_host';
+const IPV6_PREFIX = 'ipv6_';
+const ENDS_LIKE_PORT = /^(.+)-([0-9]+)$/;
+const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+
+/** The repository's name in the store. Reversible, and always a repository name of the OCI grammar (its length aside). */
+export function encodeCachedName(name: CachedName): string {
+  const tenant = name.tenant === undefined ? '' : `${name.tenant}${TENANT_SUFFIX}/`;
+  return `${tenant}${encodeHost(name.host)}/${name.repository}`;
+}
+
+/**
+ * The inverse of `encodeCachedName`. Names without a host, as kube-image-keeper 1.x wrote them, are Docker Hub's.
+ * @throws InvalidReference
+ */
+export function decodeCachedName(path: string): CachedName {
+  if (!isRepositoryName(path)) throw new InvalidReference(`${JSON.stringify(path.slice(0, 80))} is not a valid repository name`);
+  const components = path.split('/');
+  const first = components[0] ?? '';
+  if (components.length > 1 && first.endsWith(TENANT_SUFFIX)) {
+    return { tenant: decodeTenant(first), ...decodeHosted(components.slice(1)) };
+  }
+  return hasNoHost(components) ? normaliseName(DOCKER_HUB, path) : decodeHosted(components);
+}
+
+/**
+ * The image that a pod gets: the same tag and digest behind the proxy, for example
+ * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long.
+ * @param proxyHost host and port at which nodes reach the proxy
+ */
+export function rewriteImage(image: Reference, tenant: string | undefined, proxyHost: string): string | undefined {
+  const { host, repository } = image;
+  const path = encodeCachedName(tenant === undefined ? { host, repository } : { tenant, host, repository });
+  if (path.length > MAX_REPOSITORY_LENGTH) return undefined;
+  return formatReference({ ...image, host: proxyHost, repository: path });
+}
+
+export interface RestoredImage {
+  readonly reference: Reference;
+  readonly tenant?: string;
+}
+
+/**
+ * Takes a rewritten image back to its original; undefined when it is not one of ours.
+ * @throws InvalidReference when it goes through the proxy but is no cached name
+ */
+export function restoreImage(image: Reference, proxyHost: string): RestoredImage | undefined {
+  if (image.host !== proxyHost) return undefined;
+  const { tenant, ...name } = decodeCachedName(image.repository);
+  const original = reference(name, image.tag, image.digest);
+  return tenant === undefined ? { reference: original } : { reference: original, tenant };
+}
+
+function encodeHost(host: string): string {
+  const parts = parseHost(host);
+  if (parts === undefined) throw new InvalidReference(`${JSON.stringify(host)} is not a valid registry host`);
+  const { hostname, port } = parts;
+  const name = hostname.startsWith('[') ? IPV6_PREFIX + ipv6Groups(hostname).join('_') : hostname;
+  if (port !== undefined) return `${name}-${port}`;
+  return needsHostSuffix(name) ? name + HOST_SUFFIX : name;
+}
+
+function decodeHosted(components: readonly string[]): { host: string; repository: string } {
+  const [first = '', ...rest] = components;
+  const host = decodeHost(first);
+  if (host === undefined || rest.length === 0) {
+    throw new InvalidReference(`${JSON.stringify(components.join('/'))} does not begin with a registry host`);
+  }
+  return normaliseName(host, rest.join('/'));
+}
+
+function decodeHost(component: string): string | undefined {
+  const host = decodeAnyHost(component);
+  // Only what encoding yields is accepted, so that a repository in the store has one name and no alias.
+  return host !== undefined && looksLikeHost(host) && encodeHost(host) === component ? host : undefined;
+}
+
+function decodeAnyHost(component: string): string | undefined {
+  if (component.endsWith(HOST_SUFFIX)) return component.slice(0, -HOST_SUFFIX.length);
+  const [, name = component, port] = ENDS_LIKE_PORT.exec(component) ?? [];
+  const hostname = name.startsWith(IPV6_PREFIX)
+    ? canonicalIpv6(`[${name.slice(IPV6_PREFIX.length).replaceAll('_', ':')}]`)
+    : name;
+  if (hostname === undefined) return undefined;
+  const host = formatHost(port === undefined ? { hostname } : { hostname, port });
+  return parseHost(host) === undefined ? undefined : host;
+}
+
+function decodeTenant(component: string): string {
+  const tenant = component.slice(0, -TENANT_SUFFIX.length);
+  if (!NAMESPACE.test(tenant)) throw new InvalidReference(`${JSON.stringify(tenant)} is not a namespace`);
+  return tenant;
+}
+
+function hasNoHost(components: readonly string[]): boolean {
+  const [first = ''] = components;
+  if (components.length === 1) return true;
+  return !looksLikeHost(first) && !first.includes('_') && !ENDS_LIKE_PORT.test(first);
+}
+
+function needsHostSuffix(hostname: string): boolean {
+  return ENDS_LIKE_PORT.test(hostname) || hostname.endsWith(TENANT_SUFFIX);
+}
