@@ -1,0 +1,120 @@
+/** One blob on its way from upstream: one request, one growing file, verified before anybody gets its last byte. */
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createDigester, type Digest } from '../registry/core/digest.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import type { GrowingFile } from './growing-file.ts';
+import { SpoolFull, type Reservation, type Spool } from './spool.ts';
+
+export interface OpenBlob {
+  /** Size of the whole blob in bytes, when whoever sends it says so. */
+  readonly size: number | undefined;
+  readonly body: Readable;
+}
+
+export interface BlobSource {
+  /** The blob's bytes from `offset` on. @throws RegistryError */
+  open(offset: number, signal: AbortSignal): Promise<OpenBlob>;
+}
+
+export interface OpenFlight {
+  readonly size: number | undefined;
+  readonly file: GrowingFile;
+}
+
+export interface ResumePolicy {
+  /** How often in a row a broken transfer is taken up again without getting any byte. */
+  readonly tries: number;
+  /** Pause before the first of these tries, in milliseconds; it doubles with each. */
+  readonly pauseMs: number;
+}
+
+export interface FlightOptions {
+  readonly digest: Digest;
+  readonly source: BlobSource;
+  readonly spool: Spool;
+  readonly resume: ResumePolicy;
+  /** Ends the flight. Clients that leave do not. */
+  readonly signal: AbortSignal;
+}
+
+export class BlobFlight {
+  /** Upstream has answered. @throws RegistryError with upstream's meaning, or SpoolFull */
+  readonly opened: Promise<OpenFlight>;
+  /** The file is whole and its bytes are those of the digest. The holder closes it. @throws what `opened` does */
+  readonly landed: Promise<OpenFlight>;
+  readonly #options: FlightOptions;
+
+  constructor(options: FlightOptions) {
+    this.#options = options;
+    const opened = Promise.withResolvers<OpenFlight>();
+    this.opened = opened.promise;
+    this.landed = this.#run(opened.resolve);
+    this.landed.catch(opened.reject);
+    this.opened.catch(() => undefined);
+  }
+
+  async #run(onOpen: (flight: OpenFlight) => void): Promise<OpenFlight> {
+    const { source, spool, signal } = this.#options;
+    const blob = await source.open(0, signal);
+    const reservation = await spool.reserve(blob.size ?? 0).catch((error: unknown) => {
+      blob.body.destroy();
+      throw error;
+    });
+    const { file } = reservation;
+    const flight = { size: blob.size, file };
+    onOpen(flight);
+    try {
+      await this.#fill(blob, reservation);
+      file.seal();
+      return flight;
+    } catch (error) {
+      file.fail(error);
+      file.close();
+      throw error;
+    }
+  }
+
+  async #fill(first: OpenBlob, { file, grow }: Reservation): Promise<void> {
+    const { digest, source, resume, signal } = this.#options;
+    const digester = createDigester(digest);
+    let blob: OpenBlob | undefined = first;
+    for (let futile = 0; ;) {
+      const before = file.written;
+      try {
+        blob ??= await source.open(before, signal);
+        for await (const chunk of blob.body as AsyncIterable<Uint8Array>) {
+          grow(file.written + chunk.byteLength);
+          if (first.size !== undefined && file.written + chunk.byteLength > first.size)
+            throw tooLong(first.size);
+          digester.update(chunk);
+          await file.append(chunk);
+        }
+        if (first.size !== undefined && file.written < first.size) throw tooShort(file.written, first.size);
+        digester.verify();
+        return;
+      } catch (error) {
+        blob = undefined;
+        futile = file.written > before ? 1 : futile + 1;
+        if (futile > resume.tries || signal.aborted || !mayResume(error)) throw error;
+        await delay(resume.pauseMs * 2 ** (futile - 1), undefined, { signal });
+      }
+    }
+  }
+}
+
+/** What breaks a transfer is mended by going on where it broke; wrong content and refusals are not. */
+function mayResume(error: unknown): boolean {
+  if (error instanceof SpoolFull) return false;
+  return !(error instanceof RegistryError) || (error.retryable && error.reason !== 'DigestMismatch');
+}
+
+function tooShort(got: number, size: number): RegistryError {
+  return new RegistryError(`upstream sent ${got} bytes of ${size}`, { reason: 'UpstreamError' });
+}
+
+function tooLong(size: number): RegistryError {
+  return new RegistryError(`upstream sent more than the ${size} bytes it had announced`, {
+    reason: 'DigestMismatch',
+  });
+}
