@@ -75,7 +75,8 @@ export class BlobFlight {
     }
   }
 
-  async #fill(first: OpenBlob, { file, grow }: Reservation): Promise<void> {
+  async #fill(first: OpenBlob, reservation: Reservation): Promise<void> {
+    const { file } = reservation;
     const { digest, source, resume, signal } = this.#options;
     const digester = createDigester(digest);
     let blob: OpenBlob | undefined = first;
@@ -84,7 +85,7 @@ export class BlobFlight {
       try {
         blob ??= await source.open(before, signal);
         for await (const chunk of blob.body as AsyncIterable<Uint8Array>) {
-          grow(file.written + chunk.byteLength);
+          reservation.grow(file.written + chunk.byteLength);
           if (first.size !== undefined && file.written + chunk.byteLength > first.size)
             throw tooLong(first.size);
           digester.update(chunk);
