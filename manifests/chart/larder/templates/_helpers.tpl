@@ -1,0 +1,197 @@
+{{/* Names, labels and the pieces of a pod that the five processes share. */}}
+
+{{/* The full name of the release: the start of every object's name. At most 40 characters, so that "-store-reader" and a pod's own suffix still fit. */}}
+{{- define "larder.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains .Chart.Name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select the pods of one process: (list . "proxy") */}}
+{{- define "larder.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ $root.Chart.Name }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Labels of every object: (list . "proxy") */}}
+{{- define "larder.labels" -}}
+{{- $root := index . 0 -}}
+{{ include "larder.selector" . }}
+app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: larder
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
+{{- end -}}
+
+{{- define "larder.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where a Service is, from the variables that the kubelet gives every container: no DNS needed. (list . "store") */}}
+{{- define "larder.serviceHost" -}}
+{{- $root := index . 0 -}}
+{{- $variable := printf "$(%s_SERVICE_HOST)" (printf "%s-%s" (include "larder.fullname" $root) (index . 1) | upper | replace "-" "_") -}}
+{{- if $root.Values.ipv6 -}}[{{ $variable }}]{{- else -}}{{ $variable }}{{- end -}}
+{{- end -}}
+
+{{- define "larder.storeReaderUrl" -}}
+{{- .Values.store.external.url | default (printf "http://%s:5000" (include "larder.serviceHost" (list . "store"))) -}}
+{{- end -}}
+
+{{- define "larder.storeWriterUrl" -}}
+{{- .Values.store.external.url | default (printf "http://%s:5001" (include "larder.serviceHost" (list . "store"))) -}}
+{{- end -}}
+
+{{/* A login to the store as a volume: (list . "reader"). An outside registry may ask for none. */}}
+{{- define "larder.storeLoginVolume" -}}
+{{- $root := index . 0 -}}
+{{- $external := $root.Values.store.external -}}
+{{- $secret := printf "%s-store-%s" (include "larder.fullname" $root) (index . 1) -}}
+{{- if $external.url -}}
+{{- $secret = index $external (printf "%sSecret" (index . 1)) -}}
+{{- end -}}
+name: store-{{ index . 1 }}
+{{- if $secret }}
+secret:
+  secretName: {{ $secret }}
+{{- else }}
+emptyDir: {}
+{{- end }}
+{{- end -}}
+
+{{/* The token that shows the copier who calls. */}}
+{{- define "larder.copierTokenVolume" -}}
+name: copier-token
+projected:
+  sources:
+    - serviceAccountToken:
+        audience: larder-copier
+        expirationSeconds: 3600
+        path: token
+{{- end -}}
+
+{{- define "larder.copierEnv" -}}
+- name: LARDER_COPIER_URL
+  value: https://{{ include "larder.serviceHost" (list . "copier") }}:7441
+- name: LARDER_COPIER_SERVER_NAME
+  value: {{ include "larder.fullname" . }}-copier.{{ .Release.Namespace }}.svc
+{{- end -}}
+
+{{/* What every process is told. */}}
+{{- define "larder.commonEnv" -}}
+- name: LARDER_FULLNAME
+  value: {{ include "larder.fullname" . }}
+- name: LARDER_NAMESPACE
+  value: {{ .Release.Namespace }}
+- name: LARDER_LOG_LEVEL
+  value: {{ .Values.logLevel }}
+{{- end -}}
+
+{{/* How every pod is confined. */}}
+{{- define "larder.podSecurity" -}}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 65532
+  runAsGroup: 65532
+  fsGroup: 65532
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{/* Everything of a container but its environment and mounts: (list . "proxy") */}}
+{{- define "larder.container" -}}
+{{- $root := index . 0 -}}
+name: {{ index . 1 }}
+image: {{ include "larder.image" $root }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+command: [node, /app/{{ index . 1 }}.mjs]
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+resources:
+  {{- toYaml (index $root.Values (index . 1)).resources | nindent 2 }}
+{{- end -}}
+
+{{/* Probes of a process that listens on the pod's own address: a port's name. */}}
+{{- define "larder.probes" -}}
+readinessProbe:
+  httpGet: { path: /readyz, port: {{ . }} }
+  periodSeconds: 5
+  timeoutSeconds: 3
+livenessProbe:
+  httpGet: { path: /healthz, port: {{ . }} }
+  initialDelaySeconds: 10
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+{{- end -}}
+
+{{/* Where the pods of one process may run: (list . "copier") */}}
+{{- define "larder.placement" -}}
+{{- $root := index . 0 -}}
+{{- $values := index $root.Values (index . 1) -}}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Replicas on different nodes as far as there are any: (list . "webhook") */}}
+{{- define "larder.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "larder.selector" . | nindent 8 }}
+{{- end -}}
+
+{{/* A pod template's metadata: (list . "copier" (dict "checksum/upstreams" "…")) */}}
+{{- define "larder.podMetadata" -}}
+{{- $root := index . 0 -}}
+labels:
+  {{- include "larder.selector" (list $root (index . 1)) | nindent 2 }}
+{{- $annotations := merge (dict) (index . 2) (index $root.Values (index . 1)).podAnnotations }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What changes when the settings of the upstreams change, so that the pods that read them are rolled. */}}
+{{- define "larder.upstreamsChecksum" -}}
+{{- .Values.upstreams | toJson | sha256sum -}}
+{{- end -}}
+
+{{/* Namespaces whose pods are never rewritten. */}}
+{{- define "larder.excludedNamespaces" -}}
+{{- concat (list "kube-system" .Release.Namespace) .Values.excludedNamespaces | uniq | sortAlpha | toJson -}}
+{{- end -}}
