@@ -36,7 +36,8 @@ export function encodeCachedName(name: CachedName): string {
  * @throws InvalidReference
  */
 export function decodeCachedName(path: string): CachedName {
-  if (!isRepositoryName(path)) throw new InvalidReference(`${JSON.stringify(path.slice(0, 80))} is not a valid repository name`);
+  if (!isRepositoryName(path))
+    throw new InvalidReference(`${JSON.stringify(path.slice(0, 80))} is not a valid repository name`);
   const components = path.split('/');
   const first = components[0] ?? '';
   if (components.length > 1 && first.endsWith(TENANT_SUFFIX)) {
@@ -50,7 +51,11 @@ export function decodeCachedName(path: string): CachedName {
  * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long.
  * @param proxyHost host and port at which nodes reach the proxy
  */
-export function rewriteImage(image: Reference, tenant: string | undefined, proxyHost: string): string | undefined {
+export function rewriteImage(
+  image: Reference,
+  tenant: string | undefined,
+  proxyHost: string,
+): string | undefined {
   const { host, repository } = image;
   const path = encodeCachedName(tenant === undefined ? { host, repository } : { tenant, host, repository });
   if (path.length > MAX_REPOSITORY_LENGTH) return undefined;

@@ -92,7 +92,9 @@ export function verifyDigest(bytes: Uint8Array, expected: Digest): void {
 }
 
 function digestMismatch(expected: Digest, actual: string): RegistryError {
-  return new RegistryError(`content has digest ${actual} instead of ${expected}`, { reason: 'DigestMismatch' });
+  return new RegistryError(`content has digest ${actual} instead of ${expected}`, {
+    reason: 'DigestMismatch',
+  });
 }
 
 function isAlgorithm(text: string): text is DigestAlgorithm {

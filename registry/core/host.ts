@@ -7,7 +7,8 @@ export interface HostParts {
   readonly port?: string;
 }
 
-const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)(?::([0-9]{1,10}))?$/;
+const HOST =
+  /^(\[[0-9a-f:.]+\]|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)(?::([0-9]{1,10}))?$/;
 
 /** Undefined when the text is no host. Letters come back in lower case, the port without leading zeros. */
 export function parseHost(text: string): HostParts | undefined {

@@ -38,7 +38,9 @@ const MAX_REFERENCE_LENGTH = 1024;
 export function parseReference(text: string): Reference {
   if (text === '') throw new InvalidReference('an image reference must not be empty');
   if (text.length > MAX_REFERENCE_LENGTH) {
-    throw new InvalidReference(`an image reference has at most ${MAX_REFERENCE_LENGTH} characters, this one ${text.length}`);
+    throw new InvalidReference(
+      `an image reference has at most ${MAX_REFERENCE_LENGTH} characters, this one ${text.length}`,
+    );
   }
   const [named, digestText] = splitAt(text, text.indexOf('@'));
   const digest = digestText === undefined ? undefined : digestOfReference(digestText);
@@ -78,7 +80,9 @@ export function normaliseName(host: string, repository: string): ImageName {
   const hub = host === DOCKER_HUB || host === 'index.docker.io';
   const path = hub && !repository.includes('/') ? `library/${repository}` : repository;
   if (path.length > MAX_REPOSITORY_LENGTH) {
-    throw new InvalidReference(`a repository name has at most ${MAX_REPOSITORY_LENGTH} characters, this one ${path.length}`);
+    throw new InvalidReference(
+      `a repository name has at most ${MAX_REPOSITORY_LENGTH} characters, this one ${path.length}`,
+    );
   }
   if (!isRepositoryName(path)) {
     const hint = /[A-Z]/.test(path) ? ': it must be in lower case' : '';
@@ -109,9 +113,12 @@ function parseName(name: string): ImageName {
 
 /** Names that runtimes would read in a way which no normalised text can express, or which look like an image's id. */
 function refuseMisleadingName(name: string, first: string, rest: string | undefined): void {
-  if (/^[0-9a-f]{64}$/.test(name)) throw new InvalidReference('64 hex digits are an image id, not a reference');
+  if (/^[0-9a-f]{64}$/.test(name))
+    throw new InvalidReference('64 hex digits are an image id, not a reference');
   if (rest !== undefined && /[A-Z]/.test(first)) {
-    throw new InvalidReference(`${quote(first)} is neither a lower-case repository nor a host with a dot or a port`);
+    throw new InvalidReference(
+      `${quote(first)} is neither a lower-case repository nor a host with a dot or a port`,
+    );
   }
 }
 

@@ -1,0 +1,86 @@
+/** The paths of the OCI distribution API, parsed once at the door into one checked value, and built from it. */
+import type { Digest } from './digest.ts';
+import { parseDigest } from './digest.ts';
+import type { OciErrorCode } from './errors.ts';
+import { RegistryError } from './errors.ts';
+import { isRepositoryName, isTag } from './reference.ts';
+
+export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };
+
+/** What a pulling client asks for. `name` is a valid repository name, as it stands in the path. */
+export type DistributionPath =
+  | { readonly kind: 'base' }
+  | { readonly kind: 'manifest'; readonly name: string; readonly reference: ManifestReference }
+  | { readonly kind: 'blob'; readonly name: string; readonly digest: Digest }
+  | { readonly kind: 'tags'; readonly name: string }
+  | { readonly kind: 'referrers'; readonly name: string; readonly digest: Digest };
+
+const MAX_PATH_LENGTH = 1024;
+const ROUTE = /^\/v2\/(.+)\/(?:(manifests|blobs|referrers)\/([^/]+)|tags\/(list))$/;
+
+/**
+ * @param rawPath the path of the request line, not decoded, with or without its query
+ * @throws RegistryError to be answered as it is: 404 for what is not the pull API, 400 for a bad name, tag or digest
+ */
+export function parseDistributionPath(rawPath: string): DistributionPath {
+  if (rawPath.length > MAX_PATH_LENGTH)
+    throw invalid('NAME_INVALID', `a path has at most ${MAX_PATH_LENGTH} characters`);
+  const [beforeQuery = ''] = rawPath.split('?', 1);
+  if (beforeQuery === '/v2/' || beforeQuery === '/v2') return { kind: 'base' };
+  // Some clients escape the colon of a digest. Nothing else may be escaped: an escaped slash would change the name.
+  const path = beforeQuery.replaceAll(/%3a/gi, ':');
+  const [, name = '', kind, last = ''] = ROUTE.exec(path) ?? [];
+  if (name === '') throw notPullApi();
+  if (!isRepositoryName(name))
+    throw invalid('NAME_INVALID', `${JSON.stringify(name.slice(0, 80))} is not a valid repository name`);
+  switch (kind) {
+    case 'manifests':
+      return { kind: 'manifest', name, reference: parseManifestReference(last) };
+    case 'blobs':
+      // POST /v2/<name>/blobs/uploads/ begins a push, which is no part of the pull API.
+      if (last === 'uploads') throw notPullApi();
+      return { kind: 'blob', name, digest: parseDigest(last) };
+    case 'referrers':
+      return { kind: 'referrers', name, digest: parseDigest(last) };
+    default:
+      return { kind: 'tags', name };
+  }
+}
+
+export function formatDistributionPath(value: DistributionPath): string {
+  switch (value.kind) {
+    case 'base':
+      return '/v2/';
+    case 'manifest':
+      return `/v2/${value.name}/manifests/${formatManifestReference(value.reference)}`;
+    case 'blob':
+      return `/v2/${value.name}/blobs/${value.digest}`;
+    case 'tags':
+      return `/v2/${value.name}/tags/list`;
+    case 'referrers':
+      return `/v2/${value.name}/referrers/${value.digest}`;
+  }
+}
+
+/**
+ * A tag, or a digest when it holds a colon.
+ * @throws RegistryError with reason `Invalid`
+ */
+export function parseManifestReference(text: string): ManifestReference {
+  if (text.includes(':')) return { digest: parseDigest(text) };
+  if (!isTag(text))
+    throw invalid('MANIFEST_INVALID', `${JSON.stringify(text.slice(0, 80))} is not a valid tag`);
+  return { tag: text };
+}
+
+export function formatManifestReference(reference: ManifestReference): string {
+  return 'tag' in reference ? reference.tag : reference.digest;
+}
+
+function notPullApi(): RegistryError {
+  return new RegistryError('no such path in the pull API', { reason: 'NotFound', code: 'UNSUPPORTED' });
+}
+
+function invalid(code: OciErrorCode, message: string): RegistryError {
+  return new RegistryError(message, { reason: 'Invalid', code });
+}

@@ -1,0 +1,48 @@
+/** Globs over one word (`*`, `?`, `[a-z]`), matched in time proportional to pattern × text, whoever wrote them. */
+
+type Matcher = '*' | ((character: string) => boolean);
+
+const TOKEN = /\\(.)|\*|\?|\[(\^?)((?:\\.|[^\]\\])+)\]|([^[\]\\])/gsy;
+
+/** False for a malformed pattern too. `*` matches any characters, so split at separators that it must not cross. */
+export function globMatches(pattern: string, text: string): boolean {
+  const matchers = compile(pattern);
+  if (matchers === undefined) return false;
+  let [at, position, star, retryFrom] = [0, 0, -1, 0];
+  while (position < text.length) {
+    const matcher = matchers[at];
+    if (matcher === '*') {
+      [star, retryFrom] = [at, position];
+      at++;
+    } else if (matcher?.(text.charAt(position)) === true) {
+      at++;
+      position++;
+    } else if (star >= 0) {
+      at = star + 1;
+      position = ++retryFrom;
+    } else {
+      return false;
+    }
+  }
+  return matchers.slice(at).every((matcher) => matcher === '*');
+}
+
+function compile(pattern: string): Matcher[] | undefined {
+  const matchers: Matcher[] = [];
+  let length = 0;
+  for (const [token, escaped, negated, set, plain] of pattern.matchAll(TOKEN)) {
+    length += token.length;
+    const literal = escaped ?? plain;
+    if (literal !== undefined) matchers.push((character) => character === literal);
+    else if (set !== undefined) matchers.push(setMatcher(set, negated === '^'));
+    else matchers.push(token === '*' ? '*' : () => true);
+  }
+  return length === pattern.length ? matchers : undefined;
+}
+
+function setMatcher(set: string, negated: boolean): (character: string) => boolean {
+  const ranges = [...set.matchAll(/\\?(.)(?:-\\?(.))?/gs)].map(
+    ([, low = '', high = low]) => [low, high] as const,
+  );
+  return (character) => ranges.some(([low, high]) => low <= character && character <= high) !== negated;
+}

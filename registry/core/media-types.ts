@@ -1,0 +1,42 @@
+/** The media types of manifests and layers, OCI's and Docker's, by the role they play. */
+
+export const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
+export const DOCKER_MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
+export const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
+const DOCKER_SCHEMA_1 = 'application/vnd.docker.distribution.manifest.v1';
+
+export const MANIFEST_MEDIA_TYPES: readonly string[] = [
+  OCI_INDEX,
+  OCI_MANIFEST,
+  DOCKER_LIST,
+  DOCKER_MANIFEST,
+];
+
+/** Always sent whole: a registry converts an index that it thinks the client cannot read. */
+export const MANIFEST_ACCEPT = MANIFEST_MEDIA_TYPES.join(', ');
+
+export function isIndexMediaType(mediaType: string): boolean {
+  return mediaType === OCI_INDEX || mediaType === DOCKER_LIST;
+}
+
+export function isManifestMediaType(mediaType: string): boolean {
+  return MANIFEST_MEDIA_TYPES.includes(mediaType);
+}
+
+export function isSchema1MediaType(mediaType: string): boolean {
+  return mediaType.startsWith(DOCKER_SCHEMA_1);
+}
+
+/** Layers that registries must not hold (image-spec 1.0, "Non-Distributable Layers"; Docker's foreign layers). */
+export function isNonDistributableMediaType(mediaType: string): boolean {
+  return (
+    mediaType.startsWith('application/vnd.oci.image.layer.nondistributable.') ||
+    mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
+  );
+}
+
+/** The bare type of a Content-Type header, in lower case; empty when there is none. */
+export function mediaTypeOf(contentType: string | undefined): string {
+  return (contentType ?? '').split(';', 1).join('').trim().toLowerCase();
+}

@@ -1,0 +1,54 @@
+/** Byte ranges: one range of a request against a known size, and Content-Range both ways (RFC 9110 section 14). */
+
+/** Positions are in bytes from the start; `end` is the last byte of the range, as on the wire. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export type RangeRequest =
+  | { readonly kind: 'whole' }
+  | ({ readonly kind: 'range' } & ByteRange)
+  /** To be answered 416 with `Content-Range: bytes *\/size`. */
+  | { readonly kind: 'unsatisfiable' };
+
+const WHOLE: RangeRequest = { kind: 'whole' };
+const RANGE = /^bytes=\s*(\d{0,16})\s*-\s*(\d{0,16})\s*$/i;
+const CONTENT_RANGE = /^bytes\s+(\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i;
+
+/** A header that is malformed, of another unit or of several ranges is ignored, as the RFC allows. */
+export function parseRange(header: string | undefined, size: number): RangeRequest {
+  const [, first = '', last = ''] = RANGE.exec(header ?? '') ?? [];
+  if (first === '' && last === '') return WHOLE;
+  if (first === '') {
+    const length = Math.min(Number(last), size);
+    return length === 0 ? { kind: 'unsatisfiable' } : { kind: 'range', start: size - length, end: size - 1 };
+  }
+  const start = Number(first);
+  if (last !== '' && Number(last) < start) return WHOLE;
+  if (start >= size) return { kind: 'unsatisfiable' };
+  return { kind: 'range', start, end: last === '' ? size - 1 : Math.min(Number(last), size - 1) };
+}
+
+/** The header that asks for a range; without an end, for everything from its start. */
+export function formatRange(start: number, end?: number): string {
+  return `bytes=${start}-${end ?? ''}`;
+}
+
+export interface ContentRange extends ByteRange {
+  /** Undefined when the sender does not know it. */
+  readonly size?: number;
+}
+
+export function parseContentRange(header: string): ContentRange | undefined {
+  const [, first = '', last = '', total = ''] = CONTENT_RANGE.exec(header.trim()) ?? [];
+  if (first === '') return undefined;
+  const [start, end, size] = [Number(first), Number(last), Number(total)];
+  if (end < start || size <= end) return undefined;
+  return total === '*' ? { start, end } : { start, end, size };
+}
+
+/** Without a range: the answer to one that cannot be satisfied. */
+export function formatContentRange(range: ByteRange | undefined, size: number): string {
+  return range === undefined ? `bytes */${size}` : `bytes ${range.start}-${range.end}/${size}`;
+}
