@@ -1,0 +1,88 @@
+/** Time as a value that is passed in, so that decisions and loops can be tested without waiting. */
+import { setTimeout as timer } from 'node:timers/promises';
+
+export interface Clock {
+  /** Milliseconds since the epoch; may jump. For stamps. */
+  now(): number;
+  /** Milliseconds since some fixed moment; never jumps. For intervals and deadlines. */
+  monotonic(): number;
+  /** @throws the signal's reason once it is aborted */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: async (ms, signal) => {
+    signal?.throwIfAborted();
+    try {
+      await timer(ms, undefined, signal ? { signal } : {});
+    } catch (error) {
+      throw signal?.aborted ? signal.reason : error;
+    }
+  },
+};
+
+/** A clock that moves only when told to, for tests. */
+export class ManualClock implements Clock {
+  private time: number;
+  private sleepers: { wakeAt: number; wake: () => void }[] = [];
+
+  constructor(start = 0) {
+    this.time = start;
+  }
+
+  now(): number {
+    return this.time;
+  }
+
+  monotonic(): number {
+    return this.time;
+  }
+
+  /** How many callers wait in {@link sleep}. */
+  get sleeping(): number {
+    return this.sleepers.length;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const sleeper = { wakeAt: this.time + ms, wake: resolve };
+      this.sleepers.push(sleeper);
+      signal?.addEventListener(
+        'abort',
+        () => {
+          this.sleepers = this.sleepers.filter((other) => other !== sleeper);
+          reject(signal.reason as Error);
+        },
+        { once: true },
+      );
+    });
+  }
+
+  /** Moves on and wakes, in order, who has slept enough; what they do next has been started when this resolves. */
+  async advance(ms: number): Promise<void> {
+    const target = this.time + ms;
+    for (;;) {
+      await settle();
+      const next = this.sleepers.filter((s) => s.wakeAt <= target).sort((a, b) => a.wakeAt - b.wakeAt)[0];
+      if (!next) break;
+      this.time = Math.max(this.time, next.wakeAt);
+      this.sleepers = this.sleepers.filter((other) => other !== next);
+      next.wake();
+    }
+    this.time = target;
+    await settle();
+  }
+}
+
+/** Lets every microtask that is due run. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}

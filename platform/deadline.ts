@@ -1,0 +1,82 @@
+/** Bounds on waiting: deadlines for a step, and a guard against silence for bodies that may take any time. */
+
+/** A step that took longer than it was allowed to. Trying again can help. */
+export class DeadlineError extends Error {
+  readonly code = 'TimedOut';
+  readonly retryable = true;
+
+  constructor(step: string, afterMs: number) {
+    super(`${step} took longer than ${afterMs} ms`);
+    this.name = 'DeadlineError';
+  }
+}
+
+/**
+ * Runs a step that must end in time.
+ * @param step named in the error, e.g. `the head of the store's answer`
+ * @throws {DeadlineError} when time is up; the caller's own reason when `signal` was aborted first
+ */
+export async function withDeadline<T>(
+  step: string,
+  ms: number,
+  signal: AbortSignal | undefined,
+  run: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const guard = new SilenceGuard(step, ms, signal);
+  try {
+    return await Promise.race([run(guard.signal), rejection(guard.signal)]);
+  } finally {
+    guard.close();
+  }
+}
+
+/** Aborts its signal when {@link touch} was not called for a while, or when the parent is aborted. Always close it. */
+export class SilenceGuard {
+  private readonly controller = new AbortController();
+  private readonly timer: NodeJS.Timeout;
+  private readonly parent: AbortSignal | undefined;
+  private readonly onParent = (): void => {
+    this.controller.abort(this.parent?.reason);
+  };
+
+  constructor(step: string, ms: number, parent?: AbortSignal) {
+    this.parent = parent;
+    this.timer = setTimeout(() => {
+      this.controller.abort(new DeadlineError(step, ms));
+    }, ms);
+    if (parent?.aborted) this.onParent();
+    else parent?.addEventListener('abort', this.onParent, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  /** Something happened: the time starts anew. */
+  touch(): void {
+    this.timer.refresh();
+  }
+
+  /** Ends the watch; the signal stays as it is. */
+  close(): void {
+    clearTimeout(this.timer);
+    this.parent?.removeEventListener('abort', this.onParent);
+  }
+}
+
+/** A promise that only ever rejects, with the signal's reason. */
+function rejection(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason as Error);
+      return;
+    }
+    signal.addEventListener(
+      'abort',
+      () => {
+        reject(signal.reason as Error);
+      },
+      { once: true },
+    );
+  });
+}

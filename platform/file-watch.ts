@@ -1,0 +1,105 @@
+/** A value read from mounted files that follows them when the kubelet swaps a Secret or ConfigMap. */
+import { watch } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Logger } from './log.ts';
+import type { Component } from './run.ts';
+
+export interface FileValueOptions<T> {
+  /** The files, all below folders that exist. */
+  readonly paths: readonly string[];
+  /** Makes the value from the files' contents, in the order of `paths`; a file that is absent is `undefined`. */
+  readonly parse: (contents: readonly (Buffer | undefined)[]) => T;
+  readonly log: Logger;
+  /** Read again at least this often, whatever the file system announces. */
+  readonly intervalMs?: number;
+}
+
+/** Always the last value that could be parsed: a broken file is logged and the former value stays. */
+export class FileValue<T> {
+  private readonly options: FileValueOptions<T>;
+  private readonly listeners = new Set<(value: T) => void>();
+  private contents: readonly (Buffer | undefined)[];
+  private value: T;
+
+  private constructor(options: FileValueOptions<T>, contents: readonly (Buffer | undefined)[]) {
+    this.options = options;
+    this.contents = contents;
+    this.value = options.parse(contents);
+  }
+
+  /** @throws what `parse` throws for the first contents, or the error of a file that exists and cannot be read */
+  static async read<T>(options: FileValueOptions<T>): Promise<FileValue<T>> {
+    return new FileValue(options, await readAll(options.paths));
+  }
+
+  get(): T {
+    return this.value;
+  }
+
+  /** Calls back on every change. Returns what ends it. */
+  subscribe(listener: (value: T) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Reads the files now and tells listeners if something changed. */
+  async refresh(): Promise<void> {
+    try {
+      const contents = await readAll(this.options.paths);
+      if (sameContents(contents, this.contents)) return;
+      this.contents = contents;
+      this.value = this.options.parse(contents);
+      for (const listener of this.listeners) listener(this.value);
+      this.options.log.info('files reloaded', { paths: this.options.paths });
+    } catch (error) {
+      this.options.log.warn('files could not be reloaded', { paths: this.options.paths, error });
+    }
+  }
+
+  /** The component that follows the files. */
+  component(name: string): Component {
+    return { name, start: () => Promise.resolve({ stop: this.follow() }) };
+  }
+
+  private follow(): () => Promise<void> {
+    let pending: Promise<void> = Promise.resolve();
+    // The kubelet swaps a symbolic link beside the files, so the folder is watched and not the file.
+    const again = (): void => {
+      pending = pending.then(() => this.refresh());
+    };
+    const folders = new Set(this.options.paths.map((path) => dirname(path)));
+    const watchers = [...folders].map((folder) => {
+      const watcher = watch(folder, again);
+      // Where inotify is exhausted or the folder goes away, the interval still finds the change.
+      watcher.on('error', (error) => {
+        this.options.log.warn('folder cannot be watched', { folder, error });
+      });
+      return watcher;
+    });
+    const timer = setInterval(again, this.options.intervalMs ?? 30_000);
+    return async () => {
+      clearInterval(timer);
+      for (const watcher of watchers) watcher.close();
+      await pending;
+    };
+  }
+}
+
+async function readAll(paths: readonly string[]): Promise<(Buffer | undefined)[]> {
+  return Promise.all(
+    paths.map((path) =>
+      readFile(path).catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+        throw error;
+      }),
+    ),
+  );
+}
+
+function sameContents(a: readonly (Buffer | undefined)[], b: readonly (Buffer | undefined)[]): boolean {
+  return a.every((content, i) => {
+    const other = b[i];
+    return content === undefined || other === undefined ? content === other : content.equals(other);
+  });
+}

@@ -1,0 +1,100 @@
+/** HTTP servers as components: listening, TLS that follows its certificate, and draining before they stop. */
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { FileValue } from './file-watch.ts';
+import type { Component } from './run.ts';
+import type { ListenAddress } from './settings.ts';
+import type { TlsKeyPair } from './tls-files.ts';
+
+export interface HttpServerOptions {
+  readonly name: string;
+  readonly handler: RequestListener;
+  /** One server per address; they share handler and life. */
+  readonly addresses: readonly ListenAddress[];
+  /** Serves TLS 1.2 or newer with this certificate; plain HTTP without. */
+  readonly tls?: FileValue<TlsKeyPair>;
+  /** Lets an old and a new process listen side by side while one replaces the other. */
+  readonly reusePort?: boolean;
+  /** How long answers under way may take once the server stops; then their connections are cut. Default 15 s. */
+  readonly drainMs?: number;
+  /** Last touch on each server before it listens, e.g. time limits or `clientError`. */
+  readonly configure?: (server: Server) => void;
+}
+
+/** A server component that also tells where it listens once started. */
+export interface HttpServerComponent extends Component {
+  /** The addresses in the order given, with the ports that the system chose. Empty before the start. */
+  readonly bound: readonly AddressInfo[];
+}
+
+export function httpServer(options: HttpServerOptions): HttpServerComponent {
+  const bound: AddressInfo[] = [];
+  return {
+    name: options.name,
+    bound,
+    start: async () => {
+      const servers: Server[] = [];
+      try {
+        for (const address of options.addresses) {
+          const server = build(options);
+          servers.push(server);
+          bound.push(await listen(server, address, options.reusePort ?? false));
+        }
+      } catch (error) {
+        await Promise.all(servers.filter((server) => server.listening).map((server) => drain(server, 0)));
+        throw error;
+      }
+      const unsubscribe = options.tls?.subscribe((pair) => {
+        for (const server of servers)
+          if (server instanceof TlsServer) server.setSecureContext(secureOptions(pair));
+      });
+      return {
+        stop: async () => {
+          unsubscribe?.();
+          await Promise.all(servers.map((server) => drain(server, options.drainMs ?? 15_000)));
+        },
+      };
+    },
+  };
+}
+
+function build(options: HttpServerOptions): Server {
+  const server = options.tls
+    ? createTlsServer(secureOptions(options.tls.get()), options.handler)
+    : createServer(options.handler);
+  options.configure?.(server);
+  return server;
+}
+
+function secureOptions({ cert, key }: TlsKeyPair): { cert: Buffer; key: Buffer; minVersion: 'TLSv1.2' } {
+  return { cert, key, minVersion: 'TLSv1.2' };
+}
+
+function listen(server: Server, { host, port }: ListenAddress, reusePort: boolean): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, reusePort, ...(host ? { host, ipv6Only: host.includes(':') } : {}) }, () => {
+      server.off('error', reject);
+      resolve(server.address() as AddressInfo);
+    });
+  });
+}
+
+/** Takes no more connections, closes idle ones as they become idle, and after `ms` whatever is left. */
+function drain(server: Server, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const idle = setInterval(() => {
+      server.closeIdleConnections();
+    }, 50);
+    const late = setTimeout(() => {
+      server.closeAllConnections();
+    }, ms);
+    server.close(() => {
+      clearInterval(idle);
+      clearTimeout(late);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,85 @@
+/** Structured logs: one JSON object a line, a constant message and fields, nothing secret in either. */
+import type { Writable } from 'node:stream';
+import winston from 'winston';
+import { redact } from './redact.ts';
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const satisfies readonly LogLevel[];
+
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** What every part logs through. Messages are constant text; what varies goes into the fields. */
+export interface Logger {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** A logger that adds these fields to every line. */
+  child(fields: LogFields): Logger;
+}
+
+export interface LoggerOptions {
+  /** Told in every line as `process`. */
+  readonly process: string;
+  readonly level?: LogLevel;
+  /** Standard output unless given. */
+  readonly stream?: Writable;
+}
+
+/** Names that a line uses itself; a field of such a name is written with `_` after it. */
+const RESERVED = new Set(['time', 'level', 'process', 'message']);
+
+export function createLogger(options: LoggerOptions): Logger {
+  const backend = winston.createLogger({
+    level: options.level ?? 'info',
+    transports: [new winston.transports.Stream({ stream: options.stream ?? process.stdout })],
+    format: winston.format.printf(({ level, message, fields }) =>
+      JSON.stringify({
+        time: new Date().toISOString(),
+        level,
+        process: options.process,
+        message,
+        ...(fields as LogFields | undefined),
+      }),
+    ),
+  });
+  return wrap(backend, {});
+}
+
+/** A logger that says nothing, for tests and for parts that are asked to be quiet. */
+export const silentLogger: Logger = {
+  error: () => undefined,
+  warn: () => undefined,
+  info: () => undefined,
+  debug: () => undefined,
+  child: () => silentLogger,
+};
+
+function wrap(backend: winston.Logger, base: LogFields): Logger {
+  const write = (level: LogLevel, message: string, fields: LogFields = {}): void => {
+    if (!backend.isLevelEnabled(level)) return;
+    backend.log({ level, message, fields: printable({ ...base, ...fields }) });
+  };
+  return {
+    error: (message, fields) => {
+      write('error', message, fields);
+    },
+    warn: (message, fields) => {
+      write('warn', message, fields);
+    },
+    info: (message, fields) => {
+      write('info', message, fields);
+    },
+    debug: (message, fields) => {
+      write('debug', message, fields);
+    },
+    child: (fields) => wrap(backend, { ...base, ...fields }),
+  };
+}
+
+function printable(fields: LogFields): LogFields {
+  const safe = redact(fields) as LogFields;
+  return Object.fromEntries(
+    Object.entries(safe).map(([name, value]) => [RESERVED.has(name) ? `${name}_` : name, value]),
+  );
+}

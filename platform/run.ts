@@ -1,0 +1,95 @@
+/** The life of a process: components start in order, stop in reverse, and the first failure stops all. */
+import type { Logger } from './log.ts';
+
+/** A part of a process that starts and stops. */
+export interface Component {
+  readonly name: string;
+  /** Resolves once the component works; rejects when it cannot. `signal` is aborted when the process gives up starting. */
+  start(signal: AbortSignal): Promise<Running>;
+}
+
+export interface Running {
+  /** Rejects when the component fails later. One that cannot fail leaves it out; one that ends early and well resolves it. */
+  readonly done?: Promise<void>;
+  /** Ends the component, letting what is under way finish. */
+  stop(): Promise<void>;
+}
+
+/** A component that works until its signal is aborted, such as a watch or a queue's workers. */
+export function loop(name: string, run: (signal: AbortSignal) => Promise<void>): Component {
+  return {
+    name,
+    start: () => {
+      const controller = new AbortController();
+      const done = run(controller.signal).catch((error: unknown) => {
+        if (!controller.signal.aborted) throw error;
+      });
+      done.catch(() => undefined); // observed by the run group; stop() must not raise it a second time
+      return Promise.resolve({
+        done,
+        stop: async () => {
+          controller.abort(new Error(`${name} is stopping`));
+          await done.catch(() => undefined);
+        },
+      });
+    },
+  };
+}
+
+/**
+ * Runs components until the signal is aborted or one of them fails.
+ * @param graceMs how long one component may take to stop before the next is stopped
+ * @throws the first failure, after everything was stopped
+ */
+export async function runGroup(
+  components: readonly Component[],
+  options: { readonly signal: AbortSignal; readonly log: Logger; readonly graceMs?: number },
+): Promise<void> {
+  const { signal, log, graceMs = 20_000 } = options;
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => undefined);
+  const started: { name: string; running: Running }[] = [];
+  try {
+    for (const component of components) {
+      signal.throwIfAborted();
+      const running = await Promise.race([component.start(signal), failure.promise]);
+      started.push({ name: component.name, running });
+      running.done?.catch(failure.reject);
+      log.debug('component started', { component: component.name });
+    }
+    await Promise.race([aborted(signal), failure.promise]);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    for (const { name, running } of started.reverse()) await stop(name, running, graceMs, log);
+  }
+}
+
+async function stop(name: string, running: Running, graceMs: number, log: Logger): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(resolve, graceMs, 'late');
+  });
+  try {
+    const outcome = await Promise.race([running.stop(), late]);
+    if (outcome === 'late') log.warn('component did not stop in time', { component: name, graceMs });
+  } catch (error) {
+    log.error('component failed to stop', { component: name, error });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else
+      signal.addEventListener(
+        'abort',
+        () => {
+          resolve();
+        },
+        { once: true },
+      );
+  });
+}
