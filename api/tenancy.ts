@@ -1,24 +1,24 @@
-/** Whose a cached image is: the rule of admission, which the controller follows for pods that admission never saw. */
+/** Whose credentials an image is fetched with: the rule that admission and the controller must apply alike. */
 import { globMatches } from '../registry/core/glob.ts';
-import type { ImageName } from '../registry/core/reference.ts';
+import type { Reference } from '../registry/core/reference.ts';
 
-export interface TenancyRules {
-  /** Globs over `host/repository` that anybody may read; `*` stands for any characters, `/` included. */
+export interface TenancyInput {
+  readonly image: Reference;
+  readonly namespace: string;
+  /** Names of the pull secrets of the Pod as admitted, its ServiceAccount's merged in. */
+  readonly pullSecrets: readonly string[];
+  /** Globs over `host/repository` that an administrator declared public; `*` also crosses slashes. */
   readonly publicRepositories: readonly string[];
 }
 
-/** Who uses an image: a Pod. `pullSecrets` are those of the Pod as admission sees it, its ServiceAccount's included. */
-export interface ImageUser {
-  readonly namespace: string;
-  readonly pullSecrets: readonly unknown[];
-}
-
-/** The namespace whose credentials fetch the image and whose pods alone may read it; undefined when anybody may. */
-export function tenantOf(image: ImageName, user: ImageUser, rules: TenancyRules): string | undefined {
-  if (user.pullSecrets.length === 0 || isPublic(image, rules)) return undefined;
-  return user.namespace;
-}
-
-function isPublic({ host, repository }: ImageName, { publicRepositories }: TenancyRules): boolean {
-  return publicRepositories.some((pattern) => globMatches(pattern, `${host}/${repository}`));
+/** The namespace under which the image is cached, or undefined when it is cached for everybody. */
+export function tenantOf({
+  image,
+  namespace,
+  pullSecrets,
+  publicRepositories,
+}: TenancyInput): string | undefined {
+  if (pullSecrets.length === 0) return undefined;
+  const name = `${image.host}/${image.repository}`;
+  return publicRepositories.some((glob) => globMatches(glob, name)) ? undefined : namespace;
 }

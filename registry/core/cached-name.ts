@@ -1,4 +1,5 @@
 /** Cached names: how an image's name becomes a repository of the store, and back, for every host there can be. */
+import { digestAlgorithm, digestHex } from './digest.ts';
 import { canonicalIpv6, formatHost, ipv6Groups, looksLikeHost, parseHost } from './host.ts';
 import type { Reference } from './reference.ts';
 import {
@@ -76,6 +77,23 @@ export function restoreImage(image: Reference, proxyHost: string): RestoredImage
   const { tenant, ...name } = decodeCachedName(image.repository);
   const original = reference(name, image.tag, image.digest);
   return tenant === undefined ? { reference: original } : { reference: original, tenant };
+}
+
+/** What the cache keeps apart: a digest decides by itself, so a tag beside it is dropped. */
+export function cacheReference(image: Reference): Reference {
+  return image.digest === undefined ? image : reference(image, undefined, image.digest);
+}
+
+const ANCHOR_HEX_LENGTH = 64;
+
+/**
+ * The tag of a reference in the store. A digest is anchored by a tag of ours, for example `larder-sha256-…`, so that
+ * no registry collects it as untagged.
+ */
+export function storeTag(image: Reference): string {
+  const { digest, tag } = image;
+  if (digest === undefined) return tag ?? 'latest';
+  return `larder-${digestAlgorithm(digest)}-${digestHex(digest).slice(0, ANCHOR_HEX_LENGTH)}`;
 }
 
 function encodeHost(host: string): string {

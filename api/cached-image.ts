@@ -1,0 +1,84 @@
+/** CachedImage, `cachedimages.larder.dev/v1alpha1`: one image in the cache, why it is there and how it is. */
+import { z } from 'zod';
+import { RegistryError } from '../registry/core/errors.ts';
+import { describeIssue } from './fields.ts';
+import { API_GROUP, API_VERSION, CACHED_IMAGE_KIND } from './names.ts';
+
+const conditionSchema = z.object({
+  type: z.string(),
+  status: z.enum(['True', 'False', 'Unknown']),
+  observedGeneration: z.int().optional(),
+  /** RFC 3339. */
+  lastTransitionTime: z.string(),
+  reason: z.string(),
+  message: z.string().default(''),
+});
+export type Condition = z.infer<typeof conditionSchema>;
+
+const specSchema = z.object({
+  /** The original reference, normalised. Immutable. */
+  image: z.string(),
+  /** The namespace whose pull secrets may read it. Immutable; without one the image is public. */
+  tenant: z.string().optional(),
+  /** Never expires. */
+  retain: z.boolean().optional(),
+  /** `os/arch[/variant]`, beside those of the cluster's nodes. */
+  platforms: z.array(z.string()).optional(),
+  /** Names of Secrets in the tenant's namespace. */
+  pullSecrets: z.array(z.string()).optional(),
+});
+export type CachedImageSpec = z.infer<typeof specSchema>;
+
+const statusSchema = z.object({
+  observedGeneration: z.int().optional(),
+  conditions: z.array(conditionSchema).optional(),
+  /** What the cache serves for the reference: the digest of the index if it is one. */
+  digest: z.string().optional(),
+  /** What upstream said at the last check. */
+  upstreamDigest: z.string().optional(),
+  sizeBytes: z.int().optional(),
+  platforms: z.array(z.string()).optional(),
+  progress: z.object({ completedBytes: z.int(), totalBytes: z.int() }).optional(),
+  usedBy: z.object({ pods: z.int(), namespaces: z.array(z.string()).optional() }).optional(),
+  /** Times are RFC 3339. */
+  lastUsedTime: z.string().optional(),
+  expirationTime: z.string().optional(),
+  lastCheckedTime: z.string().optional(),
+});
+export type CachedImageStatus = z.infer<typeof statusSchema>;
+
+const metadataSchema = z.object({
+  name: z.string(),
+  uid: z.string().optional(),
+  resourceVersion: z.string().optional(),
+  generation: z.int().optional(),
+  creationTimestamp: z.string().optional(),
+  deletionTimestamp: z.string().optional(),
+  finalizers: z.array(z.string()).optional(),
+  labels: z.record(z.string(), z.string()).optional(),
+  annotations: z.record(z.string(), z.string()).optional(),
+});
+
+const cachedImageSchema = z.object({
+  apiVersion: z.literal(`${API_GROUP}/${API_VERSION}`).default(`${API_GROUP}/${API_VERSION}`),
+  kind: z.literal(CACHED_IMAGE_KIND).default(CACHED_IMAGE_KIND),
+  metadata: metadataSchema,
+  spec: specSchema,
+  status: statusSchema.optional(),
+});
+
+/** As the API server gives it. `spec.image` is text still: what cannot be parsed has to be told in a condition. */
+export type CachedImage = z.infer<typeof cachedImageSchema>;
+
+/**
+ * Items of a list come without apiVersion and kind; they are filled in.
+ * @throws RegistryError with reason `Invalid`
+ */
+export function parseCachedImage(json: unknown): CachedImage {
+  const result = cachedImageSchema.safeParse(json);
+  if (result.success) return result.data;
+  throw new RegistryError(`not a CachedImage: ${describeIssue(result.error)}`, { reason: 'Invalid' });
+}
+
+/** How many of the namespaces that use an image its status names. */
+export const MAX_STATUS_NAMESPACES = 16;

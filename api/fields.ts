@@ -1,0 +1,38 @@
+/** Fields that several of our schemas share. They parse into domain values, with a sentence for what is wrong. */
+import { z } from 'zod';
+import { parseDigest } from '../registry/core/digest.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import { parsePlatform } from '../registry/core/platform.ts';
+import { parseReference } from '../registry/core/reference.ts';
+
+/** A string that a domain parser turns into its value; what the parser refuses becomes an issue of the schema. */
+function parsed<T>(parse: (text: string) => T) {
+  return z.string().transform((text, context): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+}
+
+export const imageField = parsed(parseReference);
+export const digestField = parsed(parseDigest);
+export const platformField = parsed(parsePlatform);
+export const namespaceField = z
+  .string()
+  .max(63)
+  .regex(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/, 'must be the name of a namespace');
+export const objectNameField = z
+  .string()
+  .max(253)
+  .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be the name of an object');
+
+/** The first thing that is wrong, as one sentence. */
+export function describeIssue(error: z.ZodError): string {
+  const [issue] = error.issues;
+  if (issue === undefined) return 'invalid';
+  return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+}

@@ -1,0 +1,103 @@
+/** The names that the processes share: labels, annotations, ports, and the objects of a release. */
+import { createHash } from 'node:crypto';
+import { cacheReference } from '../registry/core/cached-name.ts';
+import type { Reference } from '../registry/core/reference.ts';
+import { formatReference } from '../registry/core/reference.ts';
+
+/** On a Namespace: its Pods are cached. On a Pod: this one is not. Both are selectors of the webhook configuration. */
+export const CACHE_LABEL = 'larder.dev/cache';
+export const CACHE_ENABLED = 'enabled';
+export const CACHE_DISABLED = 'disabled';
+
+/** On a Pod whose images were rewritten: `true`. */
+export const REWRITTEN_LABEL = 'larder.dev/rewritten';
+
+/** On a rewritten Pod: JSON object from container name (or `volume/<name>`) to the original reference. */
+export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
+
+/** On a CachedImage, until what the store holds for it is gone. */
+export const CACHED_IMAGE_FINALIZER = 'larder.dev/stored';
+
+export const API_GROUP = 'larder.dev';
+export const API_VERSION = 'v1alpha1';
+export const CACHED_IMAGE_KIND = 'CachedImage';
+export const CACHED_IMAGE_PLURAL = 'cachedimages';
+
+/** Audience of the ServiceAccount tokens with which others call the copier. */
+export const COPIER_AUDIENCE = 'larder-copier';
+
+export const PROXY_PORT = 7439;
+export const PROXY_METRICS_PORT = 7440;
+export const COPIER_PORT = 7441;
+export const WEBHOOK_PORT = 8443;
+export const METRICS_PORT = 8080;
+export const STORE_READER_PORT = 5000;
+export const STORE_WRITER_PORT = 5001;
+export const STORE_SUPERVISOR_PORT = 5002;
+
+/** How nodes name the proxy in an image: every node has its own. */
+export const PROXY_HOST = `localhost:${PROXY_PORT}`;
+
+/** Namespaces of the cluster's own parts, whose Pods are never touched, beside the release's own. */
+export const EXCLUDED_NAMESPACES: readonly string[] = ['kube-system'];
+
+export interface ReleaseNames {
+  readonly webhook: string;
+  readonly copier: string;
+  readonly controller: string;
+  readonly proxy: string;
+  readonly store: string;
+  /** Both a Secret (with the key) and a ConfigMap (the bundle that others trust). */
+  readonly ca: string;
+  readonly webhookTls: string;
+  readonly copierTls: string;
+  readonly storeReader: string;
+  readonly storeWriter: string;
+  readonly storeTrust: string;
+  readonly webhookConfiguration: string;
+  readonly leaderLease: string;
+}
+
+/** @param fullname the release's full name, as the chart computes it */
+export function releaseNames(fullname: string): ReleaseNames {
+  return {
+    webhook: `${fullname}-webhook`,
+    copier: `${fullname}-copier`,
+    controller: `${fullname}-controller`,
+    proxy: `${fullname}-proxy`,
+    store: `${fullname}-store`,
+    ca: `${fullname}-ca`,
+    webhookTls: `${fullname}-webhook-tls`,
+    copierTls: `${fullname}-copier-tls`,
+    storeReader: `${fullname}-store-reader`,
+    storeWriter: `${fullname}-store-writer`,
+    storeTrust: `${fullname}-store-trust`,
+    webhookConfiguration: fullname,
+    leaderLease: `${fullname}-controller`,
+  };
+}
+
+const HASH_LENGTH = 16;
+const STEM_LENGTH = 63 - 1 - HASH_LENGTH;
+
+/**
+ * The name of the one CachedImage of a reference and tenant: readable, then a hash, for example
+ * `nginx-1.27-1b0c…`. A valid DNS-1123 subdomain of at most 63 characters, so that it can be a label's value as well.
+ */
+export function cachedImageName(image: Reference, tenant?: string): string {
+  const cached = cacheReference(image);
+  const hash = createHash('sha256')
+    .update(`${tenant ?? ''}\n${formatReference(cached)}`)
+    .digest('hex')
+    .slice(0, HASH_LENGTH);
+  const version = cached.tag ?? cached.digest?.replace(/^(\w+):(.{12}).*$/, '$1-$2') ?? '';
+  const last = cached.repository.slice(cached.repository.lastIndexOf('/') + 1);
+  const stem = [tenant, last, version]
+    .filter((part) => part !== undefined)
+    .join('-')
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, (separators) => (separators === '.' ? '.' : '-'))
+    .slice(0, STEM_LENGTH)
+    .replaceAll(/^[.-]+|[.-]+$/g, '');
+  return stem === '' ? hash : `${stem}-${hash}`;
+}
