@@ -37,7 +37,12 @@ const statusSchema = z.object({
   /** What upstream said at the last check. */
   upstreamDigest: z.string().optional(),
   sizeBytes: z.int().optional(),
+  /** `sizeBytes` for human eyes, for example `70 MiB`. */
+  size: z.string().optional(),
+  /** The platforms whose content is in the cache. */
   platforms: z.array(z.string()).optional(),
+  /** The platforms that the last complete copy was asked for; the image may lack some of them. */
+  requestedPlatforms: z.array(z.string()).optional(),
   progress: z.object({ completedBytes: z.int(), totalBytes: z.int() }).optional(),
   usedBy: z.object({ pods: z.int(), namespaces: z.array(z.string()).optional() }).optional(),
   /** Times are RFC 3339. */

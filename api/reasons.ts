@@ -7,7 +7,16 @@ export const CONDITION_READY = 'Ready';
 export const CONDITION_UPSTREAM_AVAILABLE = 'UpstreamAvailable';
 
 /** `Ready`: `Cached` when true; else what is under way, what is missing, or why the last try failed. */
-export const READY_REASONS = ['Cached', 'Pending', 'Copying', 'Incomplete', 'Deleting', ...REASONS] as const;
+export const READY_REASONS = [
+  'Cached',
+  'Pending',
+  'Copying',
+  'Incomplete',
+  'Unused',
+  'Deleting',
+  'CopierUnavailable',
+  ...REASONS,
+] as const;
 export type ReadyReason = (typeof READY_REASONS)[number];
 
 /** `UpstreamAvailable`: `Available` when true, `Unknown` before the first check, else why not. */
