@@ -1,0 +1,64 @@
+/** What goes between the client and an origin: a request, an answer whose body nobody has read yet, and their headers. */
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { PullPath } from '../registry/core/pull-path.ts';
+import type { Failure } from './plan.ts';
+
+/** One request of a node's runtime. */
+export interface Exchange {
+  readonly id: string;
+  readonly path: PullPath;
+  /** Its URL has the one spelling of the path, and its headers are those that an origin may see. */
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: Readable;
+}
+
+/** Someone who may have what is asked for. */
+export interface Origin {
+  /** An answer to pass on to the client, or why there is none. Does not throw. */
+  ask(exchange: Exchange): Promise<Answer | Failure>;
+}
+
+/** Above all no Authorization. */
+const FORWARDED = new Set([
+  'accept',
+  'range',
+  'if-range',
+  'if-none-match',
+  'if-modified-since',
+  'user-agent',
+]);
+
+/** What concerns the client; what is between us and an origin (connection, challenges) does not. */
+const RETURNED = [
+  'content-type',
+  'content-length',
+  'content-range',
+  'accept-ranges',
+  'docker-content-digest',
+  'docker-distribution-api-version',
+  'etag',
+  'last-modified',
+  'link',
+  'oci-filters-applied',
+] as const;
+
+export function keepForwardedHeaders(request: IncomingMessage): void {
+  for (const name of Object.keys(request.headers)) {
+    if (!FORWARDED.has(name)) Reflect.deleteProperty(request.headers, name);
+  }
+}
+
+export function returnedHeaders(headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  return Object.fromEntries(
+    RETURNED.flatMap((name) => (headers[name] === undefined ? [] : [[name, headers[name]]])),
+  );
+}

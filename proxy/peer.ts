@@ -1,0 +1,98 @@
+/** A part of Larder that the proxy asks over HTTP: the store or the copier. */
+import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import { createProxyServer } from 'http-proxy';
+import { DeadlineError } from '../platform/deadline.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import type { Answer, Exchange } from './answer.ts';
+
+export interface PeerDeadlines {
+  /** Within this many milliseconds a peer gives a sign of life: its answer's head, or `102 Processing`. */
+  readonly signMs: number;
+  /** Within this many milliseconds of that sign it gives the head of its answer. */
+  readonly headMs: number;
+}
+
+export interface PeerOptions {
+  readonly name: string;
+  readonly target: URL;
+  readonly deadlines: PeerDeadlines;
+  /** Keeps connections; carries the CA and the server name of a TLS peer. */
+  readonly agent: () => Agent;
+  /** The value of the Authorization header, if the peer wants one. @throws RegistryError */
+  readonly authorization: (exchange: Exchange) => Promise<string | undefined>;
+}
+
+interface Attempt {
+  onRequest(request: ClientRequest): void;
+  onAnswer(answer: IncomingMessage): void;
+}
+
+/** Goes through http-proxy, which keeps hop-by-hop headers apart and ends the peer's request when the client leaves. */
+export class Peer {
+  readonly #options: PeerOptions;
+  /** The library's events name the client's request only, and a client's request has one attempt at a time. */
+  readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
+  readonly #proxy = createProxyServer({ changeOrigin: true, selfHandleResponse: true });
+
+  constructor(options: PeerOptions) {
+    this.#options = options;
+    this.#proxy.on('proxyReq', (outgoing, request) => this.#attempts.get(request)?.onRequest(outgoing));
+    this.#proxy.on('proxyRes', (answer, request) => this.#attempts.get(request)?.onAnswer(answer));
+  }
+
+  /** The answer's head, whatever its status. @throws RegistryError when there is none, or not in time */
+  async open(exchange: Exchange): Promise<Answer> {
+    const { name, target, agent, authorization } = this.#options;
+    const credential = await authorization(exchange);
+    const headers = {
+      'x-request-id': exchange.id,
+      ...(credential === undefined ? {} : { authorization: credential }),
+    };
+    const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const deadline = this.#deadline();
+    this.#attempts.set(exchange.request, {
+      onRequest: (outgoing) => {
+        deadline.watch(outgoing);
+      },
+      onAnswer: (answer) => {
+        deadline.stop();
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer });
+      },
+    });
+    this.#proxy.web(exchange.request, exchange.response, { target, agent: agent(), headers }, (error) => {
+      deadline.stop();
+      reject(unanswered(name, error));
+    });
+    return promise;
+  }
+
+  /** Two deadlines in a row: a peer that is frozen is found out soon, one that works for us is given time. */
+  #deadline(): { watch(outgoing: ClientRequest): void; stop(): void } {
+    const { name, deadlines } = this.#options;
+    let timer: NodeJS.Timeout | undefined;
+    const arm = (outgoing: ClientRequest, step: string, ms: number): void => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        outgoing.destroy(new DeadlineError(step, ms));
+      }, ms);
+    };
+    return {
+      watch: (outgoing) => {
+        arm(outgoing, `a sign of life from the ${name}`, deadlines.signMs);
+        outgoing.once('information', () => {
+          arm(outgoing, `the answer of the ${name}`, deadlines.headMs);
+        });
+      },
+      stop: () => {
+        clearTimeout(timer);
+      },
+    };
+  }
+}
+
+function unanswered(name: string, error: Error): RegistryError {
+  if (error instanceof DeadlineError) {
+    return new RegistryError(`the ${name} does not answer`, { reason: 'TimedOut', cause: error });
+  }
+  return new RegistryError(`the ${name} cannot be reached`, { reason: 'Unreachable', cause: error });
+}

@@ -1,0 +1,24 @@
+/** Moves an answer's body to the client, and notices when the origin falls silent. */
+import type { ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
+import { DeadlineError } from '../platform/deadline.ts';
+
+/**
+ * Ends the response with the body. A body that breaks cuts the connection short of Content-Length, so that no client takes
+ * a part for the whole.
+ * @param silenceMs how long the origin may send nothing while the client is ready to take
+ * @throws what broke the transfer, DeadlineError among it
+ */
+export async function relay(body: Readable, response: ServerResponse, silenceMs: number): Promise<void> {
+  const watch = setTimeout(() => {
+    if (response.writableNeedDrain) watch.refresh();
+    else body.destroy(new DeadlineError('the next bytes of the body', silenceMs));
+  }, silenceMs);
+  body.on('data', () => watch.refresh());
+  try {
+    await pipeline(body, response);
+  } finally {
+    clearTimeout(watch);
+  }
+}
