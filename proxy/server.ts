@@ -66,6 +66,8 @@ async function answer(
   const query = url.indexOf('?');
   request.url = formatDistributionPath(path) + (query < 0 ? '' : url.slice(query));
   keepForwardedHeaders(request);
+  // Three attempts of http-proxy and a pipeline listen for the end: together more than Node takes for a leak.
+  response.setMaxListeners(30);
   const gone = new AbortController();
   response.on('close', () => {
     gone.abort(new RegistryError('the client has gone', { reason: 'Canceled' }));

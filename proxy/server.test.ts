@@ -1,0 +1,317 @@
+import { Agent, createServer, request as httpRequest, type RequestListener, type Server } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
+import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { silentLogger } from '../platform/log.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import { httpServer, type HttpServerComponent } from '../platform/http-server.ts';
+import type { Running } from '../platform/run.ts';
+import type { Origin } from './answer.ts';
+import { Forwarder } from './forward.ts';
+import { Peer } from './peer.ts';
+import { PeerOrigin } from './peer-origin.ts';
+import type { Failure } from './plan.ts';
+import { answerTlsInPlain, pullHandler } from './server.ts';
+import type { RequestFigures } from './proxy-metrics.ts';
+
+const DIGEST = `sha256:${'a'.repeat(64)}`;
+const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
+const TAG = '/v2/docker.io/library/nginx/manifests/1';
+const SIGN_MS = 150;
+const HEAD_MS = 600;
+const SILENCE_MS = 200;
+
+interface Reply {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: string;
+  readonly complete: boolean;
+}
+
+/** Two peers that behave as a test says, and a proxy in front of them. */
+class Bench {
+  store: RequestListener = (_, res) => res.writeHead(404).end('{}');
+  copier: RequestListener = (_, res) => res.writeHead(500).end();
+  upstream: Origin = {
+    ask: () =>
+      Promise.resolve({
+        origin: 'upstream',
+        verdict: 'refused',
+        error: new RegistryError('no', { reason: 'NotFound' }),
+      }),
+  };
+  readonly failures: Failure[] = [];
+  readonly figures: RequestFigures[] = [];
+  readonly #servers: Server[] = [];
+  readonly #agent = new Agent({ keepAlive: true });
+  #proxy!: HttpServerComponent;
+  #running!: Running;
+
+  static async start(): Promise<Bench> {
+    const bench = new Bench();
+    const storeUrl = await bench.#serve((req, res) => {
+      bench.store(req, res);
+    });
+    const copierUrl = await bench.#serve((req, res) => {
+      bench.copier(req, res);
+    });
+    const peer = (name: 'store' | 'copier', target: URL, token: string): PeerOrigin =>
+      new PeerOrigin(
+        name,
+        new Peer({
+          name,
+          target,
+          deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
+          agent: () => bench.#agent,
+          authorization: () => Promise.resolve(token),
+        }),
+      );
+    const forwarder = new Forwarder({
+      origins: {
+        store: peer('store', storeUrl, 'Bearer for-the-store'),
+        copier: peer('copier', copierUrl, 'Bearer for-the-copier'),
+        upstream: { ask: (exchange) => bench.upstream.ask(exchange) },
+      },
+      breaker: new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: 1_000 }),
+      now: () => performance.now(),
+      onFailure: (_, failure) => bench.failures.push(failure),
+    });
+    const metrics = {
+      observe: (figures: RequestFigures) => bench.figures.push(figures),
+      failed: () => undefined,
+    };
+    bench.#proxy = httpServer({
+      name: 'pull',
+      addresses: [{ host: '127.0.0.1', port: 0 }],
+      handler: pullHandler({ forwarder, metrics, log: silentLogger, silenceMs: SILENCE_MS }),
+      configure: answerTlsInPlain,
+    });
+    bench.#running = await bench.#proxy.start(new AbortController().signal);
+    return bench;
+  }
+
+  get port(): number {
+    return this.#proxy.bound[0]?.port ?? 0;
+  }
+
+  async #serve(listener: RequestListener): Promise<URL> {
+    const server = createServer(listener);
+    this.#servers.push(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  }
+
+  pull(
+    path: string,
+    { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+  ): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const request = httpRequest(
+        { port: this.port, host: '127.0.0.1', path, method, headers, agent: false },
+        (res) => {
+          const chunks: Buffer[] = [];
+          res.on('data', (chunk: Buffer) => chunks.push(chunk));
+          res.on('error', () => undefined);
+          res.on('close', () => {
+            resolve({
+              status: res.statusCode ?? 0,
+              headers: res.headers,
+              body: Buffer.concat(chunks).toString(),
+              complete: res.complete,
+            });
+          });
+        },
+      );
+      request.on('error', reject).end();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#agent.destroy();
+    await this.#running.stop();
+    for (const server of this.#servers) server.close();
+  }
+}
+
+let bench: Bench;
+
+beforeEach(async () => {
+  bench = await Bench.start();
+});
+
+afterEach(async () => {
+  await bench.stop();
+});
+
+describe('a pull through the proxy', () => {
+  it('gives what the store has, with the headers that concern the client and no others', async () => {
+    let seen: NodeJS.Dict<string | string[]> = {};
+    bench.store = (req, res) => {
+      seen = req.headers;
+      res.writeHead(200, {
+        'content-type': 'application/octet-stream',
+        'docker-content-digest': DIGEST,
+        'set-cookie': 'a=b',
+      });
+      res.end('blob');
+    };
+    const reply = await bench.pull(BLOB, {
+      headers: { authorization: 'Basic c2VjcmV0OnNlY3JldA==', range: 'bytes=0-', cookie: 'x=y' },
+    });
+    expect(reply).toMatchObject({ status: 200, body: 'blob', headers: { 'docker-content-digest': DIGEST } });
+    expect(reply.headers).not.toHaveProperty('set-cookie');
+    expect(seen).toMatchObject({ authorization: 'Bearer for-the-store', range: 'bytes=0-' });
+    expect(seen).not.toHaveProperty('cookie');
+    while (bench.figures.length === 0) await setImmediate();
+    expect(bench.figures).toMatchObject([{ kind: 'blob', origin: 'store', status: 200, complete: true }]);
+  });
+
+  it('answers HEAD without a body', async () => {
+    bench.store = (_, res) => res.writeHead(200, { 'content-length': '1000' }).end();
+    expect(await bench.pull(BLOB, { method: 'HEAD' })).toMatchObject({
+      status: 200,
+      body: '',
+      headers: { 'content-length': '1000' },
+    });
+  });
+
+  it('asks the copier for what the store does not have', async () => {
+    bench.copier = (req, res) =>
+      res.writeHead(200).end(`${req.url ?? ''} ${req.headers.authorization ?? ''}`);
+    expect(await bench.pull(BLOB)).toMatchObject({ status: 200, body: `${BLOB} Bearer for-the-copier` });
+  });
+
+  it('gives peers the one spelling of an old name', async () => {
+    bench.copier = (req, res) => res.writeHead(200).end(req.url);
+    expect((await bench.pull('/v2/nginx/manifests/1')).body).toBe(TAG);
+  });
+
+  it('goes to upstream when neither peer serves, but not after upstream has refused through the copier', async () => {
+    bench.upstream = {
+      ask: () => Promise.resolve({ status: 200, headers: {}, body: Readable.from(['from upstream']) }),
+    };
+    expect((await bench.pull(BLOB)).body).toBe('from upstream');
+    bench.copier = (_, res) => res.writeHead(404, { 'larder-upstream-reason': 'NotFound' }).end('{}');
+    expect((await bench.pull(BLOB)).status).toBe(404);
+  });
+
+  it("passes upstream's refusal on with its meaning", async () => {
+    bench.copier = (_, res) => {
+      res.writeHead(429, {
+        'larder-upstream-reason': 'RateLimited',
+        'retry-after': '7',
+        'www-authenticate': 'Bearer realm="x"',
+      });
+      res.end(JSON.stringify({ errors: [{ code: 'TOOMANYREQUESTS', message: 'slow down' }] }));
+    };
+    const reply = await bench.pull(TAG);
+    expect(reply).toMatchObject({ status: 429, headers: { 'retry-after': '7' } });
+    expect(reply.headers).not.toHaveProperty('www-authenticate');
+    expect(JSON.parse(reply.body)).toEqual({ errors: [{ code: 'TOOMANYREQUESTS', message: 'slow down' }] });
+  });
+
+  it("does not take the copier's own refusal for upstream's", async () => {
+    bench.copier = (_, res) => res.writeHead(401).end();
+    bench.store = (_, res) => res.writeHead(200).end('cached');
+    expect(await bench.pull(TAG)).toMatchObject({ status: 200, body: 'cached' });
+  });
+});
+
+describe('a peer that hangs', () => {
+  it('costs one deadline, and is asked last from then on', async () => {
+    bench.copier = () => undefined;
+    bench.store = (_, res) => res.writeHead(200).end('cached');
+    expect((await bench.pull(TAG)).body).toBe('cached');
+    expect(bench.failures).toMatchObject([
+      { origin: 'copier', verdict: 'down', error: { reason: 'TimedOut' } },
+    ]);
+    const startedAt = performance.now();
+    expect((await bench.pull(TAG)).body).toBe('cached');
+    expect(performance.now() - startedAt).toBeLessThan(SIGN_MS);
+  });
+
+  it('is given time when it says that it is working', async () => {
+    bench.copier = (_, res) => {
+      res.writeProcessing();
+      setTimeout(() => res.writeHead(200).end('slow'), 2 * SIGN_MS);
+    };
+    expect((await bench.pull(TAG)).body).toBe('slow');
+  });
+
+  it('is not waited for forever even then', async () => {
+    bench.copier = (_, res) => {
+      res.writeProcessing();
+    };
+    expect(await bench.pull('/v2/team-a.tenant/ghcr.io/acme/app/manifests/1')).toMatchObject({ status: 504 });
+  });
+
+  it('inside a body is cut off, short of the length announced', async () => {
+    bench.store = (_, res) => {
+      res.writeHead(200, { 'content-length': '1000' });
+      res.write('begin');
+    };
+    expect(await bench.pull(BLOB)).toMatchObject({ status: 200, body: 'begin', complete: false });
+    while (bench.figures.length === 0) await setImmediate();
+    expect(bench.figures).toMatchObject([{ complete: false }]);
+  });
+
+  it('is reported as the reason when nobody else serves', async () => {
+    bench.store = (_, res) => res.socket?.destroy();
+    const reply = await bench.pull('/v2/team-a.tenant/ghcr.io/acme/app/manifests/1');
+    expect(reply.status).toBe(502);
+    expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
+  });
+});
+
+describe('the door', () => {
+  it('answers the version check', async () => {
+    expect(await bench.pull('/v2/')).toMatchObject({
+      status: 200,
+      headers: { 'docker-distribution-api-version': 'registry/2.0' },
+    });
+  });
+
+  it.each(['PUT', 'POST', 'PATCH', 'DELETE'])('refuses %s', async (method) => {
+    const reply = await bench.pull(BLOB, { method });
+    expect(reply).toMatchObject({ status: 405, headers: { allow: 'GET, HEAD' } });
+    expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'UNSUPPORTED' }] });
+  });
+
+  it.each([
+    ['/', 404],
+    ['/v1/', 404],
+    ['/v2/docker.io/library/nginx/blobs/md5:abc', 400],
+    ['/v2/docker.io/library/nginx%2Fetc/manifests/1', 400],
+    ['/v2/../x/manifests/1', 400],
+  ])('refuses the path %s with %d and an OCI error', async (path, status) => {
+    const reply = await bench.pull(path);
+    expect(reply.status).toBe(status);
+    expect(JSON.parse(reply.body)).toHaveProperty('errors.0.code');
+  });
+
+  it('answers a TLS ClientHello in plain HTTP, so that runtimes come back without TLS', async () => {
+    const socket = connect(bench.port, '127.0.0.1');
+    socket.write(Buffer.from('1603010200010001fc0303', 'hex'));
+    const [data] = (await once(socket, 'data')) as [Buffer];
+    expect(data.toString()).toMatch(/^HTTP\/1\.1 400 /);
+    await once(socket, 'close');
+  });
+
+  it('lets the peer go when the client leaves', async () => {
+    const left = new Promise<void>((resolve) => {
+      bench.store = (req, res) => {
+        res.writeHead(200, { 'content-length': '1000' });
+        res.write('begin');
+        res.on('close', resolve);
+      };
+    });
+    const request = httpRequest({ port: bench.port, host: '127.0.0.1', path: BLOB, agent: false }, (res) => {
+      res.once('data', () => request.destroy());
+      res.on('error', () => undefined);
+    });
+    request.on('error', () => undefined).end();
+    await left;
+  });
+});
