@@ -32,6 +32,7 @@ const RESERVED = new Set(['time', 'level', 'process', 'message']);
 export function createLogger(options: LoggerOptions): Logger {
   const backend = winston.createLogger({
     level: options.level ?? 'info',
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston types its own transport as an interface
     transports: [new winston.transports.Stream({ stream: options.stream ?? process.stdout })],
     format: winston.format.printf(({ level, message, fields }) =>
       JSON.stringify({
