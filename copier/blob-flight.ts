@@ -1,5 +1,5 @@
 /** One blob on its way from upstream: one request, one growing file, verified before anybody gets its last byte. */
-import type { Readable } from 'node:stream';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createDigester, type Digest } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
@@ -84,7 +84,7 @@ export class BlobFlight {
       const before = file.written;
       try {
         blob ??= await source.open(before, signal);
-        for await (const chunk of blob.body as AsyncIterable<Uint8Array>) {
+        for await (const chunk of addAbortSignal(signal, blob.body) as AsyncIterable<Uint8Array>) {
           reservation.grow(file.written + chunk.byteLength);
           if (first.size !== undefined && file.written + chunk.byteLength > first.size)
             throw tooLong(first.size);
