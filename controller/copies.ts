@@ -1,0 +1,184 @@
+/** The copies that are waiting and under way: who goes first, how many at once, and when to try again. */
+import { backoffMs } from '../platform/backoff.ts';
+import type { BackoffPolicy } from '../platform/backoff.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Logger } from '../platform/log.ts';
+import { OrderFailed } from './copier-client.ts';
+import type { Copy } from './copier-client.ts';
+import { sameRequest } from './copy-state.ts';
+import type { CopyFailure, CopyProgress, CopyRequest, CopyState } from './copy-state.ts';
+
+export interface CopiesOptions {
+  readonly copy: Copy;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** At once, in total and from one upstream host. */
+  readonly limits: { readonly total: number; readonly perUpstream: number };
+  readonly backoff: BackoffPolicy;
+  /** Progress is told at most this often, in milliseconds. */
+  readonly progressEveryMs: number;
+  /** Called when the state of a name has changed. */
+  readonly onChange: (name: string) => void;
+}
+
+interface Waiting {
+  readonly name: string;
+  readonly state: Extract<CopyState, { phase: 'queued' }>;
+  readonly priority: number;
+}
+
+interface Running {
+  readonly controller: AbortController;
+  readonly ended: Promise<void>;
+}
+
+/** Keyed by the name of the CachedImage; one copy for a name at a time. */
+export class Copies {
+  private readonly options: CopiesOptions;
+  private readonly states = new Map<string, CopyState>();
+  private readonly running = new Map<string, Running>();
+  private readonly perUpstream = new Map<string, number>();
+  private waiting: Waiting[] = [];
+
+  constructor(options: CopiesOptions) {
+    this.options = options;
+  }
+
+  state(name: string): CopyState {
+    return this.states.get(name) ?? { phase: 'idle' };
+  }
+
+  /** Puts the copy into the queue, or moves it there; one that is under way goes on. */
+  start(name: string, request: CopyRequest, priority: number): void {
+    const before = this.state(name);
+    if (before.phase === 'running') return;
+    if (before.phase === 'queued') this.withdraw(name);
+    const failure = failureOf(before);
+    const again = failure !== undefined && 'request' in before && sameRequest(before.request, request);
+    const state = { phase: 'queued', request, ...(again ? { failure } : {}) } as const;
+    this.waiting.push({ name, state, priority });
+    this.set(name, state);
+    this.dispatch();
+  }
+
+  /** Forgets the name; a copy under way is stopped. */
+  cancel(name: string): void {
+    this.withdraw(name);
+    this.running.get(name)?.controller.abort(new Error('nobody wants the copy any more'));
+    this.settle(name);
+  }
+
+  /** Forgets how the last copy ended. */
+  settle(name: string): void {
+    this.states.delete(name);
+  }
+
+  /** Stops everything and waits until it has. */
+  async stop(): Promise<void> {
+    this.waiting = [];
+    const all = [...this.running.values()];
+    for (const { controller } of all) controller.abort(new Error('the controller is stopping'));
+    await Promise.all(all.map(({ ended }) => ended));
+  }
+
+  /** How many wait and how many are under way. */
+  counts(): { readonly waiting: number; readonly running: number } {
+    return { waiting: this.waiting.length, running: this.running.size };
+  }
+
+  private withdraw(name: string): void {
+    this.waiting = this.waiting.filter((entry) => entry.name !== name);
+  }
+
+  /** Starts what may start: by priority, then in the order of arrival, passing over upstreams that are busy. */
+  private dispatch(): void {
+    const byPriority = this.waiting.toSorted((a, b) => a.priority - b.priority);
+    for (const entry of byPriority) {
+      if (this.running.size >= this.options.limits.total) return;
+      // A canceled copy of the same name may still be on its way out.
+      if (this.running.has(entry.name) || this.isBusy(entry.state.request.reference.host)) continue;
+      this.withdraw(entry.name);
+      this.run(entry);
+    }
+  }
+
+  private isBusy(host: string): boolean {
+    return (this.perUpstream.get(host) ?? 0) >= this.options.limits.perUpstream;
+  }
+
+  private run({ name, state }: Waiting): void {
+    const controller = new AbortController();
+    const { host } = state.request.reference;
+    this.perUpstream.set(host, (this.perUpstream.get(host) ?? 0) + 1);
+    this.set(name, { ...state, phase: 'running' });
+    const ended = this.attempt(name, state, controller.signal).then((outcome) => {
+      this.running.delete(name);
+      this.perUpstream.set(host, (this.perUpstream.get(host) ?? 1) - 1);
+      if (outcome !== undefined) this.set(name, outcome);
+      this.dispatch();
+    });
+    this.running.set(name, { controller, ended });
+  }
+
+  /** Never rejects: undefined when the copy was canceled. */
+  private async attempt(
+    name: string,
+    { request, failure }: Waiting['state'],
+    signal: AbortSignal,
+  ): Promise<CopyState | undefined> {
+    const { copy, clock } = this.options;
+    const onProgress = this.progressOf(name, request, failure, signal);
+    try {
+      const result = await copy(request, { signal, onProgress });
+      return signal.aborted ? undefined : { phase: 'done', request, result, at: clock.now() };
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      const failed = this.failed(error, failure);
+      this.options.log.warn('copy failed', { image: name, reason: failed.reason, retryAt: failed.retryAt, error });
+      return { phase: 'failed', request, failure: failed };
+    }
+  }
+
+  private progressOf(
+    name: string,
+    request: CopyRequest,
+    failure: CopyFailure | undefined,
+    signal: AbortSignal,
+  ): (progress: CopyProgress) => void {
+    let toldAt = -Infinity;
+    return ({ completedBytes, totalBytes }) => {
+      if (signal.aborted) return;
+      const progress = { completedBytes, totalBytes };
+      this.states.set(name, { phase: 'running', request, progress, ...(failure ? { failure } : {}) });
+      const now = this.options.clock.monotonic();
+      if (now - toldAt < this.options.progressEveryMs) return;
+      toldAt = now;
+      this.options.onChange(name);
+    };
+  }
+
+  private failed(error: unknown, before: CopyFailure | undefined): CopyFailure {
+    const { backoff, clock } = this.options;
+    const known = error instanceof OrderFailed;
+    const failures = (before?.failures ?? 0) + 1;
+    const ownWaitMs = backoffMs(failures - 1, backoff);
+    const askedWaitMs = known ? (error.retryAfterSeconds ?? 0) * 1_000 : 0;
+    const at = clock.now();
+    return {
+      reason: known ? error.reason : 'Internal',
+      message: known ? error.message : 'the copy failed for a reason of our own; the log of the controller tells it',
+      failures,
+      at,
+      retryAt: at + Math.max(ownWaitMs, askedWaitMs),
+    };
+  }
+
+  private set(name: string, state: CopyState): void {
+    this.states.set(name, state);
+    this.options.onChange(name);
+  }
+}
+
+function failureOf(state: CopyState): CopyFailure | undefined {
+  return 'failure' in state ? state.failure : undefined;
+}

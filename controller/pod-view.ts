@@ -1,0 +1,94 @@
+/** What of a Pod matters to the cache, and which cached images it therefore wants. */
+import type { V1Pod } from '@kubernetes/client-node';
+import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../api/names.ts';
+import { tenantOf } from '../api/tenancy.ts';
+import type { TenancyRules } from '../api/tenancy.ts';
+import { cacheReference, restoreImage } from '../registry/core/cached-name.ts';
+import { InvalidReference, parseReference } from '../registry/core/reference.ts';
+import type { Reference } from '../registry/core/reference.ts';
+
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** Kept for every pod of the cluster, so as small as can be. */
+export interface PodView {
+  readonly namespace: string;
+  /** Its images in the order of the spec, without those that are never pulled. */
+  readonly images: readonly string[];
+  readonly pullSecrets: readonly string[];
+  /** Whether admission rewrote it: it then depends on the cache whatever its namespace's label says by now. */
+  readonly rewritten: boolean;
+  /** Not all of its containers have started. */
+  readonly waiting: boolean;
+}
+
+/** An image that the cache should hold, and with which secrets of the tenant's namespace it is fetched. */
+export interface WantedImage {
+  readonly reference: Reference;
+  readonly tenant?: string;
+  readonly pullSecrets: readonly string[];
+}
+
+export interface WantingRules extends TenancyRules {
+  /** Host and port that rewritten images name. */
+  readonly proxyHost: string;
+  readonly excludedNamespaces: ReadonlySet<string>;
+}
+
+/** Undefined for pods that need nothing of the cache: finished ones, mirrors of static pods, and those that opted out. */
+export function viewPod(pod: V1Pod): PodView | undefined {
+  const { metadata, spec, status } = pod;
+  if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined;
+  if (metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined) return undefined;
+  const rewritten = metadata?.labels?.[REWRITTEN_LABEL] === 'true';
+  if (!rewritten && metadata?.labels?.[CACHE_LABEL] === CACHE_DISABLED) return undefined;
+  return {
+    namespace: metadata?.namespace ?? '',
+    images: imagesOf(spec),
+    pullSecrets: (spec?.imagePullSecrets ?? []).flatMap(({ name }) => name ?? []),
+    rewritten,
+    waiting: status?.phase !== 'Running',
+  };
+}
+
+/** @param optedIn whether the pod's namespace asks for the cache */
+export function wantedImages(pod: PodView, optedIn: boolean, rules: WantingRules): readonly WantedImage[] {
+  const wants = pod.rewritten || (optedIn && !rules.excludedNamespaces.has(pod.namespace));
+  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, rules) ?? []) : [];
+}
+
+function wantedImage(image: string, pod: PodView, rules: WantingRules): WantedImage | undefined {
+  try {
+    const named = parseReference(image);
+    const restored = restoreImage(named, rules.proxyHost);
+    if (restored === undefined && isLocalhost(named)) return undefined;
+    const reference = cacheReference(restored?.reference ?? named);
+    // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
+    const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
+    const tenant = trusted ? restored.tenant : tenantOf(reference, pod, rules);
+    return tenant === undefined
+      ? { reference, pullSecrets: [] }
+      : { reference, tenant, pullSecrets: pod.pullSecrets };
+  } catch (error) {
+    // Admission has already warned its author, and the runtime will refuse it.
+    if (error instanceof InvalidReference) return undefined;
+    throw error;
+  }
+}
+
+function imagesOf(spec: V1Pod['spec']): readonly string[] {
+  const containers = [
+    ...(spec?.initContainers ?? []),
+    ...(spec?.containers ?? []),
+    ...(spec?.ephemeralContainers ?? []),
+  ];
+  const volumes = (spec?.volumes ?? []).flatMap(({ image }) =>
+    image?.reference ? [{ image: image.reference, imagePullPolicy: image.pullPolicy }] : [],
+  );
+  const pulled = [...containers, ...volumes].filter(({ imagePullPolicy }) => imagePullPolicy !== 'Never');
+  return [...new Set(pulled.flatMap(({ image }) => image ?? []))];
+}
+
+/** Registries on the node itself are none that the copier could reach. */
+function isLocalhost({ host }: Reference): boolean {
+  return host === 'localhost' || host.startsWith('localhost:');
+}

@@ -1,0 +1,187 @@
+/** The status of a CachedImage: what `kubectl get cachedimages` says, from where the image stands. */
+import type { CachedImage, CachedImageStatus, Condition } from '../api/cached-image.ts';
+import { MAX_STATUS_NAMESPACES } from '../api/cached-image.ts';
+import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../api/reasons.ts';
+import type { ReadyReason, UpstreamReason } from '../api/reasons.ts';
+import { parsePlatform, platformMatches } from '../registry/core/platform.ts';
+import { setCondition } from '../platform/kube/conditions.ts';
+import type { CopyFailure, CopyRequest, CopyResult, CopyState } from './copy-state.ts';
+import { formatBytes } from './format-bytes.ts';
+import type { ImageUsage } from './usage.ts';
+
+/** Where an image stands. */
+export type Situation =
+  | { readonly is: 'invalid'; readonly message: string }
+  | { readonly is: 'noPlatforms' | 'pending' | 'unused' | 'complete' }
+  | { readonly is: 'copying'; readonly copy: Extract<CopyState, { phase: 'queued' | 'running' }> }
+  | { readonly is: 'failed'; readonly failure: CopyFailure }
+  | {
+      readonly is: 'copied';
+      readonly request: CopyRequest;
+      readonly result: CopyResult;
+      readonly at: number;
+    };
+
+/** Failures that tell something of the upstream; the others are our own. */
+const UPSTREAM_FAILURES: readonly string[] = [
+  'NotFound',
+  'Unauthorized',
+  'Forbidden',
+  'RateLimited',
+  'Unreachable',
+  'TimedOut',
+  'UpstreamError',
+  'DigestMismatch',
+] satisfies UpstreamReason[];
+
+/** @param now milliseconds since the epoch */
+export function nextStatus(
+  image: CachedImage,
+  usage: ImageUsage | undefined,
+  situation: Situation,
+  now: number,
+): CachedImageStatus {
+  const { progress, ...before } = image.status ?? {};
+  const status: CachedImageStatus = {
+    ...before,
+    ...usedNow(before, usage, now),
+    ...(situation.is === 'copied' ? contentOf(situation) : {}),
+    ...progressOf(situation, progress),
+    observedGeneration: image.metadata.generation,
+  };
+  const conditions = conditionsFor(status, situation);
+  return {
+    ...status,
+    conditions: conditions.reduce(
+      (all, condition) =>
+        setCondition(all, { ...condition, observedGeneration: image.metadata.generation }, now),
+      before.conditions ?? [],
+    ),
+  };
+}
+
+type NewCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
+
+function conditionsFor(status: CachedImageStatus, situation: Situation): NewCondition[] {
+  const existing = status.conditions?.find(({ type }) => type === CONDITION_UPSTREAM_AVAILABLE);
+  return [
+    { type: CONDITION_READY, ...readyFor(status, situation) },
+    upstreamFor(situation) ??
+      existing ?? {
+        type: CONDITION_UPSTREAM_AVAILABLE,
+        status: 'Unknown',
+        reason: 'Unknown' satisfies UpstreamReason,
+        message: 'the upstream has not been asked yet',
+      },
+  ];
+}
+
+type Ready = Pick<Condition, 'status' | 'message'> & { readonly reason: ReadyReason };
+
+function readyFor(status: CachedImageStatus, situation: Situation): Ready {
+  switch (situation.is) {
+    case 'complete':
+    case 'copied':
+      return { status: 'True', reason: 'Cached', message: describeContent(status) };
+    case 'copying':
+      return copyingFor(situation.copy);
+    case 'failed':
+      return failureFor(situation.failure);
+    case 'pending':
+      return { status: 'False', reason: 'Pending', message: 'the copy is about to be ordered' };
+    case 'noPlatforms':
+      return { status: 'False', reason: 'Pending', message: 'no node has told its platform yet' };
+    case 'unused':
+      return {
+        status: 'False',
+        reason: 'Unused',
+        message: 'it is not complete, and no pod that would need it is left',
+      };
+    case 'invalid':
+      return { status: 'False', reason: 'Invalid', message: situation.message };
+  }
+}
+
+/** A retry shows why the try before failed until it gets further than that. */
+function copyingFor(copy: Extract<CopyState, { phase: 'queued' | 'running' }>): Ready {
+  const started = copy.phase === 'running' && (copy.progress?.completedBytes ?? 0) > 0;
+  if (copy.failure !== undefined && !started) return failureFor(copy.failure);
+  return copy.phase === 'queued'
+    ? { status: 'False', reason: 'Pending', message: 'the copy waits for its turn' }
+    : { status: 'False', reason: 'Copying', message: 'the copy is under way' };
+}
+
+function failureFor({ reason, message }: CopyFailure): Ready {
+  return { status: 'False', reason, message };
+}
+
+function upstreamFor(situation: Situation): NewCondition | undefined {
+  const type = CONDITION_UPSTREAM_AVAILABLE;
+  if (situation.is === 'copied') {
+    const message = 'the upstream serves the image';
+    return { type, status: 'True', reason: 'Available' satisfies UpstreamReason, message };
+  }
+  if (situation.is === 'failed' && isUpstreams(situation.failure)) {
+    const { reason, message } = situation.failure;
+    return { type, status: 'False', reason, message };
+  }
+  return undefined;
+}
+
+function isUpstreams({ reason }: CopyFailure): boolean {
+  return UPSTREAM_FAILURES.includes(reason);
+}
+
+function describeContent({ platforms = [], requestedPlatforms = [] }: CachedImageStatus): string {
+  const lacking = requestedPlatforms.filter((wanted) => !platforms.some((held) => covers(held, wanted)));
+  const held = platforms.length === 0 ? 'the image is complete' : `complete for ${platforms.join(', ')}`;
+  return lacking.length === 0 || platforms.length === 0
+    ? held
+    : `${held}; the image has nothing for ${lacking.join(', ')}`;
+}
+
+function covers(held: string, wanted: string): boolean {
+  return platformMatches(parsePlatform(wanted), parsePlatform(held));
+}
+
+function contentOf({ request, result, at }: Extract<Situation, { is: 'copied' }>): CachedImageStatus {
+  return {
+    digest: result.digest,
+    upstreamDigest: result.digest,
+    sizeBytes: result.sizeBytes,
+    size: formatBytes(result.sizeBytes),
+    platforms: [...result.platforms],
+    requestedPlatforms: [...request.platforms],
+    lastCheckedTime: timestamp(at),
+  };
+}
+
+/** The last figures stay between two tries, and go when there is nothing under way any more. */
+function progressOf(
+  situation: Situation,
+  before: CachedImageStatus['progress'],
+): Pick<CachedImageStatus, 'progress'> {
+  if (situation.is !== 'copying') return {};
+  const progress = situation.copy.phase === 'running' ? (situation.copy.progress ?? before) : before;
+  return progress === undefined ? {} : { progress };
+}
+
+function usedNow(
+  before: CachedImageStatus,
+  usage: ImageUsage | undefined,
+  now: number,
+): Pick<CachedImageStatus, 'usedBy' | 'lastUsedTime'> {
+  if (usage === undefined) {
+    const justLeft = (before.usedBy?.pods ?? 0) > 0;
+    return { usedBy: { pods: 0 }, ...(justLeft ? { lastUsedTime: timestamp(now) } : {}) };
+  }
+  return {
+    usedBy: { pods: usage.pods, namespaces: usage.namespaces.slice(0, MAX_STATUS_NAMESPACES) },
+    lastUsedTime: before.lastUsedTime ?? timestamp(now),
+  };
+}
+
+/** RFC 3339 in whole seconds, as Kubernetes writes times. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+}
