@@ -31,7 +31,12 @@ const kubernetes: GoModule = {
 
 const containerd: GoModule = {
   folder: join(toolsFolder, 'containerd'),
-  binaries: packages('github.com/containerd/containerd/v2/cmd', 'containerd', 'containerd-shim-runc-v2', 'ctr'),
+  binaries: packages(
+    'github.com/containerd/containerd/v2/cmd',
+    'containerd',
+    'containerd-shim-runc-v2',
+    'ctr',
+  ),
 };
 
 const cni: GoModule = {
@@ -69,7 +74,7 @@ export const toolModules = {
 export type ToolName = keyof typeof toolModules;
 
 /** Name of the tool → folder that holds its binaries. */
-export type Tools = Readonly<Record<ToolName, string>>;
+export type ClusterTools = Readonly<Record<(typeof clusterTools)[number], string>>;
 
 /** What a cluster runs: all but what only benchmarks use. The quick ones come first. */
 const clusterTools = [
@@ -89,7 +94,7 @@ const clusterTools = [
  * Builds what the cache lacks, one after the other (each build uses all cores), and says how far it is.
  * @throws {GoMissingError} see {@link buildGoTool}.
  */
-export async function buildClusterTools(options: BuildOptions = {}): Promise<Omit<Tools, 'kwok'>> {
+export async function buildClusterTools(options: BuildOptions = {}): Promise<ClusterTools> {
   const report = options.report ?? ((line: string) => process.stderr.write(`${line}\n`));
   const folders: Partial<Record<ToolName, string>> = {};
   for (const [index, name] of clusterTools.entries()) {
@@ -98,7 +103,7 @@ export async function buildClusterTools(options: BuildOptions = {}): Promise<Omi
     };
     folders[name] = await buildGoTool(toolModules[name], { ...options, report: progress });
   }
-  return folders as Omit<Tools, 'kwok'>;
+  return folders as ClusterTools;
 }
 
 /** Builds one tool, perhaps for another architecture than this machine's, and gives its folder. */

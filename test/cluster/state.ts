@@ -1,0 +1,59 @@
+/** What is written down about a running cluster, so that another process can go on with it, or clean up after it. */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ProcessIdentity } from './command.ts';
+
+/** A program of the cluster, and how to start it again. */
+export interface ProgramRecord {
+  readonly machine: string;
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly process: ProcessIdentity;
+}
+
+/** A server on the "internet". */
+export interface SiteRecord {
+  readonly name: string;
+  readonly address: string;
+  readonly port: number;
+  /** Its DNS name; without one it is known by its address. */
+  readonly host?: string;
+  /** Served over TLS with a certificate of the private CA. */
+  readonly tls: boolean;
+  readonly credentials?: { readonly username: string; readonly password: string };
+}
+
+export interface ClusterState {
+  phase: 'starting' | 'running';
+  /** The cluster goes on when the process that started it ends. */
+  readonly keep: boolean;
+  readonly owner: ProcessIdentity;
+  nodes: readonly string[];
+  /** Folders with the programs, as this machine sees them. */
+  readonly tools: Readonly<Record<string, string>>;
+  readonly machines: Record<string, ProcessIdentity>;
+  readonly programs: Record<string, ProgramRecord>;
+  readonly sites: Record<string, SiteRecord>;
+}
+
+/** Undefined when there is none, or none that can be read: then nothing but a dead cluster's rest can be there. */
+export function readState(folder: string): ClusterState | undefined {
+  try {
+    return JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as ClusterState;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Changes the state on disk in one step; reads it again first, since another process may have changed it. */
+export function updateState(
+  folder: string,
+  state: ClusterState,
+  change: (state: ClusterState) => void,
+): void {
+  Object.assign(state, readState(folder));
+  change(state);
+  const file = join(folder, 'state.json');
+  writeFileSync(`${file}.new`, JSON.stringify(state, undefined, 2), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}

@@ -1,0 +1,82 @@
+/** Who may have which slot: a cluster that is meant to stay keeps its own, what a crash left is cleared away. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { withFileLock } from '../../build/file-lock.ts';
+import { cacheFolder } from '../../build/go-tool.ts';
+import { Cluster } from './cluster.ts';
+import { identify, isAlive } from './command.ts';
+import { clearSlot, findLab, startLab } from './lab.ts';
+import { allSlots, clustersFolder, type Plan, planOf, type Slot } from './slot.ts';
+import { type ClusterState, readState, updateState } from './state.ts';
+import type { ClusterTools } from './tools.ts';
+
+export interface SlotOptions {
+  /** Default: the first that is free. */
+  readonly slot?: Slot;
+  /** The cluster goes on when this process ends; otherwise the next start may take its slot. */
+  readonly keep?: boolean;
+}
+
+/** No slot, or not the one asked for, is free. */
+export class SlotsTakenError extends Error {
+  override readonly name = 'SlotsTakenError';
+}
+
+/** Ends whatever cluster is in the slot, and removes its rest. */
+export async function stopCluster(slot: Slot): Promise<void> {
+  await withSlotsLocked(() => clearSlot(planOf(slot)));
+}
+
+async function withSlotsLocked<T>(work: () => Promise<T>): Promise<T> {
+  return await withFileLock(join(clustersFolder, 'slots.lock'), work);
+}
+
+/**
+ * Clears the first slot that is free and starts an empty lab in it.
+ * @throws {SlotsTakenError}
+ */
+export async function takeSlot(options: SlotOptions, tools: ClusterTools): Promise<Cluster> {
+  return await withSlotsLocked(async () => {
+    const candidates = options.slot === undefined ? allSlots : [options.slot];
+    const plan = candidates.map(planOf).find((candidate) => !isTaken(candidate));
+    if (!plan) {
+      throw new SlotsTakenError(
+        `A cluster runs in ${candidates.map((slot) => `slot ${slot}`).join(', ')} already: ` +
+          `stop one with \`node test/cluster/cli.ts down --slot ${candidates[0]}\`.`,
+      );
+    }
+    await clearSlot(plan);
+    return await openSlot(plan, options, tools);
+  });
+}
+
+/** A slot is taken by a cluster that is meant to stay, or whose owner lives. What else is in it, is what a crash left. */
+function isTaken(plan: Plan): boolean {
+  if (!findLab(plan)) return false;
+  const state = readState(plan.folder);
+  return state !== undefined && ((state.keep && state.phase === 'running') || isAlive(state.owner));
+}
+
+async function openSlot(plan: Plan, options: SlotOptions, tools: ClusterTools): Promise<Cluster> {
+  const owner = identify(process.pid);
+  if (!owner) throw new Error('this process does not find itself in /proc');
+  mkdirSync(plan.folder, { recursive: true });
+  const state: ClusterState = {
+    phase: 'starting',
+    keep: options.keep ?? false,
+    owner,
+    nodes: [],
+    tools,
+    machines: {},
+    programs: {},
+    sites: {},
+  };
+  // Written down first: a lab without a state would count as what a crash left.
+  updateState(plan.folder, state, () => undefined);
+  const lab = await startLab(plan, join(tools.pause, 'pause'));
+  // The machines have a /var/lib and a /run of their own, and the cache may lie there.
+  const seen = join(plan.folder, 'tools');
+  await lab.shell(`mkdir -p ${seen}; mount --bind ${join(cacheFolder(), 'go')} ${seen}`);
+  updateState(plan.folder, state, () => (state.machines['lab'] = lab.first));
+  return new Cluster(plan, state);
+}
