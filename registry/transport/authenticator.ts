@@ -1,0 +1,127 @@
+/** How requests are authorised: the interface, and the way of registries that challenge (anonymous, Basic, Bearer). */
+import { createHash } from 'node:crypto';
+import type { Challenge } from '../core/challenge.ts';
+import type { Credential } from '../core/credentials.ts';
+import type { RegistryError } from '../core/errors.ts';
+import { toRegistryError } from '../core/errors.ts';
+import type { Endpoint } from './upstream-settings.ts';
+import type { AuthorizationCache } from './authorization-cache.ts';
+import type { TokenServer } from './token-server.ts';
+
+export type Action = 'pull' | 'push' | 'delete';
+
+/** A right to one repository, as Docker's token protocol writes it: `repository:<name>:<actions>`. */
+export interface Scope {
+  readonly repository: string;
+  readonly actions: readonly Action[];
+}
+
+export function formatScope(scope: Scope): string {
+  return `repository:${scope.repository}:${scope.actions.join(',')}`;
+}
+
+/** Where a request stands that the registry has refused. */
+export interface Refusal {
+  readonly challenges: readonly Challenge[];
+  /** The header that was refused; undefined when none was sent. */
+  readonly header: string | undefined;
+  /** How many of the credentials this request has tried already. */
+  readonly tried: number;
+}
+
+export interface Answer {
+  readonly header: string;
+  readonly tried: number;
+}
+
+export interface Authenticator {
+  /** The Authorization header to send at once; undefined when none is known to be needed. */
+  authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined>;
+  /** What to send instead; undefined when there is nothing better and the refusal stands. */
+  answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined>;
+}
+
+/** Shows nothing, whatever is asked for: for a registry that needs no login. */
+export const noAuthentication: Authenticator = {
+  authorization: () => Promise.resolve(undefined),
+  answer: () => Promise.resolve(undefined),
+};
+
+export interface ChallengeAuthenticatorOptions {
+  readonly endpoint: Endpoint;
+  /** Tried in turn; none: anonymous. They are shown to this endpoint and its token server only. */
+  readonly credentials: readonly Credential[];
+  readonly tokens: TokenServer;
+  readonly cache: AuthorizationCache;
+}
+
+/** Answers the registry's challenges, and remembers what worked so that the next request need not be challenged. */
+export class ChallengeAuthenticator implements Authenticator {
+  readonly #options: ChallengeAuthenticatorOptions;
+  readonly #identity: string;
+
+  constructor(options: ChallengeAuthenticatorOptions) {
+    this.#options = options;
+    this.#identity = createHash('sha256')
+      .update(JSON.stringify([options.endpoint.origin, options.credentials]))
+      .digest('base64');
+  }
+
+  authorization(scopes: readonly Scope[]): Promise<string | undefined> {
+    return Promise.resolve(this.#options.cache.get(this.#key(scopes)));
+  }
+
+  async answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined> {
+    const { cache, credentials } = this.#options;
+    const key = this.#key(scopes);
+    const known = cache.get(key);
+    // Another request may have found a better one since this one was sent.
+    if (known !== undefined && known !== refusal.header) return { header: known, tried: refusal.tried };
+    cache.delete(key);
+    const candidates = credentials.length === 0 ? [undefined] : credentials;
+    let failure: RegistryError | undefined;
+    for (let tried = refusal.tried; tried < candidates.length; tried++) {
+      try {
+        const granted = await this.#grant(refusal.challenges, scopes, candidates[tried], signal);
+        if (granted === undefined) continue;
+        cache.set(key, granted.header, granted.lifetimeMs);
+        return { header: granted.header, tried: tried + 1 };
+      } catch (error) {
+        // A token server that refuses one credential may take the next.
+        failure = toRegistryError(error);
+      }
+    }
+    if (failure !== undefined) throw failure;
+    return undefined;
+  }
+
+  async #grant(
+    challenges: readonly Challenge[],
+    scopes: readonly Scope[],
+    credential: Credential | undefined,
+    signal: AbortSignal,
+  ): Promise<Granted | undefined> {
+    const bearer = challenges.find((challenge) => challenge.scheme === 'bearer');
+    if (bearer !== undefined) {
+      const { endpoint, tokens } = this.#options;
+      const token = await tokens.fetch({ challenge: bearer, endpoint, scopes, credential }, signal);
+      return { header: `Bearer ${token.token}`, lifetimeMs: token.lifetimeMs };
+    }
+    const basic = challenges.some((challenge) => challenge.scheme === 'basic');
+    if (!basic || credential === undefined || credential.identityToken !== undefined) return undefined;
+    const pair = Buffer.from(`${credential.username}:${credential.password}`).toString('base64');
+    return { header: `Basic ${pair}`, lifetimeMs: BASIC_LIFETIME_MS };
+  }
+
+  #key(scopes: readonly Scope[]): string {
+    return [this.#identity, ...scopes.map(formatScope)].join(' ');
+  }
+}
+
+interface Granted {
+  readonly header: string;
+  readonly lifetimeMs: number;
+}
+
+/** Basic does not expire; that it is forgotten now and then keeps no credential in memory for good. */
+const BASIC_LIFETIME_MS = 10 * 60_000;

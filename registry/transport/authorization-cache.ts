@@ -1,0 +1,34 @@
+/** Remembers what registries accepted, as long as it is valid, for every client of a process. */
+
+interface Entry {
+  readonly header: string;
+  readonly expires: number;
+}
+
+const MAX_ENTRIES = 2000;
+
+export class AuthorizationCache {
+  readonly #entries = new Map<string, Entry>();
+  readonly #now: () => number;
+
+  /** @param now milliseconds of a clock that never jumps */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  get(key: string): string | undefined {
+    const entry = this.#entries.get(key);
+    return entry !== undefined && entry.expires > this.#now() ? entry.header : undefined;
+  }
+
+  set(key: string, header: string, lifetimeMs: number): void {
+    this.#entries.delete(key);
+    const oldest = this.#entries.keys().next();
+    if (this.#entries.size >= MAX_ENTRIES && oldest.done !== true) this.#entries.delete(oldest.value);
+    this.#entries.set(key, { header, expires: this.#now() + lifetimeMs });
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+}

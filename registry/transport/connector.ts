@@ -1,0 +1,85 @@
+/** Opens connections: the TLS settings and the address guard of the host that is connected to, whoever asked for it. */
+import { isIP } from 'node:net';
+import { getCACertificates } from 'node:tls';
+import { Agent, buildConnector } from 'undici';
+import type { Dispatcher } from 'undici';
+import type { AddressGuard } from './address-guard.ts';
+import { addressRefused, createAddressGuard, guardedLookup } from './address-guard.ts';
+import type { UpstreamSettings } from './upstream-settings.ts';
+import { settingsFor } from './upstream-settings.ts';
+
+/** How to connect to one host. */
+export interface ConnectionPolicy {
+  /** PEM certificates trusted beside the usual ones. */
+  readonly ca?: string | undefined;
+  readonly insecureSkipVerify?: boolean | undefined;
+  /** Name expected in the certificate, when it is not the host's. */
+  readonly serverName?: string | undefined;
+  /** Absent for peers of ours, whose addresses the administrator gave. */
+  readonly guard?: AddressGuard;
+}
+
+/** @param host as it stands in a URL: with its port unless that is the scheme's own */
+export type ConnectionPolicyOf = (host: string) => ConnectionPolicy;
+
+export interface DispatcherOptions {
+  readonly connectMs: number;
+  /** Connections per origin. */
+  readonly connections?: number;
+}
+
+type Connector = ReturnType<typeof buildConnector>;
+
+/** Every connection that an upstream can lead to is guarded, also those that redirects and token realms name. */
+export function upstreamPolicies(settings: readonly UpstreamSettings[]): ConnectionPolicyOf {
+  return memoise((host) => {
+    const { ca, insecureSkipVerify, allowAddresses } = settingsFor(settings, host) ?? {};
+    return { ca, insecureSkipVerify, guard: createAddressGuard(allowAddresses ?? []) };
+  });
+}
+
+/** One per process and kind of peer: it holds the connections. Close it at shutdown. */
+export function createDispatcher(policyOf: ConnectionPolicyOf, options: DispatcherOptions): Dispatcher {
+  const connectorOf = memoise((host) => buildHostConnector(policyOf(host), options.connectMs));
+  return new Agent({
+    connections: options.connections ?? 64,
+    // The deadline for the head is ours (exchange.ts), since undici's knows nothing of name lookup and connecting.
+    headersTimeout: 0,
+    connect: (target, callback) => {
+      const host = target.port === '' ? target.hostname : `${target.hostname}:${target.port}`;
+      const { guard } = policyOf(host);
+      const literal = target.hostname.replaceAll(/^\[|\]$/g, '');
+      // Node looks up names only, so an address given as such is checked here.
+      if (guard !== undefined && isIP(literal) !== 0 && !guard(literal)) {
+        callback(addressRefused(host), null);
+        return;
+      }
+      connectorOf(host)(target, callback);
+    },
+  });
+}
+
+function buildHostConnector(policy: ConnectionPolicy, timeout: number): Connector {
+  const { ca, insecureSkipVerify, serverName, guard } = policy;
+  return buildConnector({
+    timeout,
+    ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
+    ...(insecureSkipVerify === true ? { rejectUnauthorized: false } : {}),
+    ...(serverName === undefined ? {} : { servername: serverName }),
+    ...(guard === undefined ? {} : { lookup: guardedLookup(guard) }),
+  });
+}
+
+const MAX_REMEMBERED_HOSTS = 1000;
+
+function memoise<T>(compute: (host: string) => T): (host: string) => T {
+  const known = new Map<string, T>();
+  return (host) => {
+    const found = known.get(host);
+    if (found !== undefined) return found;
+    if (known.size >= MAX_REMEMBERED_HOSTS) known.clear();
+    const value = compute(host);
+    known.set(host, value);
+    return value;
+  };
+}

@@ -1,0 +1,119 @@
+/** One HTTP exchange: a deadline for the head, one for silence on either body, and the caller's own signal. */
+import type { Readable } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import { RegistryError } from '../core/errors.ts';
+import { networkError } from './http-error.ts';
+
+export interface Deadlines {
+  /** From sending the request (with a body: from its last byte) to the head of the answer. Milliseconds. */
+  readonly headMs: number;
+  /** The longest pause between two chunks of a body, sent or received. Milliseconds. */
+  readonly silenceMs: number;
+}
+
+export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+export interface HttpRequest {
+  readonly method: Method;
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Bytes can be sent again, after a challenge for example; a stream cannot. */
+  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+export interface HttpResponse {
+  readonly status: number;
+  /** In lower case; of repeated headers the values joined by commas. */
+  header(name: string): string | undefined;
+  /** Where the answer came from, after redirects. Not fit for logs. */
+  readonly url: URL;
+  /** Has to be read to its end or destroyed. Its errors are the network's own: see `networkError`. */
+  readonly body: Readable;
+}
+
+/**
+ * @param signal ends the exchange, the reading of the body included
+ * @throws RegistryError with reason `Unreachable`, `TimedOut` or `Canceled`
+ */
+export async function exchange(
+  dispatcher: Dispatcher,
+  request: HttpRequest,
+  deadlines: Deadlines,
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  const { method, url, headers } = request;
+  const watchdog = new Watchdog(url);
+  const { body } = request;
+  const streamed = body !== undefined && !(body instanceof Uint8Array);
+  try {
+    signal.throwIfAborted();
+    if (!streamed) watchdog.expect('head', deadlines.headMs);
+    const response = await dispatcher.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method,
+      headers,
+      // While the reader pauses, undici does not count this time.
+      bodyTimeout: deadlines.silenceMs,
+      body: streamed ? (watchSending(body, watchdog, deadlines) as unknown as Readable) : (body ?? null),
+      signal: AbortSignal.any([signal, watchdog.signal]),
+    });
+    watchdog.clear();
+    const { statusCode: status, headers: answered, body: stream } = response;
+    return { status, url, body: stream, header: (name) => joined(answered[name]) };
+  } catch (error) {
+    watchdog.clear();
+    if (watchdog.signal.aborted) throw networkError(watchdog.signal.reason, url);
+    if (signal.aborted) throw networkError(signal.reason, url);
+    throw networkError(error, url);
+  }
+}
+
+/** Aborts when what is expected does not come in time. */
+class Watchdog {
+  readonly #url: URL;
+  readonly #controller = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(url: URL) {
+    this.#url = url;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  expect(what: 'head' | 'bytes', ms: number): void {
+    this.clear();
+    const message =
+      what === 'head'
+        ? `${this.#url.host} did not answer within ${ms} ms`
+        : `${this.#url.host} was silent for ${ms} ms`;
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(new RegistryError(message, { reason: 'TimedOut' }));
+    }, ms);
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** Only the receiver's slowness counts: while we wait for the source, its own deadlines hold. */
+async function* watchSending(
+  body: AsyncIterable<Uint8Array>,
+  watchdog: Watchdog,
+  deadlines: Deadlines,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    watchdog.expect('bytes', deadlines.silenceMs);
+    yield chunk;
+    watchdog.clear();
+  }
+  watchdog.expect('head', deadlines.headMs);
+}
+
+function joined(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value;
+}

@@ -1,0 +1,121 @@
+/** Logins to the store: a folder with a key that signs tokens, with a user name and password, or with nothing. */
+import { randomUUID } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { importPKCS8, SignJWT } from 'jose';
+import type { CryptoKey } from 'jose';
+import { RegistryError } from '../core/errors.ts';
+import type { Answer, Authenticator, Refusal, Scope } from './authenticator.ts';
+import { formatScope } from './authenticator.ts';
+import { AuthorizationCache } from './authorization-cache.ts';
+
+/** The issuer and audience that the store is configured to trust (docs/contracts.md). */
+export const STORE_TOKEN_ISSUER = 'larder';
+export const STORE_TOKEN_AUDIENCE = 'larder-store';
+
+const LIFETIME_SECONDS = 3600;
+/** Tokens are renewed this long before they end, and valid from this long before now, for clocks that differ. */
+const MARGIN_SECONDS = 300;
+
+export type StoreLogin =
+  | { readonly kind: 'key'; readonly key: CryptoKey; readonly keyId: string }
+  | { readonly kind: 'basic'; readonly username: string; readonly password: string }
+  | { readonly kind: 'none' };
+
+/** What a token of ours permits (distribution's token specification, claim `access`). */
+export interface StoreAccess {
+  readonly type: string;
+  readonly name: string;
+  readonly actions: readonly string[];
+}
+
+/** @throws RegistryError with reason `Invalid` when the folder holds half a login or an unusable key */
+export async function readStoreLogin(folder: string, signal?: AbortSignal): Promise<StoreLogin> {
+  const read = async (name: string): Promise<string | undefined> => {
+    try {
+      return (await readFile(join(folder, name), { encoding: 'utf8', signal })).trim();
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      throw error;
+    }
+  };
+  const [pem, keyId, username, password] = await Promise.all(
+    ['private-key.pem', 'key-id', 'username', 'password'].map(read),
+  );
+  if (pem !== undefined && keyId !== undefined)
+    return { kind: 'key', keyId, key: await importKey(pem, folder) };
+  if (username !== undefined && password !== undefined) return { kind: 'basic', username, password };
+  if ([pem, keyId, username, password].every((part) => part === undefined)) return { kind: 'none' };
+  throw new RegistryError(`${folder} holds only half of a login`, { reason: 'Invalid' });
+}
+
+/** A token that the store's distribution accepts without asking anybody (its `auth.token`, ES256). */
+export async function signStoreToken(
+  login: Extract<StoreLogin, { kind: 'key' }>,
+  access: readonly StoreAccess[],
+): Promise<string> {
+  const now = Math.floor(Date.now() / 1000);
+  return await new SignJWT({ access })
+    .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: login.keyId })
+    .setIssuer(STORE_TOKEN_ISSUER)
+    .setSubject(STORE_TOKEN_ISSUER)
+    .setAudience(STORE_TOKEN_AUDIENCE)
+    .setJti(randomUUID())
+    .setIssuedAt(now)
+    .setNotBefore(now - MARGIN_SECONDS)
+    .setExpirationTime(now + LIFETIME_SECONDS)
+    .sign(login.key);
+}
+
+/** Authorises from a login folder; the folder is read again when the store refuses, since logins are rotated. */
+export class StoreAuthenticator implements Authenticator {
+  readonly #folder: string | undefined;
+  readonly #cache = new AuthorizationCache();
+  #login: StoreLogin | undefined;
+
+  /** @param folder undefined: the store asks for no login */
+  constructor(folder: string | undefined) {
+    this.#folder = folder;
+  }
+
+  async authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
+    if (this.#folder === undefined) return undefined;
+    this.#login ??= await readStoreLogin(this.#folder, signal);
+    const login = this.#login;
+    if (login.kind === 'none') return undefined;
+    const key = scopes.map(formatScope).join(' ');
+    const known = this.#cache.get(key);
+    if (known !== undefined) return known;
+    const header =
+      login.kind === 'basic' ? basic(login) : `Bearer ${await signStoreToken(login, scopes.map(access))}`;
+    this.#cache.set(key, header, (LIFETIME_SECONDS - MARGIN_SECONDS) * 1000);
+    return header;
+  }
+
+  async answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined> {
+    if (this.#folder === undefined || refusal.tried > 0) return undefined;
+    this.#login = await readStoreLogin(this.#folder, signal);
+    this.#cache.delete(scopes.map(formatScope).join(' '));
+    const header = await this.authorization(scopes, signal);
+    return header === undefined ? undefined : { header, tried: 1 };
+  }
+}
+
+function access(scope: Scope): StoreAccess {
+  return { type: 'repository', name: scope.repository, actions: scope.actions };
+}
+
+function basic(login: Extract<StoreLogin, { kind: 'basic' }>): string {
+  return `Basic ${Buffer.from(`${login.username}:${login.password}`).toString('base64')}`;
+}
+
+async function importKey(pem: string, folder: string): Promise<CryptoKey> {
+  try {
+    return await importPKCS8(pem, 'ES256');
+  } catch {
+    // The cause is left out: it may quote the key.
+    throw new RegistryError(`${folder}/private-key.pem is not a P-256 key in PKCS 8 form`, {
+      reason: 'Invalid',
+    });
+  }
+}

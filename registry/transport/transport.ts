@@ -1,0 +1,92 @@
+/** Requests to registries: authorised, redirected within bounds, in time, and with every failure a RegistryError. */
+import type { Dispatcher } from 'undici';
+import type { Challenge } from '../core/challenge.ts';
+import { parseChallenges } from '../core/challenge.ts';
+import type { Credential } from '../core/credentials.ts';
+import { AuthorizationCache } from './authorization-cache.ts';
+import type { Authenticator, Scope } from './authenticator.ts';
+import { ChallengeAuthenticator } from './authenticator.ts';
+import type { Deadlines, HttpRequest, HttpResponse } from './exchange.ts';
+import { exchange } from './exchange.ts';
+import { httpError, readErrorBody } from './http-error.ts';
+import type { FollowedResponse } from './redirect.ts';
+import { followRedirects } from './redirect.ts';
+import { TokenServer } from './token-server.ts';
+import type { Endpoint } from './upstream-settings.ts';
+
+export interface RegistryRequest extends HttpRequest {
+  readonly authenticator: Authenticator;
+  readonly scopes: readonly Scope[];
+  /** Statuses that are answers; all others are thrown. */
+  readonly accept: readonly number[];
+  readonly signal: AbortSignal;
+  /** Instead of the transport's own. */
+  readonly deadlines?: Partial<Deadlines>;
+}
+
+/** One per process and kind of peer. */
+export class Transport {
+  readonly #dispatcher: Dispatcher;
+  readonly #deadlines: Deadlines;
+  readonly #cache = new AuthorizationCache();
+  readonly #tokens: TokenServer;
+
+  constructor(dispatcher: Dispatcher, deadlines: Deadlines) {
+    this.#dispatcher = dispatcher;
+    this.#deadlines = deadlines;
+    this.#tokens = new TokenServer((request, signal) => exchange(dispatcher, request, deadlines, signal));
+  }
+
+  /** For a registry that challenges. Without credentials: anonymously, which most registries want a token for, too. */
+  authenticator(endpoint: Endpoint, credentials: readonly Credential[] = []): Authenticator {
+    return new ChallengeAuthenticator({ endpoint, credentials, tokens: this.#tokens, cache: this.#cache });
+  }
+
+  /**
+   * @returns an answer whose status is among the accepted ones; its body has to be read or destroyed
+   * @throws RegistryError
+   */
+  async send(request: RegistryRequest): Promise<HttpResponse> {
+    const { authenticator, scopes, signal, accept, method } = request;
+    let header = await authenticator.authorization(scopes, signal);
+    let tried = 0;
+    let challenges: readonly Challenge[] = [];
+    for (;;) {
+      const response = await this.#sendOnce(request, header);
+      if (accept.includes(response.status)) return response;
+      const { status, redirected } = response;
+      const retryAfter = response.header('retry-after');
+      const body = await readErrorBody(response.body);
+      const error = httpError(
+        { method, url: response.url, status, retryAfter, redirected, body },
+        Date.now(),
+      );
+      const mayHelp = !redirected && (status === 401 || (status === 403 && header !== undefined));
+      if (!mayHelp || !isRepeatable(request)) throw error;
+      const challenge = response.header('www-authenticate');
+      // A 403 brings no challenge of its own: the next credential answers the one that came before.
+      if (challenge !== undefined) challenges = parseChallenges(challenge);
+      const answer = await authenticator.answer({ challenges, header, tried }, scopes, signal);
+      if (answer === undefined || (answer.header === header && answer.tried === tried)) throw error;
+      ({ header, tried } = answer);
+    }
+  }
+
+  /** Closes the connections once what is under way has ended. */
+  async close(): Promise<void> {
+    await this.#dispatcher.close();
+  }
+
+  async #sendOnce(request: RegistryRequest, authorization: string | undefined): Promise<FollowedResponse> {
+    const headers = authorization === undefined ? request.headers : { ...request.headers, authorization };
+    const deadlines = { ...this.#deadlines, ...request.deadlines };
+    return await followRedirects({ ...request, headers }, (hop) =>
+      exchange(this.#dispatcher, hop, deadlines, request.signal),
+    );
+  }
+}
+
+/** A stream that was sent is gone. */
+function isRepeatable({ body }: HttpRequest): boolean {
+  return body === undefined || body instanceof Uint8Array;
+}

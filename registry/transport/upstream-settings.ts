@@ -1,0 +1,90 @@
+/** What an administrator may say about upstreams, and what follows from it for a host of an image reference. */
+import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { globMatches } from '../core/glob.ts';
+import { RegistryError } from '../core/errors.ts';
+import { parseHost } from '../core/host.ts';
+import { DOCKER_HUB } from '../core/reference.ts';
+
+const upstreamSchema = z.strictObject({
+  /** Host of references, with its port if it has one; a glob, for example `*.corp.example`. */
+  host: z.string().min(1),
+  plainHttp: z.boolean().optional(),
+  /** PEM certificates trusted beside the usual ones. */
+  ca: z.string().optional(),
+  caFile: z.string().optional(),
+  insecureSkipVerify: z.boolean().optional(),
+  /** Origins tried in order instead of the host itself; how to speak TLS to them is said by their own entries. */
+  endpoints: z.array(z.url({ protocol: /^https?$/ })).optional(),
+  /** Hosts that may ask for this registry's credentials although they are of another domain. */
+  tokenHosts: z.array(z.string()).optional(),
+  /** Addresses or CIDRs that are refused otherwise (loopback, link-local, metadata services). */
+  allowAddresses: z
+    .array(z.string().regex(/^[0-9a-fA-F.:]+(\/[0-9]{1,3})?$/, 'must be an address or a CIDR'))
+    .optional(),
+});
+
+export const upstreamSettingsSchema = z.array(upstreamSchema);
+export type UpstreamSettings = z.infer<typeof upstreamSchema>;
+
+/** Where a registry is reached. */
+export interface Endpoint {
+  /** Scheme, host and port, for example `https://registry-1.docker.io`. */
+  readonly origin: string;
+  readonly tokenHosts: readonly string[];
+}
+
+/**
+ * Reads the settings from a JSON file and the certificates from the files it names.
+ * @throws RegistryError with reason `Invalid`, whose message says what is wrong in the file
+ */
+export async function readUpstreamSettings(path: string, signal?: AbortSignal): Promise<UpstreamSettings[]> {
+  const read = async (file: string): Promise<string> => await readFile(file, { encoding: 'utf8', signal });
+  let json: unknown;
+  try {
+    json = JSON.parse(await read(path));
+  } catch (cause) {
+    throw new RegistryError(`${path} cannot be read as JSON`, { reason: 'Invalid', cause });
+  }
+  const result = upstreamSettingsSchema.safeParse(json);
+  if (!result.success) {
+    throw new RegistryError(`${path}: ${z.prettifyError(result.error)}`, { reason: 'Invalid' });
+  }
+  return await Promise.all(
+    result.data.map(async ({ caFile, ...entry }) =>
+      caFile === undefined ? entry : { ...entry, ca: [entry.ca ?? '', await read(caFile)].join('\n') },
+    ),
+  );
+}
+
+/** The entry for a host: one that names it exactly, else the first whose glob matches. */
+export function settingsFor(
+  settings: readonly UpstreamSettings[],
+  host: string,
+): UpstreamSettings | undefined {
+  return (
+    settings.find((entry) => entry.host === host) ?? settings.find((entry) => globMatches(entry.host, host))
+  );
+}
+
+/** At least one; the later ones are for when the earlier do not help. */
+export function endpointsOf(settings: readonly UpstreamSettings[], host: string): Endpoint[] {
+  const entry = settingsFor(settings, host);
+  const tokenHosts = entry?.tokenHosts ?? [];
+  if (entry?.endpoints !== undefined && entry.endpoints.length > 0) {
+    return entry.endpoints.map((url) => ({ origin: new URL(url).origin, tokenHosts }));
+  }
+  const scheme = (entry?.plainHttp ?? isLoopbackHost(host)) ? 'http' : 'https';
+  // Docker Hub's registry does not live under the name by which references know it.
+  const address = host === DOCKER_HUB ? 'registry-1.docker.io' : host;
+  return [{ origin: `${scheme}://${address}`, tokenHosts }];
+}
+
+/** Every runtime speaks plain http to a registry on its own machine unless told otherwise. */
+function isLoopbackHost(host: string): boolean {
+  const hostname = parseHost(host)?.hostname ?? '';
+  return (
+    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'))
+  );
+}
