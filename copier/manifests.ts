@@ -1,0 +1,151 @@
+/** Manifests for whoever pulls: from the cache when that is as good as upstream, from upstream when it is not. */
+import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import type { Logger } from '../platform/log.ts';
+import type { CachedName } from '../registry/core/cached-name.ts';
+import type { Digest } from '../registry/core/digest.ts';
+import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
+import { parseManifest, type Manifest } from '../registry/core/manifest.ts';
+import type { FreshTags, RecentManifests } from './recent.ts';
+import type { ManifestStore, RawManifest, UpstreamRepository } from './repositories.ts';
+import { SingleFlight } from './single-flight.ts';
+
+/** A repository of the cache and what stands behind it. */
+export interface PullTarget {
+  readonly repository: string;
+  readonly cached: CachedName;
+}
+
+export interface FetchedManifest {
+  readonly raw: RawManifest;
+  readonly manifest: Manifest;
+  /** Under which it was asked for, if it was. */
+  readonly tag?: string;
+}
+
+export interface ManifestsOptions {
+  readonly store: ManifestStore;
+  readonly upstream: (
+    target: PullTarget,
+    tag: string | undefined,
+    signal: AbortSignal,
+  ) => Promise<UpstreamRepository>;
+  /** Takes what came from upstream, to complete and store it in the background. */
+  readonly onFetched: (target: PullTarget, fetched: FetchedManifest) => void;
+  readonly recent: RecentManifests;
+  readonly fresh: FreshTags;
+  /** Per upstream host. */
+  readonly breaker: CircuitBreaker;
+  /** How long upstream may take to say whether a cached tag has moved, in milliseconds. */
+  readonly revalidateMs: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Ends what outlives a single request. */
+  readonly signal: AbortSignal;
+}
+
+export class Manifests {
+  readonly #options: ManifestsOptions;
+  readonly #fetches = new SingleFlight<RawManifest>();
+
+  constructor(options: ManifestsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws RegistryError with upstream's meaning when it is not in the cache either */
+  async byDigest(target: PullTarget, digest: Digest): Promise<RawManifest> {
+    const cached = await this.#cached(target, { digest });
+    if (cached !== undefined) return cached;
+    return this.#fetches.run(`${target.repository}@${digest}`, () => this.#fetch(target, { digest }));
+  }
+
+  /** @throws RegistryError with upstream's meaning when it is not in the cache either */
+  async byTag(target: PullTarget, tag: string): Promise<RawManifest> {
+    return this.#fetches.run(`${target.repository}:${tag}`, async () => {
+      const fresh = await this.#fresh(target, tag);
+      if (fresh !== undefined) return fresh;
+      const cached = await this.#cached(target, { tag });
+      return cached === undefined ? this.#fetch(target, { tag }) : this.#revalidate(target, tag, cached);
+    });
+  }
+
+  /** A manifest that was found lately, unless it has got lost on the way to the store and upstream has gone since. */
+  async #fresh(target: PullTarget, tag: string): Promise<RawManifest | undefined> {
+    const digest = this.#options.fresh.get(target.repository, tag);
+    if (digest === undefined) return undefined;
+    return this.byDigest(target, digest).catch(() => undefined);
+  }
+
+  /** What the cache has stays good whatever upstream answers, short of another digest whose manifest it gives. */
+  async #revalidate(target: PullTarget, tag: string, cached: RawManifest): Promise<RawManifest> {
+    const { breaker, fresh, log, now, recent } = this.#options;
+    const { host } = target.cached;
+    if (breaker.request(host, now()) === 'deny') return cached;
+    try {
+      const digest = await this.#currentDigest(target, tag);
+      breaker.succeeded(host);
+      recent.set(target.repository, cached);
+      if (digest !== cached.digest)
+        return await this.#fetch(target, digest === undefined ? { tag } : { tag, digest });
+      fresh.set(target.repository, tag, digest);
+    } catch (thrown) {
+      const error = toRegistryError(thrown);
+      if (isOutage(error)) breaker.failed(host, now());
+      else breaker.succeeded(host);
+      log.warn('upstream does not confirm a cached tag', {
+        repository: target.repository,
+        tag,
+        error: error.message,
+      });
+    }
+    return cached;
+  }
+
+  async #currentDigest(target: PullTarget, tag: string): Promise<Digest | undefined> {
+    const { revalidateMs, signal } = this.#options;
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(revalidateMs)]);
+    const upstream = await this.#options.upstream(target, tag, deadline);
+    return upstream.headManifest({ tag }, deadline);
+  }
+
+  async #fetch(target: PullTarget, { tag, digest }: { tag?: string; digest?: Digest }): Promise<RawManifest> {
+    const { fresh, onFetched, recent, signal } = this.#options;
+    const upstream = await this.#options.upstream(target, tag, signal);
+    const raw = await upstream.getManifest(digest === undefined ? { tag: tag ?? '' } : { digest }, signal);
+    const manifest = readable(raw);
+    recent.set(target.repository, raw);
+    if (tag !== undefined) fresh.set(target.repository, tag, raw.digest);
+    onFetched(target, { raw, manifest, ...(tag === undefined ? {} : { tag }) });
+    return raw;
+  }
+
+  /** A store that cannot be asked is as good as one that has nothing: upstream may still help. */
+  async #cached(
+    target: PullTarget,
+    reference: { tag: string } | { digest: Digest },
+  ): Promise<RawManifest | undefined> {
+    const { log, recent, signal, store } = this.#options;
+    const remembered = 'digest' in reference ? recent.get(target.repository, reference.digest) : undefined;
+    if (remembered !== undefined) return remembered;
+    try {
+      return await store.getManifest(target.repository, reference, signal);
+    } catch (error) {
+      log.warn('store cannot be asked for a manifest', { repository: target.repository, error });
+      return undefined;
+    }
+  }
+}
+
+function isOutage({ reason }: RegistryError): boolean {
+  return reason === 'TimedOut' || reason === 'Unreachable';
+}
+
+/** @throws RegistryError when upstream gives what is no manifest: nobody gets it, and nothing is stored */
+function readable({ bytes, mediaType }: RawManifest): Manifest {
+  try {
+    return parseManifest(bytes, mediaType);
+  } catch (error) {
+    const { message, code } = toRegistryError(error);
+    throw new RegistryError(message, { reason: 'Invalid', code, status: 502, cause: error });
+  }
+}

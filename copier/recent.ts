@@ -1,0 +1,76 @@
+/** What the copier remembers for a short while: manifests by digest, and which digest a tag was found to have. */
+import type { Digest } from '../registry/core/digest.ts';
+import type { RawManifest } from './repositories.ts';
+
+/** The manifests used last, by repository, at most so many bytes of them. */
+export class RecentManifests {
+  readonly #limit: number;
+  readonly #manifests = new Map<string, RawManifest>();
+  #size = 0;
+
+  /** @param limit bytes */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get(repository: string, digest: Digest): RawManifest | undefined {
+    const key = `${repository}@${digest}`;
+    const found = this.#manifests.get(key);
+    if (found !== undefined) {
+      this.#manifests.delete(key);
+      this.#manifests.set(key, found);
+    }
+    return found;
+  }
+
+  set(repository: string, manifest: RawManifest): void {
+    const key = `${repository}@${manifest.digest}`;
+    this.#drop(key);
+    this.#manifests.set(key, manifest);
+    this.#size += manifest.bytes.byteLength;
+    for (const oldest of this.#manifests.keys()) {
+      if (this.#size <= this.#limit) return;
+      this.#drop(oldest);
+    }
+  }
+
+  #drop(key: string): void {
+    this.#size -= this.#manifests.get(key)?.bytes.byteLength ?? 0;
+    this.#manifests.delete(key);
+  }
+}
+
+interface Sighting {
+  readonly digest: Digest;
+  readonly seenAt: number;
+}
+
+const MAX_TAGS = 10_000;
+
+/** Which digest upstream gave for a tag, while that is fresh enough to be served without asking. */
+export class FreshTags {
+  readonly #freshForMs: number;
+  readonly #now: () => number;
+  readonly #sightings = new Map<string, Sighting>();
+
+  /** @param now milliseconds of a clock that never jumps */
+  constructor(freshForMs: number, now: () => number) {
+    this.#freshForMs = freshForMs;
+    this.#now = now;
+  }
+
+  get(repository: string, tag: string): Digest | undefined {
+    const sighting = this.#sightings.get(`${repository}:${tag}`);
+    return sighting !== undefined && this.#now() - sighting.seenAt < this.#freshForMs
+      ? sighting.digest
+      : undefined;
+  }
+
+  set(repository: string, tag: string, digest: Digest): void {
+    const key = `${repository}:${tag}`;
+    this.#sightings.delete(key);
+    this.#sightings.set(key, { digest, seenAt: this.#now() });
+    const [oldest] = this.#sightings.keys();
+    if (this.#sightings.size > MAX_TAGS && oldest !== undefined) this.#sightings.delete(oldest);
+  }
+}
