@@ -1,0 +1,22 @@
+/** Several endpoints for one registry: the next is asked when one cannot help. */
+import { RegistryError } from '../core/errors.ts';
+
+/**
+ * The first success. A mirror that lacks the image, refuses or is away is passed over; the last failure is thrown.
+ * @param endpoints at least one, in the order in which to try them
+ */
+export async function firstOf<E, T>(
+  endpoints: readonly E[],
+  attempt: (endpoint: E) => Promise<T>,
+): Promise<T> {
+  let failure = new RegistryError('the registry has no endpoint', { reason: 'Unreachable' });
+  for (const endpoint of endpoints) {
+    try {
+      return await attempt(endpoint);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.reason === 'Canceled') throw error;
+      failure = error;
+    }
+  }
+  throw failure;
+}

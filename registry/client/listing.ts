@@ -1,0 +1,99 @@
+/** What a repository lists: its tags, and the artifacts that refer to a manifest. */
+import { z } from 'zod';
+import type { Digest } from '../core/digest.ts';
+import { digestAlgorithm, digestHex } from '../core/digest.ts';
+import { RegistryError } from '../core/errors.ts';
+import type { Descriptor } from '../core/manifest.ts';
+import { MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
+import { OCI_INDEX } from '../core/media-types.ts';
+import { isTag } from '../core/reference.ts';
+import type { HttpResponse } from '../transport/exchange.ts';
+import { readBody } from '../transport/http-error.ts';
+import { getManifest } from './manifests.ts';
+import type { RepositoryClient } from './repository-client.ts';
+import { discard } from './repository-client.ts';
+
+const tagsSchema = z.object({ tags: z.array(z.string()).nullable() });
+
+/** Every tag, page by page. @throws RegistryError */
+export async function* listTags(client: RepositoryClient, signal: AbortSignal): AsyncGenerator<string> {
+  let next: URL | undefined = client.url({ kind: 'tags' });
+  while (next !== undefined) {
+    const response: HttpResponse = await read(client, next, [200], signal);
+    const { tags } = parse(client, tagsSchema, await body(client, response));
+    yield* (tags ?? []).filter(isTag);
+    next = nextPage(client, response, next);
+  }
+}
+
+/**
+ * What refers to a manifest (OCI distribution 1.1, "Listing Referrers"), by the tag schema where a registry lacks the
+ * API. Empty when nothing does. @throws RegistryError
+ */
+export async function listReferrers(
+  client: RepositoryClient,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<readonly Descriptor[]> {
+  const found: Descriptor[] = [];
+  let next: URL | undefined = client.url({ kind: 'referrers', digest });
+  while (next !== undefined) {
+    const response: HttpResponse = await read(client, next, [200, 404], signal);
+    if (response.status === 404) {
+      discard(response);
+      return await referrersByTag(client, digest, signal);
+    }
+    const index = parseManifest(await body(client, response), OCI_INDEX);
+    if (index.kind === 'index') found.push(...index.manifests);
+    next = nextPage(client, response, next);
+  }
+  return found;
+}
+
+async function referrersByTag(
+  client: RepositoryClient,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<readonly Descriptor[]> {
+  const tag = `${digestAlgorithm(digest)}-${digestHex(digest)}`.slice(0, 128);
+  try {
+    const { manifest } = await getManifest(client, { tag }, { signal });
+    return manifest.kind === 'index' ? manifest.manifests : [];
+  } catch (error) {
+    if (error instanceof RegistryError && error.reason === 'NotFound') return [];
+    throw error;
+  }
+}
+
+async function read(
+  client: RepositoryClient,
+  url: URL,
+  accept: readonly number[],
+  signal: AbortSignal,
+): Promise<HttpResponse> {
+  return await client.send({ method: 'GET', url, actions: ['pull'], accept, signal });
+}
+
+async function body(client: RepositoryClient, response: HttpResponse): Promise<Buffer> {
+  return await readBody(response.body, MAX_MANIFEST_BYTES, () => nonsense(client));
+}
+
+function parse<T extends z.ZodType>(client: RepositoryClient, schema: T, bytes: Buffer): z.infer<T> {
+  try {
+    return schema.parse(JSON.parse(bytes.toString('utf8')));
+  } catch {
+    throw nonsense(client);
+  }
+}
+
+/** RFC 8288 as registries use it. A next page at another origin, or the same page again, is not followed. */
+function nextPage(client: RepositoryClient, response: HttpResponse, current: URL): URL | undefined {
+  const [, target = ''] = /<([^<>]+)>\s*;[^,]*\brel="?next"?/i.exec(response.header('link') ?? '') ?? [];
+  if (target === '' || !URL.canParse(target, current.href)) return undefined;
+  const url = new URL(target, current);
+  return url.origin === client.origin && url.href !== current.href ? url : undefined;
+}
+
+function nonsense(client: RepositoryClient): RegistryError {
+  return new RegistryError(`${client.origin} answered with what is no list`, { reason: 'UpstreamError' });
+}

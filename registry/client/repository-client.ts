@@ -1,0 +1,68 @@
+/** One repository at one endpoint: the place from which the reading and the writing side send their requests. */
+import type { DistributionPath } from '../core/distribution-path.ts';
+import { formatDistributionPath } from '../core/distribution-path.ts';
+import type { Action, Authenticator, Scope } from '../transport/authenticator.ts';
+import type { Deadlines, HttpRequest, HttpResponse } from '../transport/exchange.ts';
+import type { Transport } from '../transport/transport.ts';
+
+export interface RepositoryOptions {
+  readonly transport: Transport;
+  /** Scheme, host and port. */
+  readonly origin: string;
+  readonly repository: string;
+  readonly authenticator: Authenticator;
+}
+
+export interface RepositoryRequest {
+  readonly method: HttpRequest['method'];
+  readonly url: URL;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: HttpRequest['body'];
+  readonly actions: readonly Action[];
+  /** Also needed: reading this other repository, to mount from it. */
+  readonly readFrom?: string | undefined;
+  readonly accept: readonly number[];
+  readonly deadlines?: Partial<Deadlines> | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Omit that keeps the members of a union apart. */
+type WithoutName<T> = T extends unknown ? Omit<T, 'name'> : never;
+
+export class RepositoryClient {
+  readonly repository: string;
+  readonly origin: string;
+  readonly #options: RepositoryOptions;
+
+  constructor(options: RepositoryOptions) {
+    this.#options = options;
+    this.repository = options.repository;
+    this.origin = options.origin;
+  }
+
+  /** The URL of something in this repository. */
+  url(path: WithoutName<Exclude<DistributionPath, { kind: 'base' }>>): URL {
+    return new URL(formatDistributionPath({ ...path, name: this.repository }), this.origin);
+  }
+
+  /** @throws RegistryError unless the answer's status is among the accepted ones */
+  async send(request: RepositoryRequest): Promise<HttpResponse> {
+    const { actions, readFrom, deadlines, headers = {}, body, ...rest } = request;
+    const { transport, authenticator, repository } = this.#options;
+    const scopes: Scope[] = [{ repository, actions }];
+    if (readFrom !== undefined) scopes.push({ repository: readFrom, actions: ['pull'] });
+    return await transport.send({
+      ...rest,
+      headers,
+      authenticator,
+      scopes,
+      ...(body === undefined ? {} : { body }),
+      ...(deadlines === undefined ? {} : { deadlines }),
+    });
+  }
+}
+
+/** Ends an answer whose body does not matter, keeping the connection when the rest of it is short. */
+export function discard(response: HttpResponse): void {
+  response.body.on('error', () => undefined).resume();
+}

@@ -1,0 +1,161 @@
+/** Pushing blobs (OCI distribution 1.1, "Pushing blobs"): mounted, in one PUT when the size is known, else in chunks. */
+import type { Digest } from '../core/digest.ts';
+import { RegistryError } from '../core/errors.ts';
+import type { HttpResponse } from '../transport/exchange.ts';
+import type { RepositoryClient } from './repository-client.ts';
+import { discard } from './repository-client.ts';
+import { verified } from './verified.ts';
+
+export interface BlobUpload {
+  readonly digest: Digest;
+  /** Bytes; undefined when it is not known before the end. */
+  readonly size: number | undefined;
+  readonly body: AsyncIterable<Uint8Array>;
+  /** An upload that was begun already, by a mount that did not succeed. */
+  readonly location?: URL | undefined;
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Nothing is committed unless the bytes have the digest: our own check comes before the last of them is sent.
+ * @throws RegistryError with reason `DigestMismatch`, what `body` throws, or what the registry answers
+ */
+export async function uploadBlob(client: RepositoryClient, upload: BlobUpload): Promise<void> {
+  const { digest, size, onBytes, signal } = upload;
+  const body = verified(upload.body, { digest, size, onBytes });
+  let location: URL | undefined;
+  try {
+    location = upload.location ?? (await beginUpload(client, signal));
+    if (size === undefined) {
+      location = await sendChunk(client, location, body, signal);
+      await commit(client, location, digest, { signal });
+    } else {
+      await commit(client, location, digest, { signal, body, size });
+    }
+  } catch (error) {
+    await body.return(undefined);
+    if (location !== undefined) await cancelUpload(client, location);
+    throw error;
+  }
+}
+
+export type Mount = { readonly mounted: true } | { readonly mounted: false; readonly location: URL };
+
+/**
+ * Takes a blob over from another repository of the same registry, which needs to read that one.
+ * @returns where to upload it instead, when the registry does not mount
+ */
+export async function mountBlob(
+  client: RepositoryClient,
+  digest: Digest,
+  from: string,
+  signal: AbortSignal,
+): Promise<Mount> {
+  const url = uploadsUrl(client);
+  url.searchParams.set('mount', digest);
+  url.searchParams.set('from', from);
+  const response = await client.send({
+    method: 'POST',
+    url,
+    headers: { 'content-length': '0' },
+    actions: ['pull', 'push'],
+    readFrom: from,
+    accept: [201, 202],
+    signal,
+  });
+  discard(response);
+  return response.status === 201
+    ? { mounted: true }
+    : { mounted: false, location: locationOf(client, response) };
+}
+
+async function beginUpload(client: RepositoryClient, signal: AbortSignal): Promise<URL> {
+  const response = await client.send({
+    method: 'POST',
+    url: uploadsUrl(client),
+    headers: { 'content-length': '0' },
+    actions: ['pull', 'push'],
+    accept: [202],
+    signal,
+  });
+  discard(response);
+  return locationOf(client, response);
+}
+
+async function sendChunk(
+  client: RepositoryClient,
+  location: URL,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<URL> {
+  const response = await client.send({
+    method: 'PATCH',
+    url: location,
+    headers: { 'content-type': 'application/octet-stream' },
+    body,
+    actions: ['pull', 'push'],
+    accept: [202],
+    signal,
+  });
+  discard(response);
+  return locationOf(client, response);
+}
+
+interface CommitOptions {
+  readonly signal: AbortSignal;
+  readonly body?: AsyncIterable<Uint8Array>;
+  readonly size?: number;
+}
+
+async function commit(
+  client: RepositoryClient,
+  location: URL,
+  digest: Digest,
+  { signal, body, size = 0 }: CommitOptions,
+): Promise<void> {
+  const url = new URL(location);
+  url.searchParams.set('digest', digest);
+  const response = await client.send({
+    method: 'PUT',
+    url,
+    headers: { 'content-type': 'application/octet-stream', 'content-length': String(size) },
+    ...(body === undefined || size === 0 ? {} : { body }),
+    actions: ['pull', 'push'],
+    accept: [201],
+    signal,
+  });
+  discard(response);
+}
+
+/** Best effort, and not bound to the signal that may have ended the upload: registries drop stale ones by themselves. */
+async function cancelUpload(client: RepositoryClient, location: URL): Promise<void> {
+  await client
+    .send({
+      method: 'DELETE',
+      url: location,
+      actions: ['pull', 'push'],
+      accept: [200, 202, 204, 404],
+      signal: AbortSignal.timeout(CANCEL_MS),
+    })
+    .then(discard, () => undefined);
+}
+
+const CANCEL_MS = 2000;
+
+function uploadsUrl(client: RepositoryClient): URL {
+  return new URL(`/v2/${client.repository}/blobs/uploads/`, client.origin);
+}
+
+/** Where an upload goes on must be where it began: credentials go along. */
+function locationOf(client: RepositoryClient, response: HttpResponse): URL {
+  const location = response.header('location') ?? '';
+  const base = client.origin;
+  if (location !== '' && URL.canParse(location, base)) {
+    const url = new URL(location, base);
+    if (url.host === new URL(base).host) return new URL(url.pathname + url.search, base);
+  }
+  throw new RegistryError(`${new URL(base).host} does not say where the upload goes on`, {
+    reason: 'UpstreamError',
+  });
+}

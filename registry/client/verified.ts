@@ -1,0 +1,54 @@
+/** Streams that are checked against their digest while they pass, and never end well when they do not match it. */
+import type { Digest } from '../core/digest.ts';
+import { createDigester } from '../core/digest.ts';
+import { RegistryError, toRegistryError } from '../core/errors.ts';
+
+export interface VerifyOptions {
+  readonly digest: Digest;
+  /** Bytes that the content must have. */
+  readonly size?: number | undefined;
+  /** Told of each chunk's bytes as it passes. */
+  readonly onBytes?: ((bytes: number) => void) | undefined;
+}
+
+/**
+ * Passes the bytes on, holding each chunk back until the next has come: who receives the last one knows that all are right.
+ * @throws RegistryError with reason `DigestMismatch` when content is wrong, too long or too short
+ */
+export async function* verified(
+  source: AsyncIterable<Uint8Array>,
+  options: VerifyOptions,
+): AsyncGenerator<Uint8Array> {
+  const { digest, size, onBytes } = options;
+  const digester = createDigester(digest);
+  let held: Uint8Array | undefined;
+  for await (const chunk of source) {
+    digester.update(chunk);
+    if (size !== undefined && digester.size > size) throw wrongSize(digest, size);
+    if (held !== undefined) yield held;
+    held = chunk;
+    onBytes?.(chunk.byteLength);
+  }
+  if (size !== undefined && digester.size !== size) throw wrongSize(digest, size);
+  digester.verify();
+  if (held !== undefined) yield held;
+}
+
+/** The same stream with what the network throws turned into RegistryErrors. */
+export async function* withTypedErrors(
+  source: AsyncIterable<Uint8Array>,
+  convert: (error: unknown) => RegistryError = toRegistryError,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* source;
+  } catch (error) {
+    throw convert(error);
+  }
+}
+
+function wrongSize(digest: Digest, size: number): RegistryError {
+  return new RegistryError(`content of ${digest} has not the ${size} bytes that were announced`, {
+    reason: 'DigestMismatch',
+    code: 'SIZE_INVALID',
+  });
+}
