@@ -1,0 +1,165 @@
+/** Events (events.k8s.io/v1) about objects: repeated ones become a series instead of many objects. */
+import { randomBytes } from 'node:crypto';
+import { systemClock, type Clock } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import type { Component } from '../run.ts';
+import type { KubeClient } from './client.ts';
+import { isNotFound } from './error.ts';
+import { microTime } from './lease.ts';
+import { apiVersionOf, events, type KubeObject, type ObjectRef, type Resource } from './resource.ts';
+
+/** The object that an event is about. */
+export interface EventSubject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+}
+
+export interface EventToRecord {
+  readonly regarding: EventSubject;
+  readonly type: 'Normal' | 'Warning';
+  /** Why, a stable word in CamelCase. */
+  readonly reason: string;
+  /** What was done or tried, a stable word in CamelCase. */
+  readonly action: string;
+  /** For people; cut to 1024 bytes, the API's limit. */
+  readonly note: string;
+}
+
+interface Series {
+  readonly ref: ObjectRef;
+  count: number;
+  lastAt: number;
+  /** Whether the count in the API server is behind. */
+  dirty: boolean;
+  /** Ends when the first event is stored. */
+  created: Promise<void>;
+}
+
+const MAX_NOTE_BYTES = 1_024;
+const MAX_SERIES = 2_000;
+/** A series ends when nothing was added for so long, as with Kubernetes' own components. */
+const SERIES_MS = 6 * 60_000;
+const FLUSH_MS = 10_000;
+
+/** Never throws and never makes its caller wait: an event that cannot be stored is logged and forgotten. */
+export class EventRecorder {
+  private readonly client: KubeClient;
+  private readonly log: Logger;
+  private readonly controller: string;
+  private readonly instance: string;
+  private readonly clock: Clock;
+  private readonly series = new Map<string, Series>();
+
+  /** @param controller e.g. `larder.dev/controller`; `instance` e.g. the Pod's name */
+  constructor(options: {
+    client: KubeClient;
+    log: Logger;
+    controller: string;
+    instance: string;
+    clock?: Clock;
+  }) {
+    this.client = options.client;
+    this.log = options.log;
+    this.controller = options.controller;
+    this.instance = options.instance;
+    this.clock = options.clock ?? systemClock;
+  }
+
+  record(event: EventToRecord): void {
+    const { regarding, type, reason, action, note } = event;
+    const key = [regarding.uid, regarding.namespace, regarding.name, type, reason, action, note].join('\n');
+    const now = this.clock.now();
+    const known = this.series.get(key);
+    if (known && now - known.lastAt < SERIES_MS) {
+      Object.assign(known, { count: known.count + 1, lastAt: now, dirty: true });
+      return;
+    }
+    const ref = { namespace: regarding.namespace ?? 'default', name: eventName(regarding.name) };
+    this.series.set(key, { ref, count: 1, lastAt: now, dirty: false, created: this.create(ref, event, now) });
+    const [oldest] = this.series.keys();
+    if (this.series.size > MAX_SERIES && oldest !== undefined) this.series.delete(oldest);
+  }
+
+  /** Tells the API server how often each series happened, and forgets the ones that ended. */
+  async flush(): Promise<void> {
+    const now = this.clock.now();
+    for (const [key, series] of this.series) {
+      await series.created;
+      if (series.dirty) await this.update(series);
+      if (now - series.lastAt >= SERIES_MS) this.series.delete(key);
+    }
+  }
+
+  /** Flushes now and then, and a last time at the end. */
+  component(): Component {
+    return {
+      name: 'events',
+      start: () => {
+        const timer = setInterval(() => void this.flush(), FLUSH_MS);
+        return Promise.resolve({
+          stop: async () => {
+            clearInterval(timer);
+            await this.flush();
+          },
+        });
+      },
+    };
+  }
+
+  private async create(ref: ObjectRef, event: EventToRecord, now: number): Promise<void> {
+    const { regarding, type, reason, action } = event;
+    const body = {
+      metadata: ref,
+      eventTime: microTime(now),
+      reportingController: this.controller,
+      reportingInstance: this.instance.slice(0, 128),
+      action,
+      reason,
+      regarding,
+      type,
+      note: cut(event.note),
+    };
+    await this.client.create(events, body).catch((error: unknown) => {
+      this.log.warn('event not recorded', { reason, regarding, error });
+    });
+  }
+
+  private async update(series: Series): Promise<void> {
+    series.dirty = false;
+    const body = { series: { count: series.count, lastObservedTime: microTime(series.lastAt) } };
+    await this.client.patch(events, series.ref, { type: 'merge', body }).catch((error: unknown) => {
+      // The API server drops events after an hour; a series that outlived its event is simply over.
+      if (!isNotFound(error)) this.log.warn('event series not updated', { event: series.ref, error });
+    });
+  }
+}
+
+/** The subject of an event, from an object of a known type. */
+export function subjectOf(resource: Resource<KubeObject>, object: KubeObject): EventSubject {
+  const { name = '', namespace, uid } = object.metadata ?? {};
+  return {
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    name,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(uid === undefined ? {} : { uid }),
+  };
+}
+
+function eventName(subject: string): string {
+  return `${subject.slice(0, 230).replace(/[^a-z0-9]+$/, '')}.${randomBytes(8).toString('hex')}`;
+}
+
+/** Cut at a whole character. */
+function cut(note: string): string {
+  const bytes = Buffer.from(note);
+  return bytes.length <= MAX_NOTE_BYTES
+    ? note
+    : `${bytes
+        .subarray(0, MAX_NOTE_BYTES - 6)
+        .toString()
+        .replace(/\uFFFD+$/, '')}…`;
+}

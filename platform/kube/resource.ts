@@ -1,0 +1,149 @@
+/** Names of Kubernetes resource types, and what their objects look like on the wire. */
+import type {
+  EventsV1Event,
+  V1ConfigMap,
+  V1EndpointSlice,
+  V1Lease,
+  V1MutatingWebhookConfiguration,
+  V1Namespace,
+  V1Node,
+  V1Pod,
+  V1Secret,
+  V1ServiceAccount,
+} from '@kubernetes/client-node';
+
+/** What every object has. Times are RFC 3339 text, as they come over the wire. */
+export interface KubeObject {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata?: ObjectMeta;
+}
+
+export interface ObjectMeta {
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly generateName?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly finalizers?: readonly string[];
+  readonly ownerReferences?: readonly OwnerReference[];
+}
+
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
+
+/**
+ * A generated type as it is in JSON. The client library's own types hold a `Date` where the wire holds text, because its
+ * serialiser walks every object; ours are used as they were parsed.
+ */
+export type Wire<T> = T extends Date
+  ? string
+  : T extends readonly (infer Item)[]
+    ? readonly Wire<Item>[]
+    : T extends object
+      ? { readonly [K in keyof T]: K extends 'metadata' ? ObjectMeta : Wire<T[K]> }
+      : T;
+
+/** A resource type: where its objects are, and how one is read from parsed JSON. */
+export interface Resource<T extends KubeObject> {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly kind: string;
+  readonly plural: string;
+  readonly namespaced: boolean;
+  /**
+   * Turns parsed JSON into the object that is handed on. Objects of our own types are validated here; large ones that are
+   * kept by the thousand are cut down to what is used. Must not throw: an object that it cannot read is `undefined`.
+   */
+  readonly decode: (raw: unknown) => T | undefined;
+}
+
+/** An object's place. */
+export interface ObjectRef {
+  readonly name: string;
+  readonly namespace?: string;
+}
+
+export type ConfigMap = Wire<V1ConfigMap>;
+export type EndpointSlice = Wire<V1EndpointSlice>;
+export type Event = Wire<EventsV1Event>;
+export type Lease = Wire<V1Lease>;
+export type MutatingWebhookConfiguration = Wire<V1MutatingWebhookConfiguration>;
+export type Namespace = Wire<V1Namespace>;
+export type Node = Wire<V1Node>;
+export type Pod = Wire<V1Pod>;
+export type Secret = Wire<V1Secret>;
+export type ServiceAccount = Wire<V1ServiceAccount>;
+
+/** Types of Kubernetes itself are taken at the API server's word. */
+function builtin<T extends KubeObject>(
+  apiVersion: string,
+  kind: string,
+  plural: string,
+  namespaced = true,
+): Resource<T> {
+  const [version = '', group = ''] = apiVersion.split('/').reverse();
+  return { group, version, kind, plural, namespaced, decode: (raw) => raw as T };
+}
+
+export const configMaps = builtin<ConfigMap>('v1', 'ConfigMap', 'configmaps');
+export const endpointSlices = builtin<EndpointSlice>(
+  'discovery.k8s.io/v1',
+  'EndpointSlice',
+  'endpointslices',
+);
+export const events = builtin<Event>('events.k8s.io/v1', 'Event', 'events');
+export const leases = builtin<Lease>('coordination.k8s.io/v1', 'Lease', 'leases');
+export const mutatingWebhookConfigurations = builtin<MutatingWebhookConfiguration>(
+  'admissionregistration.k8s.io/v1',
+  'MutatingWebhookConfiguration',
+  'mutatingwebhookconfigurations',
+  false,
+);
+export const namespaces = builtin<Namespace>('v1', 'Namespace', 'namespaces', false);
+export const nodes = builtin<Node>('v1', 'Node', 'nodes', false);
+export const pods = builtin<Pod>('v1', 'Pod', 'pods');
+export const secrets = builtin<Secret>('v1', 'Secret', 'secrets');
+export const serviceAccounts = builtin<ServiceAccount>('v1', 'ServiceAccount', 'serviceaccounts');
+
+/** `group/version`, or `v1` for the core group. */
+export function apiVersionOf(resource: Resource<KubeObject>): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** The path of a collection, or of an object when `ref` has a name. */
+export function pathOf(
+  resource: Resource<KubeObject>,
+  ref: Partial<ObjectRef>,
+  subresource?: string,
+): string {
+  const parts = [
+    resource.group === '' ? 'api' : `apis/${resource.group}`,
+    resource.version,
+    ...(resource.namespaced && ref.namespace !== undefined
+      ? ['namespaces', encodeURIComponent(ref.namespace)]
+      : []),
+    resource.plural,
+    ...(ref.name === undefined ? [] : [encodeURIComponent(ref.name)]),
+    ...(subresource === undefined ? [] : [subresource]),
+  ];
+  return `/${parts.join('/')}`;
+}
+
+/** `namespace/name`, or the name alone for what has no namespace: the key of caches and queues. */
+export function keyOf(object: KubeObject): string {
+  const { namespace, name = '' } = object.metadata ?? {};
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}

@@ -1,0 +1,177 @@
+/** A queue of keys to reconcile: each key once, none worked on twice at the same time, urgent ones first, failed ones later. */
+import { backoffMs, type BackoffPolicy } from '../backoff.ts';
+import { systemClock, type Clock } from '../clock.ts';
+import type { Logger } from '../log.ts';
+import type { Component } from '../run.ts';
+import { loop } from '../run.ts';
+
+export interface AddOptions {
+  /** Larger goes first; equal ones in the order of their arrival. A waiting key keeps the largest it was given. Default 0. */
+  readonly priority?: number;
+  /** Not before this many milliseconds; an earlier time given for the same key wins. */
+  readonly afterMs?: number;
+}
+
+/** What a worker says: done, or come back later. An exception means: come back with backoff. */
+export type WorkResult = { readonly requeueAfterMs: number; readonly priority?: number } | undefined;
+
+export type Worker = (key: string, signal: AbortSignal) => Promise<WorkResult>;
+
+export interface WorkQueueOptions {
+  readonly name: string;
+  readonly worker: Worker;
+  readonly log: Logger;
+  /** Keys worked on at the same time. */
+  readonly concurrency: number;
+  readonly backoff?: BackoffPolicy;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+}
+
+interface Item {
+  readonly key: string;
+  priority: number;
+  /** Of the monotonic clock. */
+  dueAt: number;
+  readonly sequence: number;
+}
+
+const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 500, maxMs: 300_000 };
+
+export class WorkQueue {
+  private readonly options: WorkQueueOptions;
+  private readonly clock: Clock;
+  private readonly waiting = new Map<string, Item>();
+  private readonly running = new Set<string>();
+  private readonly failures = new Map<string, number>();
+  private sequence = 0;
+  private wakeUp: () => void = () => undefined;
+
+  constructor(options: WorkQueueOptions) {
+    this.options = options;
+    this.clock = options.clock ?? systemClock;
+  }
+
+  /** Keys that wait, also those that wait for their time. */
+  get depth(): number {
+    return this.waiting.size;
+  }
+
+  /** Keys being worked on. */
+  get active(): number {
+    return this.running.size;
+  }
+
+  /** How long the key that has been due longest has waited, in milliseconds; 0 when none is due. */
+  get oldestWaitMs(): number {
+    const now = this.clock.monotonic();
+    let oldest = now;
+    for (const item of this.waiting.values()) oldest = Math.min(oldest, item.dueAt);
+    return now - oldest;
+  }
+
+  /** Asks for a key to be worked on; one that is being worked on just now is worked on again afterwards. */
+  add(key: string, { priority = 0, afterMs = 0 }: AddOptions = {}): void {
+    const dueAt = this.clock.monotonic() + afterMs;
+    const item = this.waiting.get(key);
+    if (item) {
+      item.priority = Math.max(item.priority, priority);
+      item.dueAt = Math.min(item.dueAt, dueAt);
+    } else {
+      this.waiting.set(key, { key, priority, dueAt, sequence: this.sequence++ });
+    }
+    this.wakeUp();
+  }
+
+  /** The component that works. When it stops it waits for the workers, whose signal is aborted. */
+  component(): Component {
+    return loop(this.options.name, (signal) => this.run(signal));
+  }
+
+  /** Works until the signal is aborted; resolves when the last worker is done. */
+  async run(signal: AbortSignal): Promise<void> {
+    const workers = new Set<Promise<void>>();
+    while (!signal.aborted) {
+      const changed = new Promise<void>((resolve) => {
+        this.wakeUp = resolve;
+      });
+      const now = this.clock.monotonic();
+      for (let item = this.next(now); item; item = this.next(now)) {
+        this.waiting.delete(item.key);
+        this.running.add(item.key);
+        const work = this.work(item, signal).finally(() => {
+          workers.delete(work);
+          this.wakeUp();
+        });
+        workers.add(work);
+      }
+      await this.pause(changed, now, signal);
+    }
+    await Promise.all(workers);
+  }
+
+  /** Waits until something was added, a worker ended, or the next key is due. */
+  private async pause(changed: Promise<void>, now: number, signal: AbortSignal): Promise<void> {
+    const cancel = new AbortController();
+    const stop = (): void => {
+      cancel.abort(signal.reason);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+    const dueIn = this.nextDueIn(now);
+    const sleep = this.clock.sleep(dueIn ?? 3_600_000, cancel.signal).catch(() => undefined);
+    await Promise.race([changed, sleep]);
+    signal.removeEventListener('abort', stop);
+    cancel.abort();
+  }
+
+  /** The most urgent key that is due, not being worked on, and for which there is room. */
+  private next(now: number): Item | undefined {
+    if (this.running.size >= this.options.concurrency) return undefined;
+    let best: Item | undefined;
+    for (const item of this.waiting.values()) {
+      if (item.dueAt > now || this.running.has(item.key)) continue;
+      if (!best || item.priority > best.priority || (item.priority === best.priority && before(item, best)))
+        best = item;
+    }
+    return best;
+  }
+
+  /** Milliseconds until a key that can be worked on becomes due; a key that is running waits for its worker instead. */
+  private nextDueIn(now: number): number | undefined {
+    if (this.running.size >= this.options.concurrency) return undefined;
+    let soonest: number | undefined;
+    for (const item of this.waiting.values()) {
+      if (!this.running.has(item.key)) soonest = Math.min(soonest ?? Infinity, item.dueAt);
+    }
+    return soonest === undefined ? undefined : Math.max(0, soonest - now);
+  }
+
+  private async work(item: Item, signal: AbortSignal): Promise<void> {
+    const { worker, log, name, backoff = DEFAULT_BACKOFF, random } = this.options;
+    const { key } = item;
+    try {
+      const result = await worker(key, signal);
+      this.failures.delete(key);
+      if (result) this.add(key, { afterMs: result.requeueAfterMs, priority: result.priority ?? 0 });
+    } catch (error) {
+      if (signal.aborted) return;
+      const failures = this.failures.get(key) ?? 0;
+      const afterMs = backoffMs(failures, backoff, random);
+      this.failures.set(key, failures + 1);
+      this.add(key, { afterMs });
+      log.warn('work failed, it is tried again', {
+        queue: name,
+        key,
+        failures: failures + 1,
+        afterMs,
+        error,
+      });
+    } finally {
+      this.running.delete(key);
+    }
+  }
+}
+
+function before(a: Item, b: Item): boolean {
+  return a.dueAt === b.dueAt ? a.sequence < b.sequence : a.dueAt < b.dueAt;
+}
