@@ -1,0 +1,68 @@
+/** Larder on a cluster of the harness: its image on every node, its chart by helm, as the README tells a user to. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { buildImage } from '../../build/image.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+
+export const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
+export const RELEASE = 'larder';
+export const NAMESPACE = 'larder';
+
+export interface InstallOptions {
+  /** Chart values over those that every test needs. */
+  readonly values?: Readonly<Record<string, unknown>>;
+  readonly report?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Values of a test cluster: its registries' peculiarities, no volume provisioner, and room for two nodes. */
+function testValues(cluster: Cluster): Record<string, unknown> {
+  const upstreams = cluster.siteNames.map((name) => {
+    const site = cluster.site(name);
+    return site.record.tls
+      ? { host: site.registry, ca: readFileSync(cluster.internetCa, 'utf8') }
+      : { host: site.registry, plainHttp: true };
+  });
+  return { upstreams, store: { persistence: { enabled: false } } };
+}
+
+/** Builds the container image when the sources changed, and imports it on every node: no registry is needed to start Larder. */
+export async function loadLarderImage(
+  cluster: Cluster,
+  report: (line: string) => void = () => undefined,
+): Promise<void> {
+  const image = await buildImage({ platforms: [hostPlatform()], report });
+  await Promise.all(cluster.nodes.map((node) => node.loadImage(image.archive)));
+}
+
+/** `helm install` (or upgrade) and wait until every pod of Larder is Ready. Gives helm's notes. */
+export async function installLarder(cluster: Cluster, options: InstallOptions = {}): Promise<string> {
+  await loadLarderImage(cluster, options.report);
+  const values = { ...testValues(cluster), ...options.values };
+  const args = ['upgrade', '--install', RELEASE, CHART, '--namespace', NAMESPACE, '--create-namespace'];
+  const wait = ['--wait', '--timeout', '120s', '--values', '-'];
+  const { stdout } = await cluster
+    .helm([...args, ...wait], {
+      stdin: JSON.stringify(values),
+      ...(options.signal ? { signal: options.signal } : {}),
+    })
+    .catch(async (error: unknown) => {
+      throw new Error(`helm did not bring Larder up\n${await describeLarder(cluster)}`, { cause: error });
+    });
+  return stdout;
+}
+
+/** The pods of Larder and what they logged last, for a person who has to find out why they do not come up. */
+export async function describeLarder(cluster: Cluster): Promise<string> {
+  const logs = ['webhook', 'proxy', 'copier', 'controller', 'store'].map(async (process) => {
+    const selector = `app.kubernetes.io/component=${process}`;
+    const args = ['logs', '--namespace', NAMESPACE, '--selector', selector, '--tail=15', '--prefix'];
+    const { stdout } = await cluster.kubectl(args).catch((error: unknown) => ({ stdout: String(error) }));
+    return `--- ${process}\n${stdout}`;
+  });
+  return [await cluster.describe(), ...(await Promise.all(logs))].join('\n');
+}
+
+function hostPlatform(): 'linux/amd64' | 'linux/arm64' {
+  return process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64';
+}

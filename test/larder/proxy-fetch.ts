@@ -1,0 +1,41 @@
+/** Asks a node's proxy as a program on that node would: it listens on the node's loopback only. */
+import type { ClusterNode } from '../cluster/cluster-node.ts';
+
+export interface ProxyAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
+const script = `
+const [url, method, accept] = process.argv.slice(1);
+const answer = await fetch(url, { method, headers: { accept }, signal: AbortSignal.timeout(60000) });
+const body = Buffer.from(await answer.arrayBuffer()).toString('base64');
+console.log(JSON.stringify({ status: answer.status, headers: Object.fromEntries(answer.headers), body }));
+`;
+
+const ACCEPT = [
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+].join(', ');
+
+export async function proxyFetch(
+  node: ClusterNode,
+  path: string,
+  { method = 'GET', host = '127.0.0.1', port = 7439 } = {},
+): Promise<ProxyAnswer> {
+  const argv = [
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    script,
+    `http://${host}:${port}${path}`,
+    method,
+    ACCEPT,
+  ];
+  const { stdout } = await node.exec(argv);
+  const answer = JSON.parse(stdout) as { status: number; headers: Record<string, string>; body: string };
+  return { ...answer, body: Buffer.from(answer.body, 'base64') };
+}
