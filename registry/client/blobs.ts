@@ -86,6 +86,17 @@ export async function* getVerifiedBlob(
   });
 }
 
+/** The whole blob in memory, verified: for small ones, such as configs. @throws RegistryError */
+export async function readBlob(
+  client: RepositoryClient,
+  blob: { readonly digest: Digest; readonly size: number },
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of getVerifiedBlob(client, blob, signal)) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
 function lengthOf(response: HttpResponse): number | undefined {
   const length = response.header('content-length') ?? '';
   return /^[0-9]{1,15}$/.test(length) ? Number(length) : undefined;

@@ -28,6 +28,14 @@ export function isSchema1MediaType(mediaType: string): boolean {
   return mediaType.startsWith(DOCKER_SCHEMA_1);
 }
 
+/** Configs of images that run, as against those of other artifacts. */
+export function isImageConfigMediaType(mediaType: string): boolean {
+  return (
+    mediaType === 'application/vnd.oci.image.config.v1+json' ||
+    mediaType === 'application/vnd.docker.container.image.v1+json'
+  );
+}
+
 /** Layers that registries must not hold (image-spec 1.0, "Non-Distributable Layers"; Docker's foreign layers). */
 export function isNonDistributableMediaType(mediaType: string): boolean {
   return (

@@ -1,0 +1,144 @@
+/** Copies a whole image between repositories: blobs, then manifests children first, then the tag. */
+import type { Digest } from '../core/digest.ts';
+import type { ManifestReference } from '../core/distribution-path.ts';
+import type { OciErrorCode } from '../core/errors.ts';
+import { RegistryError } from '../core/errors.ts';
+import type { Descriptor } from '../core/manifest.ts';
+import { platformOfConfig } from '../core/manifest.ts';
+import { isImageConfigMediaType } from '../core/media-types.ts';
+import type { Platform } from '../core/platform.ts';
+import { formatPlatform } from '../core/platform.ts';
+import type { Selection } from '../core/select.ts';
+import { headBlob, readBlob } from '../client/blobs.ts';
+import { putManifest } from '../client/manifests.ts';
+import type { RepositoryClient } from '../client/repository-client.ts';
+import { forEachLimited } from './limit.ts';
+import type { CopyPlan, PlannedManifest, ReadManifest } from './plan.ts';
+import { planCopy } from './plan.ts';
+import type { CopyProgress } from './progress.ts';
+import { ProgressMeter } from './progress.ts';
+import type { TransferBlob } from './transfer.ts';
+
+export interface CopyOptions {
+  /** Reads manifests of the source. */
+  readonly readManifest: ReadManifest;
+  /** What to copy, as the source knows it. */
+  readonly reference: ManifestReference;
+  readonly destination: RepositoryClient;
+  /** The tag that the image gets in the destination, last of all. */
+  readonly tag: string;
+  readonly transferBlob: TransferBlob;
+  readonly selection: Selection;
+  /** Blobs at a time. Default 4. */
+  readonly concurrency?: number;
+  /** Called often: for every chunk. */
+  readonly onProgress?: (progress: CopyProgress) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface CopiedImage {
+  /** Of what the reference names: an index if it is one. */
+  readonly digest: Digest;
+  /** Bytes of the blobs and manifests that the destination now holds for it. */
+  readonly sizeBytes: number;
+  readonly platforms: readonly Platform[];
+}
+
+const DEFAULT_CONCURRENCY = 4;
+/** How often blobs are sent again that the destination's collector took before their manifest came. */
+const MAX_RESENDS = 2;
+const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
+
+/**
+ * Blobs that the destination holds are not sent. An index is stored as it is, its other platforms absent; a destination
+ * that refuses that gets all platforms.
+ * @throws RegistryError; nothing is tagged then
+ */
+export async function copyImage(options: CopyOptions): Promise<CopiedImage> {
+  const { readManifest, reference, selection, signal } = options;
+  const plan = await planCopy(readManifest, reference, selection, signal);
+  if (await carryOut(plan, options)) return await describe(plan, options);
+  // By digest, since the tag may have moved meanwhile.
+  const everything = { platforms: [], attestations: true };
+  const whole = await planCopy(readManifest, { digest: plan.root.digest }, everything, signal);
+  await carryOut(whole, options);
+  return await describe(whole, options);
+}
+
+/** @returns false when the destination refuses an index some of whose children are left out */
+async function carryOut(plan: CopyPlan, options: CopyOptions): Promise<boolean> {
+  const meter = new ProgressMeter(plan.blobs, options.onProgress ?? (() => undefined));
+  await sendBlobs(plan.blobs, meter, options, { force: false });
+  for (const manifest of plan.manifests) {
+    const reference = manifest === plan.root ? { tag: options.tag } : { digest: manifest.digest };
+    try {
+      await sendManifest(manifest, reference, meter, options);
+    } catch (error) {
+      if (manifest.sparse && isIncomplete(error)) return false;
+      throw error;
+    }
+  }
+  return true;
+}
+
+async function sendBlobs(
+  blobs: readonly Descriptor[],
+  meter: ProgressMeter,
+  options: CopyOptions,
+  { force }: { readonly force: boolean },
+): Promise<void> {
+  const { destination, transferBlob, concurrency = DEFAULT_CONCURRENCY } = options;
+  await forEachLimited(blobs, concurrency, options.signal, async (blob, signal) => {
+    const report = meter.begin(blob);
+    const isThere = !force && (await headBlob(destination, blob.digest, signal)) !== undefined;
+    if (!isThere) await transferBlob(blob, report, signal);
+    meter.finish(blob);
+  });
+}
+
+async function sendManifest(
+  manifest: PlannedManifest,
+  reference: ManifestReference,
+  meter: ProgressMeter,
+  options: CopyOptions,
+): Promise<void> {
+  for (let resends = 0; ; resends++) {
+    try {
+      await putManifest(options.destination, reference, manifest, options.signal);
+      return;
+    } catch (error) {
+      if (!isIncomplete(error) || manifest.blobs.length === 0 || resends === MAX_RESENDS) throw error;
+      // A collection may have taken blobs that no manifest referred to yet, whatever a HEAD says of them.
+      await sendBlobs(manifest.blobs, meter, options, { force: true });
+    }
+  }
+}
+
+const INCOMPLETE: readonly OciErrorCode[] = [
+  'MANIFEST_BLOB_UNKNOWN',
+  'BLOB_UNKNOWN',
+  'MANIFEST_UNKNOWN',
+  'MANIFEST_INVALID',
+];
+
+/** The registry misses something that the manifest names; the specification leaves open how it says so. */
+function isIncomplete(error: unknown): boolean {
+  return error instanceof RegistryError && INCOMPLETE.includes(error.code);
+}
+
+async function describe(plan: CopyPlan, options: CopyOptions): Promise<CopiedImage> {
+  const platforms = plan.platforms.length > 0 ? plan.platforms : await platformsOfConfigs(plan, options);
+  return { digest: plan.root.digest, sizeBytes: plan.sizeBytes, platforms };
+}
+
+/** An image without an index states its platform in its config, which the destination holds by now. */
+async function platformsOfConfigs(plan: CopyPlan, { destination, signal }: CopyOptions): Promise<Platform[]> {
+  const found = new Map<string, Platform>();
+  for (const { manifest } of plan.manifests) {
+    if (manifest.kind !== 'image' || !isImageConfigMediaType(manifest.config.mediaType)) continue;
+    if (manifest.config.size > MAX_CONFIG_BYTES) continue;
+    const platform = platformOfConfig(await readBlob(destination, manifest.config, signal));
+    if (platform !== undefined) found.set(formatPlatform(platform), platform);
+  }
+  return [...found.values()];
+}

@@ -1,0 +1,44 @@
+/** How one blob gets from a source into the destination: mounted there if it can be, else streamed and verified. */
+import type { Descriptor } from '../core/manifest.ts';
+import type { RepositoryClient } from '../client/repository-client.ts';
+import { mountBlob, uploadBlob } from '../client/upload.ts';
+
+/** The blob's bytes; they are verified by whoever stores them. @throws RegistryError */
+export type FetchBlob = (blob: Descriptor, signal: AbortSignal) => AsyncIterable<Uint8Array>;
+
+/**
+ * Brings a blob into the destination, reporting bytes as they come. When it resolves, the blob is there.
+ * @throws RegistryError
+ */
+export type TransferBlob = (
+  blob: Descriptor,
+  report: (bytes: number) => void,
+  signal: AbortSignal,
+) => Promise<void>;
+
+export interface StreamOptions {
+  readonly destination: RepositoryClient;
+  readonly fetchBlob: FetchBlob;
+  /** A repository of the destination's registry that may hold the blob, and which we may read. */
+  readonly mountFrom?: (blob: Descriptor) => string | undefined;
+}
+
+export function streamInto({ destination, fetchBlob, mountFrom }: StreamOptions): TransferBlob {
+  return async (blob, report, signal) => {
+    const { digest, size } = blob;
+    const from = mountFrom?.(blob);
+    const mount = from === undefined ? undefined : await mountBlob(destination, digest, from, signal);
+    if (mount?.mounted === true) {
+      report(size);
+      return;
+    }
+    await uploadBlob(destination, {
+      digest,
+      size,
+      body: fetchBlob(blob, signal),
+      location: mount?.location,
+      onBytes: report,
+      signal,
+    });
+  };
+}
