@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { digestOf } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
-import { BlobFlight, type BlobSource, type OpenBlob } from './blob-flight.ts';
+import type { OpenedBlob } from '../registry/client/blobs.ts';
+import { BlobFlight, type BlobSource } from './blob-flight.ts';
 import type { GrowingFile } from './growing-file.ts';
 import { Spool, SpoolFull } from './spool.ts';
 
+const toError = (cause: unknown): RegistryError =>
+  new RegistryError('broke off', { reason: 'Unreachable', cause });
 const content = Buffer.from('the quick brown fox jumps over the lazy dog');
 const digest = digestOf(content);
 let folder: string;
@@ -21,7 +24,7 @@ afterAll(async () => {
 });
 
 /** A source whose n-th `open` gives the n-th of these bodies. */
-function source(...bodies: ((offset: number) => OpenBlob)[]): BlobSource & { offsets: number[] } {
+function source(...bodies: ((offset: number) => OpenedBlob)[]): BlobSource & { offsets: number[] } {
   const offsets: number[] = [];
   return {
     offsets,
@@ -34,14 +37,15 @@ function source(...bodies: ((offset: number) => OpenBlob)[]): BlobSource & { off
   };
 }
 
-const whole = (offset: number): OpenBlob => ({
+const whole = (offset: number): OpenedBlob => ({
   size: content.length,
   body: Readable.from([content.subarray(offset)]),
+  toError,
 });
 
 const breaksAfter =
   (count: number) =>
-  (offset: number): OpenBlob => ({
+  (offset: number): OpenedBlob => ({
     size: content.length,
     body: Readable.from(
       (async function* () {
@@ -49,6 +53,7 @@ const breaksAfter =
         await Promise.reject(new Error('socket hang up'));
       })(),
     ),
+    toError,
   });
 
 function fly(blobs: BlobSource, { limit = 1000, tries = 2 } = {}): BlobFlight {
@@ -89,15 +94,16 @@ describe('a blob in flight', () => {
     const blobs = source(breaksAfter(10), breaksAfter(0));
     const flight = fly(blobs);
     const reading = readAll((await flight.opened).file);
-    await expect(flight.landed).rejects.toThrow('socket hang up');
-    await expect(reading).rejects.toThrow('socket hang up');
+    await expect(flight.landed).rejects.toThrow('broke off');
+    await expect(reading).rejects.toThrow('broke off');
     expect(blobs.offsets).toEqual([0, 10, 10]);
   });
 
   it('takes a body that ends early for a broken one', async () => {
-    const short = (offset: number): OpenBlob => ({
+    const short = (offset: number): OpenedBlob => ({
       size: content.length,
       body: Readable.from([content.subarray(offset, 20)]),
+      toError,
     });
     const blobs = source(short, whole);
     (await fly(blobs).landed).file.close();
@@ -106,7 +112,7 @@ describe('a blob in flight', () => {
 
   it('never gives the last byte of content that is not of the digest, nor asks for it again', async () => {
     const wrong = Buffer.from(content).fill('x', 3, 4);
-    const blobs = source(() => ({ size: wrong.length, body: Readable.from([wrong]) }));
+    const blobs = source(() => ({ size: wrong.length, body: Readable.from([wrong]), toError }));
     const flight = fly(blobs);
     let received = 0;
     await expect(
@@ -121,7 +127,7 @@ describe('a blob in flight', () => {
   });
 
   it('refuses more bytes than were announced', async () => {
-    const flight = fly(source(() => ({ size: 10, body: Readable.from([content]) })));
+    const flight = fly(source(() => ({ size: 10, body: Readable.from([content]), toError })));
     await expect(flight.landed).rejects.toMatchObject({ reason: 'DigestMismatch' });
   });
 
@@ -135,7 +141,7 @@ describe('a blob in flight', () => {
   it('says that the spool is full, also when only the bytes show it', async () => {
     await expect(fly(source(whole), { limit: 10 }).opened).rejects.toBeInstanceOf(SpoolFull);
     const unsized = fly(
-      source(() => ({ size: undefined, body: Readable.from([content]) })),
+      source(() => ({ size: undefined, body: Readable.from([content]), toError })),
       { limit: 10 },
     );
     await unsized.opened;

@@ -1,20 +1,15 @@
 /** One blob on its way from upstream: one request, one growing file, verified before anybody gets its last byte. */
-import { addAbortSignal, type Readable } from 'node:stream';
+import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { OpenedBlob } from '../registry/client/blobs.ts';
 import { createDigester, type Digest } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import type { GrowingFile } from './growing-file.ts';
-import { SpoolFull, type Reservation, type Spool } from './spool.ts';
-
-export interface OpenBlob {
-  /** Size of the whole blob in bytes, when whoever sends it says so. */
-  readonly size: number | undefined;
-  readonly body: Readable;
-}
+import type { Reservation, Spool } from './spool.ts';
 
 export interface BlobSource {
   /** The blob's bytes from `offset` on. @throws RegistryError */
-  open(offset: number, signal: AbortSignal): Promise<OpenBlob>;
+  open(offset: number, signal: AbortSignal): Promise<OpenedBlob>;
 }
 
 export interface OpenFlight {
@@ -75,16 +70,16 @@ export class BlobFlight {
     }
   }
 
-  async #fill(first: OpenBlob, reservation: Reservation): Promise<void> {
+  async #fill(first: OpenedBlob, reservation: Reservation): Promise<void> {
     const { file } = reservation;
     const { digest, source, resume, signal } = this.#options;
     const digester = createDigester(digest);
-    let blob: OpenBlob | undefined = first;
+    let blob: OpenedBlob | undefined = first;
     for (let futile = 0; ;) {
       const before = file.written;
       try {
         blob ??= await source.open(before, signal);
-        for await (const chunk of addAbortSignal(signal, blob.body) as AsyncIterable<Uint8Array>) {
+        for await (const chunk of chunksOf(blob, signal)) {
           reservation.grow(file.written + chunk.byteLength);
           if (first.size !== undefined && file.written + chunk.byteLength > first.size)
             throw tooLong(first.size);
@@ -104,10 +99,18 @@ export class BlobFlight {
   }
 }
 
+/** The bytes, with what the network throws as RegistryErrors, so that the errors of our own disk can be told from them. */
+async function* chunksOf(blob: OpenedBlob, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* addAbortSignal(signal, blob.body) as AsyncIterable<Uint8Array>;
+  } catch (error) {
+    throw blob.toError(error);
+  }
+}
+
 /** What breaks a transfer is mended by going on where it broke; wrong content and refusals are not. */
 function mayResume(error: unknown): boolean {
-  if (error instanceof SpoolFull) return false;
-  return !(error instanceof RegistryError) || (error.retryable && error.reason !== 'DigestMismatch');
+  return error instanceof RegistryError && error.retryable && error.reason !== 'DigestMismatch';
 }
 
 function tooShort(got: number, size: number): RegistryError {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { silentLogger } from '../platform/log.ts';
 import { digestOf } from '../registry/core/digest.ts';
+import { toRegistryError } from '../registry/core/errors.ts';
 import type { BlobSource } from './blob-flight.ts';
 import { BlobFlights, type BlobKey, type BlobSink } from './blob-flights.ts';
 import { Spool } from './spool.ts';
@@ -51,7 +52,7 @@ function upstream(body: Buffer): BlobSource & { requests: number } {
       const pieces = Array.from({ length: 10 }, (_, i) =>
         body.subarray(offset).subarray(i * 100_000, (i + 1) * 100_000),
       );
-      return Promise.resolve({ size: body.length, body: Readable.from(pieces) });
+      return Promise.resolve({ size: body.length, body: Readable.from(pieces), toError: toRegistryError });
     },
   };
   return source;
@@ -134,7 +135,12 @@ describe('blobs on their way', () => {
   it('end with the copier', async () => {
     const { flights, stop } = setUp(new FakeSink());
     const silent: BlobSource = {
-      open: () => Promise.resolve({ size: 10, body: new Readable({ read: () => undefined }) }),
+      open: () =>
+        Promise.resolve({
+          size: 10,
+          body: new Readable({ read: () => undefined }),
+          toError: toRegistryError,
+        }),
     };
     const { stored, opened } = flights.join(key, silent);
     await opened;

@@ -3,8 +3,9 @@ import type { Logger } from '../platform/log.ts';
 import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { blobsOf, type ImageManifest } from '../registry/core/manifest.ts';
+import type { StoredManifest } from '../registry/client/manifests.ts';
 import type { FetchedManifest, PullTarget } from './manifests.ts';
-import type { BlobStore, ManifestStore, RawManifest } from './repositories.ts';
+import type { BlobStore, ManifestStore } from './repositories.ts';
 import { SingleFlight } from './single-flight.ts';
 
 export interface CompletionOptions {
@@ -18,7 +19,7 @@ export interface CompletionOptions {
 }
 
 interface WaitingIndex {
-  readonly raw: RawManifest;
+  readonly stored: StoredManifest;
   readonly reference: ManifestReference;
   readonly children: ReadonlySet<Digest>;
 }
@@ -41,23 +42,24 @@ export class Completion {
 
   /** Takes what came from upstream. Returns at once; failures are logged, since the next pull or order tries again. */
   accept(target: PullTarget, fetched: FetchedManifest): void {
-    const { raw, manifest, tag } = fetched;
-    const reference = tag === undefined ? { digest: raw.digest } : { tag };
+    const { stored, tag } = fetched;
+    const { manifest, digest } = stored;
+    const reference = tag === undefined ? { digest } : { tag };
     if (manifest.kind === 'index') {
       this.#wait(target.repository, {
-        raw,
+        stored,
         reference,
-        children: new Set(manifest.manifests.map(({ digest }) => digest)),
+        children: new Set(manifest.manifests.map((child) => child.digest)),
       });
       return;
     }
-    const key = `${target.repository} ${raw.digest} ${tag ?? ''}`;
+    const key = `${target.repository} ${digest} ${tag ?? ''}`;
     void this.#running
-      .run(key, () => this.#complete(target, { raw, image: manifest, reference }))
+      .run(key, () => this.#complete(target, { stored, image: manifest, reference }))
       .catch((error: unknown) => {
         this.#options.log.warn('image was not stored', {
           repository: target.repository,
-          digest: raw.digest,
+          digest,
           error,
         });
       });
@@ -73,15 +75,19 @@ export class Completion {
 
   async #complete(
     target: PullTarget,
-    { raw, image, reference }: { raw: RawManifest; image: ImageManifest; reference: ManifestReference },
+    {
+      stored,
+      image,
+      reference,
+    }: { stored: StoredManifest; image: ImageManifest; reference: ManifestReference },
   ): Promise<void> {
     const { store, signal } = this.#options;
     await this.#fetchBlobs(target, image);
-    await store.putManifest(target.repository, reference, raw, signal);
+    await store.putManifest(target.repository, reference, stored, signal);
     for (const [key, index] of this.#waiting) {
-      if (index.repository !== target.repository || !index.children.has(raw.digest)) continue;
+      if (index.repository !== target.repository || !index.children.has(stored.digest)) continue;
       this.#waiting.delete(key);
-      await store.putManifest(target.repository, index.reference, index.raw, signal);
+      await store.putManifest(target.repository, index.reference, index.stored, signal);
     }
   }
 

@@ -3,10 +3,10 @@ import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import type { Logger } from '../platform/log.ts';
 import type { CachedName } from '../registry/core/cached-name.ts';
 import type { Digest } from '../registry/core/digest.ts';
-import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
-import { parseManifest, type Manifest } from '../registry/core/manifest.ts';
+import { toRegistryError, type RegistryError } from '../registry/core/errors.ts';
+import type { StoredManifest } from '../registry/client/manifests.ts';
 import type { FreshTags, RecentManifests } from './recent.ts';
-import type { ManifestStore, RawManifest, UpstreamRepository } from './repositories.ts';
+import type { ManifestStore, UpstreamRepository } from './repositories.ts';
 import { SingleFlight } from './single-flight.ts';
 
 /** A repository of the cache and what stands behind it. */
@@ -16,8 +16,7 @@ export interface PullTarget {
 }
 
 export interface FetchedManifest {
-  readonly raw: RawManifest;
-  readonly manifest: Manifest;
+  readonly stored: StoredManifest;
   /** Under which it was asked for, if it was. */
   readonly tag?: string;
 }
@@ -46,21 +45,21 @@ export interface ManifestsOptions {
 
 export class Manifests {
   readonly #options: ManifestsOptions;
-  readonly #fetches = new SingleFlight<RawManifest>();
+  readonly #fetches = new SingleFlight<StoredManifest>();
 
   constructor(options: ManifestsOptions) {
     this.#options = options;
   }
 
   /** @throws RegistryError with upstream's meaning when it is not in the cache either */
-  async byDigest(target: PullTarget, digest: Digest): Promise<RawManifest> {
+  async byDigest(target: PullTarget, digest: Digest): Promise<StoredManifest> {
     const cached = await this.#cached(target, { digest });
     if (cached !== undefined) return cached;
     return this.#fetches.run(`${target.repository}@${digest}`, () => this.#fetch(target, { digest }));
   }
 
   /** @throws RegistryError with upstream's meaning when it is not in the cache either */
-  async byTag(target: PullTarget, tag: string): Promise<RawManifest> {
+  async byTag(target: PullTarget, tag: string): Promise<StoredManifest> {
     return this.#fetches.run(`${target.repository}:${tag}`, async () => {
       const fresh = await this.#fresh(target, tag);
       if (fresh !== undefined) return fresh;
@@ -70,14 +69,14 @@ export class Manifests {
   }
 
   /** A manifest that was found lately, unless it has got lost on the way to the store and upstream has gone since. */
-  async #fresh(target: PullTarget, tag: string): Promise<RawManifest | undefined> {
+  async #fresh(target: PullTarget, tag: string): Promise<StoredManifest | undefined> {
     const digest = this.#options.fresh.get(target.repository, tag);
     if (digest === undefined) return undefined;
     return this.byDigest(target, digest).catch(() => undefined);
   }
 
   /** What the cache has stays good whatever upstream answers, short of another digest whose manifest it gives. */
-  async #revalidate(target: PullTarget, tag: string, cached: RawManifest): Promise<RawManifest> {
+  async #revalidate(target: PullTarget, tag: string, cached: StoredManifest): Promise<StoredManifest> {
     const { breaker, fresh, log, now, recent } = this.#options;
     const { host } = target.cached;
     if (breaker.request(host, now()) === 'deny') return cached;
@@ -108,22 +107,24 @@ export class Manifests {
     return upstream.headManifest({ tag }, deadline);
   }
 
-  async #fetch(target: PullTarget, { tag, digest }: { tag?: string; digest?: Digest }): Promise<RawManifest> {
+  async #fetch(
+    target: PullTarget,
+    { tag, digest }: { tag?: string; digest?: Digest },
+  ): Promise<StoredManifest> {
     const { fresh, onFetched, recent, signal } = this.#options;
     const upstream = await this.#options.upstream(target, tag, signal);
-    const raw = await upstream.getManifest(digest === undefined ? { tag: tag ?? '' } : { digest }, signal);
-    const manifest = readable(raw);
-    recent.set(target.repository, raw);
-    if (tag !== undefined) fresh.set(target.repository, tag, raw.digest);
-    onFetched(target, { raw, manifest, ...(tag === undefined ? {} : { tag }) });
-    return raw;
+    const stored = await upstream.getManifest(digest === undefined ? { tag: tag ?? '' } : { digest }, signal);
+    recent.set(target.repository, stored);
+    if (tag !== undefined) fresh.set(target.repository, tag, stored.digest);
+    onFetched(target, { stored, ...(tag === undefined ? {} : { tag }) });
+    return stored;
   }
 
   /** A store that cannot be asked is as good as one that has nothing: upstream may still help. */
   async #cached(
     target: PullTarget,
     reference: { tag: string } | { digest: Digest },
-  ): Promise<RawManifest | undefined> {
+  ): Promise<StoredManifest | undefined> {
     const { log, recent, signal, store } = this.#options;
     const remembered = 'digest' in reference ? recent.get(target.repository, reference.digest) : undefined;
     if (remembered !== undefined) return remembered;
@@ -138,14 +139,4 @@ export class Manifests {
 
 function isOutage({ reason }: RegistryError): boolean {
   return reason === 'TimedOut' || reason === 'Unreachable';
-}
-
-/** @throws RegistryError when upstream gives what is no manifest: nobody gets it, and nothing is stored */
-function readable({ bytes, mediaType }: RawManifest): Manifest {
-  try {
-    return parseManifest(bytes, mediaType);
-  } catch (error) {
-    const { message, code } = toRegistryError(error);
-    throw new RegistryError(message, { reason: 'Invalid', code, status: 502, cause: error });
-  }
 }

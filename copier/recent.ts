@@ -1,11 +1,11 @@
 /** What the copier remembers for a short while: manifests by digest, and which digest a tag was found to have. */
 import type { Digest } from '../registry/core/digest.ts';
-import type { RawManifest } from './repositories.ts';
+import type { StoredManifest } from '../registry/client/manifests.ts';
 
 /** The manifests used last, by repository, at most so many bytes of them. */
 export class RecentManifests {
   readonly #limit: number;
-  readonly #manifests = new Map<string, RawManifest>();
+  readonly #manifests = new Map<string, StoredManifest>();
   #size = 0;
 
   /** @param limit bytes */
@@ -13,7 +13,7 @@ export class RecentManifests {
     this.#limit = limit;
   }
 
-  get(repository: string, digest: Digest): RawManifest | undefined {
+  get(repository: string, digest: Digest): StoredManifest | undefined {
     const key = `${repository}@${digest}`;
     const found = this.#manifests.get(key);
     if (found !== undefined) {
@@ -23,7 +23,7 @@ export class RecentManifests {
     return found;
   }
 
-  set(repository: string, manifest: RawManifest): void {
+  set(repository: string, manifest: StoredManifest): void {
     const key = `${repository}@${manifest.digest}`;
     this.#drop(key);
     this.#manifests.set(key, manifest);

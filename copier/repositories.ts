@@ -1,22 +1,16 @@
 /** What the copier needs of the two sides it stands between: upstream repositories and those of the store. */
 import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
+import type { StoredManifest } from '../registry/client/manifests.ts';
 import type { BlobSource } from './blob-flight.ts';
 import type { BlobKey, BlobSink } from './blob-flights.ts';
-
-/** A manifest as it was given, byte for byte. */
-export interface RawManifest {
-  readonly bytes: Uint8Array;
-  readonly mediaType: string;
-  readonly digest: Digest;
-}
 
 /** One repository at its registry, with whatever credentials it takes. All throw RegistryError. */
 export interface UpstreamRepository {
   /** The digest that a tag has now; undefined when the registry does not tell without sending the manifest. */
   headManifest(reference: ManifestReference, signal: AbortSignal): Promise<Digest | undefined>;
   /** Verified against the digest asked for, or else the one that the registry claims. */
-  getManifest(reference: ManifestReference, signal: AbortSignal): Promise<RawManifest>;
+  getManifest(reference: ManifestReference, signal: AbortSignal): Promise<StoredManifest>;
   blob(digest: Digest): BlobSource;
 }
 
@@ -26,12 +20,12 @@ export interface ManifestStore {
     repository: string,
     reference: ManifestReference,
     signal: AbortSignal,
-  ): Promise<RawManifest | undefined>;
+  ): Promise<StoredManifest | undefined>;
   /** @throws RegistryError with the code `MANIFEST_BLOB_UNKNOWN` when content that it refers to is not there */
   putManifest(
     repository: string,
     reference: ManifestReference,
-    manifest: RawManifest,
+    manifest: StoredManifest,
     signal: AbortSignal,
   ): Promise<void>;
 }
