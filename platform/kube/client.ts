@@ -235,28 +235,27 @@ export class KubeClient {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
     const body = call.body === undefined ? undefined : JSON.stringify(call.body);
+    const what = `${call.method} ${call.path}`;
+    const unreachable = (error: unknown): never => {
+      throw signal.aborted ? error : KubeError.unreachable(what, error);
+    };
     const [dispatcher, credentials] = await Promise.all([
       this.connection.dispatcher(),
       this.connection.headers(),
-    ]);
+    ]).catch(unreachable);
     if (call.method !== 'GET') this.beforeWrite();
-    try {
-      return await request(url, {
-        method: call.method,
-        dispatcher,
-        signal,
-        headers: {
-          ...credentials,
-          accept: 'application/json',
-          'user-agent': this.userAgent,
-          ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),
-        },
-        ...(body === undefined ? {} : { body }),
-      });
-    } catch (error) {
-      if (signal.aborted) throw error;
-      throw KubeError.unreachable(`${call.method} ${call.path}`, error);
-    }
+    return request(url, {
+      method: call.method,
+      dispatcher,
+      signal,
+      headers: {
+        ...credentials,
+        accept: 'application/json',
+        'user-agent': this.userAgent,
+        ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body }),
+    }).catch(unreachable);
   }
 }
 

@@ -178,7 +178,7 @@ export class LeaderElection {
       spec: {
         holderIdentity: identity,
         leaseDurationSeconds: Math.ceil(leaseMs / 1_000),
-        acquireTime: (mine ? current.spec?.acquireTime : undefined) ?? now,
+        acquireTime: (mine ? current.spec.acquireTime : undefined) ?? now,
         renewTime: now,
         leaseTransitions: (current?.spec?.leaseTransitions ?? -1) + (mine ? 0 : 1),
       },
