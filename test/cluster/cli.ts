@@ -31,7 +31,7 @@ const faults = {
   cut: (cluster: Cluster, site: string) => cluster.site(site).link.cut(),
   'black-hole': (cluster: Cluster, site: string) => cluster.site(site).link.blackHole(),
   reject: (cluster: Cluster, site: string) => cluster.site(site).link.reject(),
-  slow: (cluster: Cluster, site: string) => cluster.site(site).link.slow({ rate: '8kbit' }),
+  slow: (cluster: Cluster, site: string) => cluster.site(site).link.slow(1024),
   restore: (cluster: Cluster, site: string) => cluster.site(site).link.restore(),
 };
 

@@ -1,5 +1,6 @@
 /** A running cluster, and what tests, demo and benchmarks do with it. `startCluster` makes one, `Cluster.attach` finds one. */
 import { readFileSync } from 'node:fs';
+import { Resolver } from 'node:dns/promises';
 import { basename, join } from 'node:path';
 import { buildTool } from './tools.ts';
 import { ClusterNode } from './cluster-node.ts';
@@ -12,7 +13,7 @@ import { planNode } from './node.ts';
 import { Authority } from './pki.ts';
 import { programOf, Site } from './site.ts';
 import { type Plan, planOf, type Slot } from './slot.ts';
-import { type ClusterState, type ProgramRecord, readState, updateState } from './state.ts';
+import { type ClusterState, type ProgramRecord, readState, type SiteRecord, updateState } from './state.ts';
 import { waitFor, type WaitOptions } from './wait.ts';
 
 export interface PushRequest {
@@ -204,7 +205,7 @@ export class Cluster {
     });
     writeNames(this.plan, Object.values(this.state.sites));
     await this.startProgram(programOf(options.name), machine, await command(site));
-    await this.listening(machine, site.record.port);
+    await Promise.all([this.listening(machine, site.record.port), this.named(site.record)]);
     return this.site(options.name);
   }
 
@@ -323,6 +324,14 @@ export class Cluster {
       },
       { deadlineMs: 15_000, intervalMs: 20 },
     );
+  }
+
+  private async named({ host, address }: SiteRecord): Promise<void> {
+    if (host === undefined) return;
+    const resolver = new Resolver({ timeout: 500, tries: 1 });
+    resolver.setServers([this.plan.nameServer]);
+    const known = async (): Promise<boolean> => (await resolver.resolve4(host)).includes(address);
+    await this.waitFor(`${host} has a name`, known, { deadlineMs: 15_000, intervalMs: 20 });
   }
 
   private async client(program: string, args: readonly string[], options: RunOptions): Promise<Output> {

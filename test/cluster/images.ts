@@ -55,7 +55,11 @@ export function buildImage(request: ImageRequest): TestImage {
 }
 
 function platformImage(request: ImageRequest, platform: Platform): PlatformImage {
-  const program = tarOf([{ path: 'pause', content: request.program[platform], mode: 0o755 }]);
+  const program = tarOf([
+    { path: 'pause', content: request.program[platform], mode: 0o755 },
+    // Makes the layer one of its own: no node has it from another image.
+    { path: 'seed', content: Buffer.from(request.seed), mode: 0o644 },
+  ]);
   const layers = [
     inMemory(mediaTypes.layer, program),
     ...request.layers.map((size, index) => randomLayer(`${request.seed}/${platform}/${index}`, size)),

@@ -16,6 +16,7 @@ import { Authority } from './pki.ts';
 import { ensurePrerequisites } from './prerequisites.ts';
 import { type SlotOptions, takeSlot } from './take-slot.ts';
 import { buildClusterTools } from './tools.ts';
+import { WaitError } from './wait.ts';
 
 export interface StartOptions extends SlotOptions {
   /** Default 2. */
@@ -44,7 +45,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
   try {
     await bringUp(cluster, options.nodes ?? 2, signal);
   } catch (error) {
-    const standing = await cluster.describe();
+    const standing = error instanceof WaitError ? '' : await cluster.describe();
     await cluster.stop();
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`the cluster did not start: ${message}\n${standing}`, { cause: error });
