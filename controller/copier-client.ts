@@ -26,7 +26,11 @@ export class OrderFailed extends Error {
   readonly reason: ReadyReason;
   readonly retryAfterSeconds: number | undefined;
 
-  constructor(message: string, reason: ReadyReason, options: { cause?: unknown; retryAfterSeconds?: number } = {}) {
+  constructor(
+    message: string,
+    reason: ReadyReason,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
     super(message, { cause: options.cause });
     this.reason = reason;
     this.retryAfterSeconds = options.retryAfterSeconds;
@@ -68,11 +72,16 @@ export class CopierClient {
     await this.agent?.dispatcher.close();
   }
 
-  private async post(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData['body']> {
+  private async post(
+    path: string,
+    order: object,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData['body']> {
     const answer = await this.send(path, order, signal);
     if (answer.statusCode === 200) return answer.body;
     await answer.body.dump();
-    if (answer.statusCode === 400) throw new OrderFailed('the copier does not understand the order', 'Internal');
+    if (answer.statusCode === 400)
+      throw new OrderFailed('the copier does not understand the order', 'Internal');
     throw unavailable(`the copier answered with status ${answer.statusCode}`);
   }
 
@@ -81,7 +90,10 @@ export class CopierClient {
       return await request(new URL(path, this.options.url), {
         dispatcher: this.dispatcher(),
         method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: `Bearer ${await this.options.token()}` },
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${await this.options.token()}`,
+        },
         body: JSON.stringify(order),
         headersTimeout: this.options.silenceMs,
         bodyTimeout: this.options.silenceMs,
@@ -118,7 +130,11 @@ function parseEvent(line: string): CopyEvent {
   return parseMessage(copyEventSchema, JSON.parse(line));
 }
 
-function failureOf({ message, reason, retryAfterSeconds }: Extract<CopyEvent, { type: 'failed' }>): OrderFailed {
+function failureOf({
+  message,
+  reason,
+  retryAfterSeconds,
+}: Extract<CopyEvent, { type: 'failed' }>): OrderFailed {
   return new OrderFailed(message, reason, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
 }
 

@@ -19,6 +19,8 @@ export interface CopiesOptions {
   readonly progressEveryMs: number;
   /** Called when the state of a name has changed. */
   readonly onChange: (name: string) => void;
+  /** Called for every attempt that failed. */
+  readonly onFailure: (reason: string) => void;
 }
 
 interface Waiting {
@@ -92,7 +94,7 @@ export class Copies {
 
   /** Starts what may start: by priority, then in the order of arrival, passing over upstreams that are busy. */
   private dispatch(): void {
-    const byPriority = this.waiting.toSorted((a, b) => a.priority - b.priority);
+    const byPriority = this.waiting.toSorted((a, b) => b.priority - a.priority);
     for (const entry of byPriority) {
       if (this.running.size >= this.options.limits.total) return;
       // A canceled copy of the same name may still be on its way out.
@@ -134,7 +136,13 @@ export class Copies {
     } catch (error) {
       if (signal.aborted) return undefined;
       const failed = this.failed(error, failure);
-      this.options.log.warn('copy failed', { image: name, reason: failed.reason, retryAt: failed.retryAt, error });
+      this.options.log.warn('copy failed', {
+        image: name,
+        reason: failed.reason,
+        retryAt: failed.retryAt,
+        error,
+      });
+      this.options.onFailure(failed.reason);
       return { phase: 'failed', request, failure: failed };
     }
   }
@@ -166,7 +174,9 @@ export class Copies {
     const at = clock.now();
     return {
       reason: known ? error.reason : 'Internal',
-      message: known ? error.message : 'the copy failed for a reason of our own; the log of the controller tells it',
+      message: known
+        ? error.message
+        : 'the copy failed for a reason of our own; the log of the controller tells it',
       failures,
       at,
       retryAt: at + Math.max(ownWaitMs, askedWaitMs),

@@ -32,8 +32,8 @@ export interface AppliedSpec {
   readonly pullSecrets?: readonly string[];
 }
 
-/** Smaller is sooner. */
-export const PRIORITY = { podsWait: 0, inUse: 1, preheat: 2 } as const;
+/** Larger is sooner. */
+export const PRIORITY = { podsWait: 2, inUse: 1, preheat: 0 } as const;
 export type Priority = (typeof PRIORITY)[keyof typeof PRIORITY];
 
 export type CopyAction =
@@ -88,7 +88,9 @@ function assess(gathered: Gathered, image: CachedImage, request: CopyRequest): [
       return [{ is: 'copied', ...copy }, { copy: { do: 'settle' } }];
     case 'queued':
     case 'running':
-      return isWanted(gathered, image) ? [{ is: 'copying', copy }, {}] : [{ is: 'unused' }, stopCopying(copy)];
+      return isWanted(gathered, image)
+        ? [{ is: 'copying', copy }, {}]
+        : [{ is: 'unused' }, stopCopying(copy)];
     case 'failed':
       if (!isWanted(gathered, image)) return [{ is: 'unused' }, stopCopying(copy)];
       if (now < copy.failure.retryAt && sameRequest(copy.request, request)) {
@@ -123,7 +125,11 @@ function isComplete({ status }: CachedImage, { platforms }: CopyRequest): boolea
   return platforms.every((platform) => status.requestedPlatforms?.includes(platform));
 }
 
-function requestFor({ spec }: CachedImage, reference: Reference, { usage, nodePlatforms }: Gathered): CopyRequest {
+function requestFor(
+  { spec }: CachedImage,
+  reference: Reference,
+  { usage, nodePlatforms }: Gathered,
+): CopyRequest {
   const extra = (spec.platforms ?? []).map((text) => formatPlatform(parsePlatform(text)));
   return {
     reference,

@@ -1,5 +1,5 @@
 /** The platforms of the cluster's nodes: what the cache has to hold of a multi-platform image. */
-import type { V1Node } from '@kubernetes/client-node';
+import type { Node } from '../platform/kube/resource.ts';
 import { formatPlatform, normalisePlatform } from '../registry/core/platform.ts';
 
 export class NodePlatforms {
@@ -22,7 +22,7 @@ export class NodePlatforms {
   }
 }
 
-export function platformOf(node: V1Node): string | undefined {
+export function platformOf(node: Node): string | undefined {
   const info = node.status?.nodeInfo;
   if (!info?.operatingSystem || !info.architecture) return undefined;
   return formatPlatform(normalisePlatform(info.operatingSystem, info.architecture));

@@ -1,13 +1,13 @@
 /** What of a Pod matters to the cache, and which cached images it therefore wants. */
-import type { V1Pod } from '@kubernetes/client-node';
+import type { Pod } from '../platform/kube/resource.ts';
 import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../api/names.ts';
 import { tenantOf } from '../api/tenancy.ts';
-import type { TenancyRules } from '../api/tenancy.ts';
 import { cacheReference, restoreImage } from '../registry/core/cached-name.ts';
 import { InvalidReference, parseReference } from '../registry/core/reference.ts';
 import type { Reference } from '../registry/core/reference.ts';
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+const FINISHED: readonly string[] = ['Succeeded', 'Failed'];
 
 /** Kept for every pod of the cluster, so as small as can be. */
 export interface PodView {
@@ -28,25 +28,27 @@ export interface WantedImage {
   readonly pullSecrets: readonly string[];
 }
 
-export interface WantingRules extends TenancyRules {
+export interface WantingRules {
+  /** Globs over `host/repository` of what anybody may read. */
+  readonly publicRepositories: readonly string[];
   /** Host and port that rewritten images name. */
   readonly proxyHost: string;
   readonly excludedNamespaces: ReadonlySet<string>;
 }
 
 /** Undefined for pods that need nothing of the cache: finished ones, mirrors of static pods, and those that opted out. */
-export function viewPod(pod: V1Pod): PodView | undefined {
-  const { metadata, spec, status } = pod;
-  if (status?.phase === 'Succeeded' || status?.phase === 'Failed') return undefined;
-  if (metadata?.annotations?.[MIRROR_ANNOTATION] !== undefined) return undefined;
-  const rewritten = metadata?.labels?.[REWRITTEN_LABEL] === 'true';
-  if (!rewritten && metadata?.labels?.[CACHE_LABEL] === CACHE_DISABLED) return undefined;
+export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefined {
+  const { namespace = '', labels = {}, annotations = {} } = metadata;
+  const rewritten = labels[REWRITTEN_LABEL] === 'true';
+  const optedOut = !rewritten && labels[CACHE_LABEL] === CACHE_DISABLED;
+  const phase = status?.phase ?? 'Pending';
+  if (optedOut || FINISHED.includes(phase) || annotations[MIRROR_ANNOTATION] !== undefined) return undefined;
   return {
-    namespace: metadata?.namespace ?? '',
+    namespace,
     images: imagesOf(spec),
     pullSecrets: (spec?.imagePullSecrets ?? []).flatMap(({ name }) => name ?? []),
     rewritten,
-    waiting: status?.phase !== 'Running',
+    waiting: phase === 'Pending',
   };
 }
 
@@ -64,7 +66,7 @@ function wantedImage(image: string, pod: PodView, rules: WantingRules): WantedIm
     const reference = cacheReference(restored?.reference ?? named);
     // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
-    const tenant = trusted ? restored.tenant : tenantOf(reference, pod, rules);
+    const tenant = trusted ? restored.tenant : tenantOf({ ...rules, ...pod, image: reference });
     return tenant === undefined
       ? { reference, pullSecrets: [] }
       : { reference, tenant, pullSecrets: pod.pullSecrets };
@@ -75,7 +77,7 @@ function wantedImage(image: string, pod: PodView, rules: WantingRules): WantedIm
   }
 }
 
-function imagesOf(spec: V1Pod['spec']): readonly string[] {
+function imagesOf(spec: Pod['spec']): readonly string[] {
   const containers = [
     ...(spec?.initContainers ?? []),
     ...(spec?.containers ?? []),

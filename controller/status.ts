@@ -46,18 +46,18 @@ export function nextStatus(
     ...before,
     ...usedNow(before, usage, now),
     ...(situation.is === 'copied' ? contentOf(situation) : {}),
+    ...(situation.is === 'failed' && isUpstreams(situation.failure)
+      ? { lastCheckedTime: timestamp(situation.failure.at) }
+      : {}),
     ...progressOf(situation, progress),
     observedGeneration: image.metadata.generation,
   };
-  const conditions = conditionsFor(status, situation);
-  return {
-    ...status,
-    conditions: conditions.reduce(
-      (all, condition) =>
-        setCondition(all, { ...condition, observedGeneration: image.metadata.generation }, now),
-      before.conditions ?? [],
-    ),
-  };
+  let conditions: readonly Condition[] = before.conditions ?? [];
+  for (const condition of conditionsFor(status, situation)) {
+    const observedGeneration = image.metadata.generation;
+    conditions = setCondition(conditions, { ...condition, observedGeneration }, now);
+  }
+  return { ...status, conditions: [...conditions] };
 }
 
 type NewCondition = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;

@@ -37,10 +37,16 @@ export interface ReleaseOptions {
  * @param now milliseconds since the epoch
  * @returns the bundle of CAs to trust, PEM
  */
-export async function ensureRelease(store: ObjectStore, options: ReleaseOptions, now: number): Promise<string> {
+export async function ensureRelease(
+  store: ObjectStore,
+  options: ReleaseOptions,
+  now: number,
+): Promise<string> {
   const { names } = options;
   const ca = pairOf(await store.ensure('Secret', names.ca, (held) => keepCa(held, now), 'kubernetes.io/tls'));
-  const bundle = await store.ensure('ConfigMap', names.ca, (held) => Promise.resolve(keepBundle(held, ca, now)));
+  const bundle = await store.ensure('ConfigMap', names.ca, (held) =>
+    Promise.resolve(keepBundle(held, ca, now)),
+  );
   for (const [service, secret] of [
     [names.webhook, names.webhookTls],
     [names.copier, names.copierTls],
@@ -64,7 +70,9 @@ async function ensureStoreLogins(store: ObjectStore, names: ReleaseNames): Promi
 
 async function keepCa(held: Data | undefined, now: number): Promise<Data> {
   const pair = held && pairOf(held);
-  return renewalReason(pair, { names: [] }, now) === undefined && held ? held : dataOf(await createCa('Larder', CA_DAYS, now));
+  return renewalReason(pair, { names: [] }, now) === undefined && held
+    ? held
+    : dataOf(await createCa('Larder', CA_DAYS, now));
 }
 
 function keepBundle(held: Data | undefined, ca: KeyPairPem, now: number): Data {

@@ -30,6 +30,11 @@ export async function isUsable(login: Partial<StoreLogin>): Promise<boolean> {
 
 /** The public half as a JWK set (RFC 7517, section 5). */
 export async function publicKeys({ privateKey, keyId }: StoreLogin): Promise<string> {
-  const key: JWK = { ...(await exportJWK(createPublicKey(privateKey))), kid: keyId, alg: ALGORITHM, use: 'sig' };
+  const key: JWK = {
+    ...(await exportJWK(createPublicKey(privateKey))),
+    kid: keyId,
+    alg: ALGORITHM,
+    use: 'sig',
+  };
   return JSON.stringify({ keys: [key] });
 }

@@ -1,0 +1,100 @@
+/** The settings of the controller. */
+import { hostname } from 'node:os';
+import { PROXY_HOST } from '../api/names.ts';
+import { defineConfig } from '../platform/config.ts';
+import { boolean, duration, httpUrl, integer, list, listenAddress, text } from '../platform/settings.ts';
+
+export const config = defineConfig({
+  namespace: {
+    env: 'LARDER_NAMESPACE',
+    help: 'the namespace of the release',
+    schema: text(),
+  },
+  fullname: {
+    env: 'LARDER_FULLNAME',
+    help: 'the full name of the release, which the names of its objects start with',
+    schema: text(),
+  },
+  identity: {
+    env: 'LARDER_POD_NAME',
+    default: hostname(),
+    help: 'what this replica calls itself in the lease and in Events',
+    schema: text(),
+  },
+  copierUrl: {
+    env: 'LARDER_COPIER_URL',
+    help: 'the copier, https://…',
+    schema: httpUrl(),
+  },
+  copierServerName: {
+    env: 'LARDER_COPIER_SERVER_NAME',
+    help: 'the name in the certificate of the copier',
+    schema: text(),
+  },
+  copierTokenFile: {
+    env: 'LARDER_COPIER_TOKEN_FILE',
+    default: '/var/run/secrets/larder/copier/token',
+    help: 'the ServiceAccount token that is shown to the copier',
+    schema: text(),
+  },
+  ownStore: {
+    env: 'LARDER_OWN_STORE',
+    default: 'true',
+    help: 'whether the store is part of the release, so that its logins are made here',
+    schema: boolean(),
+  },
+  proxyHost: {
+    env: 'LARDER_PROXY_HOST',
+    default: PROXY_HOST,
+    help: 'host and port of the proxy as rewritten images name it',
+    schema: text(),
+  },
+  publicRepositories: {
+    env: 'LARDER_PUBLIC_REPOSITORIES',
+    default: '',
+    help: 'globs over host/repository of images that anybody may read',
+    schema: list(),
+  },
+  excludedNamespaces: {
+    env: 'LARDER_EXCLUDED_NAMESPACES',
+    default: 'kube-system',
+    help: 'namespaces whose pods are left alone',
+    schema: list(),
+  },
+  maxCopies: {
+    env: 'LARDER_MAX_COPIES',
+    default: '4',
+    help: 'images copied at once',
+    schema: integer(1, 1_000),
+  },
+  maxCopiesPerUpstream: {
+    env: 'LARDER_MAX_COPIES_PER_UPSTREAM',
+    default: '2',
+    help: 'images copied at once from one registry',
+    schema: integer(1, 1_000),
+  },
+  copySilence: {
+    env: 'LARDER_COPY_SILENCE',
+    default: '2m',
+    help: 'how long the copier may say nothing about a copy before it is given up',
+    schema: duration(),
+  },
+  retryBase: {
+    env: 'LARDER_COPY_RETRY_BASE',
+    default: '5s',
+    help: 'how long to wait after the first failure of a copy; it doubles with each',
+    schema: duration(),
+  },
+  retryMax: {
+    env: 'LARDER_COPY_RETRY_MAX',
+    default: '5m',
+    help: 'how long to wait at most before a copy is tried again',
+    schema: duration(),
+  },
+  metricsListen: {
+    env: 'LARDER_METRICS_LISTEN',
+    default: ':8080',
+    help: 'where /healthz, /readyz and /metrics are served',
+    schema: listenAddress(),
+  },
+});

@@ -1,0 +1,37 @@
+/** The controller: what pods use becomes CachedImages, and CachedImages become copies in the cache. */
+import { releaseNames } from '../api/names.ts';
+import { systemClock } from '../platform/clock.ts';
+import { healthServer, Readiness } from '../platform/health.ts';
+import { KubeClient } from '../platform/kube/client.ts';
+import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
+import { LeaderElection } from '../platform/kube/lease.ts';
+import { runMain } from '../platform/main.ts';
+import { config } from './config.ts';
+import { controllerFigures } from './figures.ts';
+import { lead } from './term.ts';
+
+await runMain({
+  process: 'controller',
+  summary: 'keeps the cache in step with the pods of the cluster',
+  config,
+  compose: ({ settings, log, metrics, signal }) => {
+    const client = new KubeClient(connect(loadKubeConfig()), 'larder-controller');
+    const election = new LeaderElection({
+      client,
+      log,
+      namespace: settings.namespace,
+      name: releaseNames(settings.fullname).leaderLease,
+      identity: settings.identity,
+    });
+    const figures = controllerFigures(metrics);
+    const assertLeader = (): void => {
+      election.assertLeader();
+    };
+    return [
+      healthServer({ address: settings.metricsListen, metrics, readiness: new Readiness(signal) }),
+      election.component((term) =>
+        lead({ settings, client, assertLeader, figures, clock: systemClock, log }, term),
+      ),
+    ];
+  },
+});

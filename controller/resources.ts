@@ -1,0 +1,101 @@
+/** The resource types that the controller watches, cut down to what it uses: there may be many thousands of each. */
+import type { CachedImage } from '../api/cached-image.ts';
+import { parseCachedImage } from '../api/cached-image.ts';
+import {
+  API_GROUP,
+  API_VERSION,
+  CACHE_ENABLED,
+  CACHE_LABEL,
+  CACHED_IMAGE_KIND,
+  CACHED_IMAGE_PLURAL,
+  cachedImageName,
+} from '../api/names.ts';
+import { nodes, namespaces, pods } from '../platform/kube/resource.ts';
+import type { KubeObject, Namespace, Node, ObjectMeta, Pod, Resource } from '../platform/kube/resource.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import { parseReference } from '../registry/core/reference.ts';
+import { platformOf } from './node-platforms.ts';
+import { viewPod } from './pod-view.ts';
+import type { PodView } from './pod-view.ts';
+
+interface Kept extends KubeObject {
+  readonly metadata: ObjectMeta;
+}
+
+/** `view` is absent for pods that need nothing of the cache. */
+export interface PodRecord extends Kept {
+  readonly view?: PodView;
+}
+
+export interface NamespaceRecord extends Kept {
+  readonly optedIn: boolean;
+}
+
+/** `platform` is absent until the kubelet has told it. */
+export interface NodeRecord extends Kept {
+  readonly platform?: string;
+}
+
+/** `standsFor` is the name that `cachedImageName` gives its image: its own, unless somebody named it otherwise. */
+export interface ImageRecord extends Kept {
+  readonly image: CachedImage;
+  readonly standsFor?: string;
+}
+
+export const podRecords: Resource<PodRecord> = {
+  ...pods,
+  decode: (raw) => {
+    const view = viewPod(raw as Pod);
+    return { metadata: identity(raw), ...(view === undefined ? {} : { view }) };
+  },
+};
+
+export const namespaceRecords: Resource<NamespaceRecord> = {
+  ...namespaces,
+  decode: (raw) => {
+    const { metadata } = raw as Namespace;
+    return { metadata: identity(raw), optedIn: metadata?.labels?.[CACHE_LABEL] === CACHE_ENABLED };
+  },
+};
+
+export const nodeRecords: Resource<NodeRecord> = {
+  ...nodes,
+  decode: (raw) => {
+    const platform = platformOf(raw as Node);
+    return { metadata: identity(raw), ...(platform === undefined ? {} : { platform }) };
+  },
+};
+
+/** For reading; what is written goes through {@link cachedImages}. */
+export const imageRecords: Resource<ImageRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: CACHED_IMAGE_KIND,
+  plural: CACHED_IMAGE_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const image = unlessInvalid(() => parseCachedImage(raw));
+    if (image === undefined) return undefined;
+    const { image: text, tenant } = image.spec;
+    const standsFor = unlessInvalid(() => cachedImageName(parseReference(text), tenant));
+    return { metadata: identity(raw), image, ...(standsFor === undefined ? {} : { standsFor }) };
+  },
+};
+
+function identity(raw: unknown): ObjectMeta {
+  const { name, namespace, resourceVersion } = (raw as KubeObject).metadata ?? {};
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+}
+
+function unlessInvalid<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof RegistryError) return undefined;
+    throw error;
+  }
+}

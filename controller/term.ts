@@ -1,0 +1,141 @@
+/** A term of leadership: everything that only one replica may do, from taking the lease to losing it. */
+import { readFile } from 'node:fs/promises';
+import { releaseNames } from '../api/names.ts';
+import type { ConfigOf } from '../platform/config.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { KubeClient } from '../platform/kube/client.ts';
+import { EventRecorder, subjectOf } from '../platform/kube/events.ts';
+import { WorkQueue } from '../platform/kube/work-queue.ts';
+import type { Logger } from '../platform/log.ts';
+import { loop, runGroup } from '../platform/run.ts';
+import type { Component } from '../platform/run.ts';
+import { keepBundle } from './bootstrap/ca-bundle.ts';
+import { keepRelease } from './bootstrap/keep-release.ts';
+import { kubeObjects } from './bootstrap/kube-objects.ts';
+import { ensureRelease } from './bootstrap/release-objects.ts';
+import type { config } from './config.ts';
+import { CopierClient } from './copier-client.ts';
+import { Copies } from './copies.ts';
+import { fenced } from './fenced.ts';
+import type { Figures } from './figures.ts';
+import { Reconciler } from './reconciler.ts';
+import { imageRecords } from './resources.ts';
+import { watchCluster } from './watches.ts';
+
+const PROGRESS_EVERY_MS = 2_000;
+const RECONCILE_AT_ONCE = 8;
+
+export interface TermOptions {
+  readonly settings: ConfigOf<typeof config>;
+  readonly client: KubeClient;
+  /** Throws when the lease is not ours at this very moment. */
+  readonly assertLeader: () => void;
+  readonly figures: Figures;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** Resolves when the signal is aborted and everything has stopped; rejects when a part of it fails. */
+export async function lead(options: TermOptions, signal: AbortSignal): Promise<void> {
+  const { settings, client, clock, log, figures } = options;
+  const { namespace } = settings;
+  const names = releaseNames(settings.fullname);
+  const writer = fenced(client, options.assertLeader);
+
+  const release = keepRelease(
+    (ensuring) =>
+      ensureRelease(
+        kubeObjects(client, writer, namespace, ensuring),
+        { names, namespace, ownStore: settings.ownStore },
+        clock.now(),
+      ),
+    { clock, log },
+  );
+  const copier = new CopierClient({
+    url: settings.copierUrl,
+    serverName: settings.copierServerName,
+    ca: release.bundle,
+    token: async () => (await readFile(settings.copierTokenFile, 'utf8')).trim(),
+    silenceMs: settings.copySilence,
+  });
+  const events = new EventRecorder({
+    client,
+    log,
+    clock,
+    controller: 'larder.dev/controller',
+    instance: settings.identity,
+  });
+  const copies = new Copies({
+    copy: copier.copy,
+    clock,
+    log,
+    limits: { total: settings.maxCopies, perUpstream: settings.maxCopiesPerUpstream },
+    backoff: { baseMs: settings.retryBase, maxMs: settings.retryMax },
+    progressEveryMs: PROGRESS_EVERY_MS,
+    onChange: (name) => {
+      queue.add(name);
+    },
+    onFailure: figures.copyFailed,
+  });
+  const rules = {
+    proxyHost: settings.proxyHost,
+    publicRepositories: settings.publicRepositories,
+    excludedNamespaces: new Set([...settings.excludedNamespaces, namespace]),
+  };
+  const watches = watchCluster(client, rules, log, (name) => {
+    queue.add(name, { priority: watches.usage.of(name)?.waitingPods ? 1 : 0 });
+  });
+  const reconciler = new Reconciler({
+    ...watches,
+    copies,
+    writer,
+    tell: ({ metadata: { name, uid = '' } }, { type, reason, message }) => {
+      const regarding = subjectOf(imageRecords, { metadata: { name, uid } });
+      events.record({ regarding, type, reason, action: 'Copy', note: message });
+    },
+    clock,
+    log,
+  });
+  const queue = new WorkQueue({
+    name: 'images',
+    worker: reconciler.reconcile,
+    concurrency: RECONCILE_AT_ONCE,
+    log,
+    clock,
+  });
+  const reconciling = loop('reconcile', async (running) => {
+    await watches.synced(running);
+    log.info('reconciling', { images: watches.images.size, inUse: [...watches.usage.names()].length });
+    await queue.run(running);
+  });
+  const bundle = keepBundle({
+    client,
+    writer,
+    name: names.webhookConfiguration,
+    bundle: release.bundle,
+    log,
+  });
+  figures.follow({ images: watches.images, queue, copies });
+  try {
+    await runGroup(
+      [release, bundle, events.component(), ...watches.components, stopping(copies, copier), reconciling],
+      { signal, log },
+    );
+  } finally {
+    figures.follow(undefined);
+  }
+}
+
+/** Copies start when the first is asked for; what is under way when the term ends is canceled. */
+function stopping(copies: Copies, copier: CopierClient): Component {
+  return {
+    name: 'copies',
+    start: () =>
+      Promise.resolve({
+        stop: async () => {
+          await copies.stop();
+          await copier.close();
+        },
+      }),
+  };
+}

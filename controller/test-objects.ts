@@ -1,0 +1,90 @@
+/** Builders of the objects that tests of the controller are about; each gives a plain one that a test then changes. */
+import { parseCachedImage } from '../api/cached-image.ts';
+import type { CachedImage } from '../api/cached-image.ts';
+import { API_GROUP, API_VERSION, cachedImageName } from '../api/names.ts';
+import type { Pod } from '../platform/kube/resource.ts';
+import { cacheReference } from '../registry/core/cached-name.ts';
+import { parseReference } from '../registry/core/reference.ts';
+import type { CopyFailure, CopyRequest } from './copy-state.ts';
+import type { Gathered } from './decide.ts';
+import type { WantingRules } from './pod-view.ts';
+import type { ImageUsage } from './usage.ts';
+
+export const NOW = Date.parse('2026-11-21T03:00:00Z');
+export const DIGEST = `sha256:${'a'.repeat(64)}`;
+
+export const RULES: WantingRules = {
+  publicRepositories: ['docker.io/library/*'],
+  proxyHost: 'localhost:7439',
+  excludedNamespaces: new Set(['kube-system', 'larder']),
+};
+
+export function pod(image: string, changes: { metadata?: object; spec?: object; status?: object } = {}): Pod {
+  return {
+    metadata: { name: 'web', namespace: 'team-a', ...changes.metadata },
+    spec: { containers: [{ name: 'main', image }], ...changes.spec },
+    status: { phase: 'Running', ...changes.status },
+  };
+}
+
+export function cachedImage(
+  image: string,
+  changes: { metadata?: object; spec?: { tenant?: string } & object; status?: object } = {},
+): CachedImage {
+  return parseCachedImage({
+    apiVersion: `${API_GROUP}/${API_VERSION}`,
+    kind: 'CachedImage',
+    metadata: {
+      name: cachedImageName(parseReference(image), changes.spec?.tenant),
+      generation: 1,
+      resourceVersion: '7',
+      ...changes.metadata,
+    },
+    spec: { image, ...changes.spec },
+    ...(changes.status === undefined ? {} : { status: changes.status }),
+  });
+}
+
+/** The status of an image that was copied for linux/amd64. */
+export const COPIED = {
+  digest: DIGEST,
+  sizeBytes: 73_400_320,
+  size: '70 MiB',
+  platforms: ['linux/amd64'],
+  requestedPlatforms: ['linux/amd64'],
+};
+
+export function usageOf(image: string, changes: Partial<ImageUsage> = {}): ImageUsage {
+  return {
+    reference: cacheReference(parseReference(image)),
+    pods: 1,
+    waitingPods: 0,
+    namespaces: ['team-a'],
+    pullSecrets: [],
+    ...changes,
+  };
+}
+
+export function copyRequest(image: string, changes: Partial<CopyRequest> = {}): CopyRequest {
+  return {
+    reference: cacheReference(parseReference(image)),
+    platforms: ['linux/amd64'],
+    pullSecrets: [],
+    ...changes,
+  };
+}
+
+export function copyFailure(changes: Partial<CopyFailure> = {}): CopyFailure {
+  return {
+    reason: 'NotFound',
+    message: 'the registry has no such image',
+    failures: 1,
+    at: NOW - 1_000,
+    retryAt: NOW + 9_000,
+    ...changes,
+  };
+}
+
+export function gathered(changes: Partial<Gathered> = {}): Gathered {
+  return { nodePlatforms: ['linux/amd64'], copy: { phase: 'idle' }, now: NOW, ...changes };
+}
