@@ -26,7 +26,9 @@ export async function uploadBlob(client: RepositoryClient, upload: BlobUpload): 
   const body = verified(upload.body, { digest, size, onBytes });
   let location: URL | undefined;
   try {
-    location = upload.location ?? (await beginUpload(client, signal));
+    location = await (upload.location === undefined
+      ? beginUpload(client, signal)
+      : resumeUpload(client, upload.location, signal));
     if (size === undefined) {
       location = await sendChunk(client, location, body, signal);
       await commit(client, location, digest, { signal });
@@ -81,6 +83,19 @@ async function beginUpload(client: RepositoryClient, signal: AbortSignal): Promi
   });
   discard(response);
   return locationOf(client, response);
+}
+
+/** A stream cannot be sent twice, so the login for this upload is settled before: the mount's was for two repositories. */
+async function resumeUpload(client: RepositoryClient, location: URL, signal: AbortSignal): Promise<URL> {
+  const response = await client.send({
+    method: 'GET',
+    url: location,
+    actions: ['pull', 'push'],
+    accept: [200, 202, 204],
+    signal,
+  });
+  discard(response);
+  return location;
 }
 
 async function sendChunk(

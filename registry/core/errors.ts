@@ -110,11 +110,18 @@ export function toOciErrorBody(error: unknown): OciErrorBody {
 /** Turns whatever was thrown into a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, the rest `Internal`. */
 export function toRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
-  if (error instanceof Error && error.name === 'AbortError') {
+  const name = errorField(error, 'name');
+  if (name === 'AbortError') {
     return new RegistryError('the request was canceled', { reason: 'Canceled', cause: error });
   }
-  if (error instanceof Error && error.name === 'TimeoutError') {
+  if (name === 'TimeoutError') {
     return new RegistryError('the deadline has passed', { reason: 'TimedOut', cause: error });
   }
   return new RegistryError('internal error', { reason: 'Internal', cause: error });
+}
+
+/** A text field of whatever was thrown, which need not be an Error of this realm; empty when it has none. */
+export function errorField(error: unknown, field: 'name' | 'code'): string {
+  const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, field) : undefined;
+  return typeof value === 'string' ? value : '';
 }

@@ -76,10 +76,10 @@ const indexSchema = z.object({ ...common, manifests: z.array(descriptorSchema).n
 const headSchema = z.looseObject({
   schemaVersion: z.int().optional(),
   mediaType: z.string().optional(),
-  fsLayers: z.unknown(),
-  manifests: z.unknown(),
-  layers: z.unknown(),
-  config: z.unknown(),
+  fsLayers: z.unknown().optional(),
+  manifests: z.unknown().optional(),
+  layers: z.unknown().optional(),
+  config: z.unknown().optional(),
 });
 
 /**

@@ -2,7 +2,7 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { OciErrorCode, Reason } from '../core/errors.ts';
-import { OCI_ERROR_CODES, RegistryError, toRegistryError } from '../core/errors.ts';
+import { errorField, OCI_ERROR_CODES, RegistryError, toRegistryError } from '../core/errors.ts';
 
 /** How much of an error's body is read, in bytes. */
 export const MAX_ERROR_BODY = 64 * 1024;
@@ -62,15 +62,12 @@ function reasonOf(status: number): Reason {
 
 /** What fetch would call a network error: refused, reset, no such host, a certificate that is not trusted. */
 export function networkError(error: unknown, url: URL): RegistryError {
-  if (error instanceof RegistryError) return error;
-  if (!(error instanceof Error)) return toRegistryError(error);
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') return toRegistryError(error);
+  const known = toRegistryError(error);
+  if (known.reason !== 'Internal') return known;
   const code = errorCode(error);
   const reason = code === 'ETIMEDOUT' || code.endsWith('_TIMEOUT') ? 'TimedOut' : 'Unreachable';
-  return new RegistryError(`${url.host} ${DESCRIPTIONS[code] ?? `cannot be reached (${code})`}`, {
-    reason,
-    cause: error,
-  });
+  const what = DESCRIPTIONS[code] ?? `cannot be reached (${code})`;
+  return new RegistryError(`${url.host} ${what}`, { reason, cause: error });
 }
 
 const DESCRIPTIONS: Readonly<Record<string, string>> = {
@@ -79,6 +76,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'broke the connection off',
   ENOTFOUND: 'has no address',
   EAI_AGAIN: 'cannot be looked up',
+  UND_ERR_BODY_TIMEOUT: 'was silent for too long',
   UND_ERR_CONNECT_TIMEOUT: 'does not accept connections in time',
   ETIMEDOUT: 'does not accept connections in time',
   CERT_HAS_EXPIRED: 'shows an expired certificate',
@@ -90,10 +88,14 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** With several addresses the errors come as one AggregateError; the first is told. */
-function errorCode(error: Error & { code?: unknown }): string {
-  if (typeof error.code === 'string') return error.code;
-  if (error instanceof AggregateError && error.errors[0] instanceof Error) return errorCode(error.errors[0]);
-  return error.cause instanceof Error ? errorCode(error.cause) : error.name;
+function errorCode(error: unknown): string {
+  const code = errorField(error, 'code');
+  if (code !== '') return code;
+  const inner =
+    error instanceof AggregateError
+      ? (error.errors[0] as unknown)
+      : (error as { cause?: unknown } | null)?.cause;
+  return inner === undefined || inner === null ? errorField(error, 'name') : errorCode(inner);
 }
 
 /**

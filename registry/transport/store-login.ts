@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { importPKCS8, SignJWT } from 'jose';
 import type { CryptoKey } from 'jose';
-import { RegistryError } from '../core/errors.ts';
+import { errorField, RegistryError } from '../core/errors.ts';
 import type { Answer, Authenticator, Refusal, Scope } from './authenticator.ts';
 import { formatScope } from './authenticator.ts';
 import { AuthorizationCache } from './authorization-cache.ts';
@@ -35,7 +35,7 @@ export async function readStoreLogin(folder: string, signal?: AbortSignal): Prom
     try {
       return (await readFile(join(folder, name), { encoding: 'utf8', signal })).trim();
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (errorField(error, 'code') === 'ENOENT') return undefined;
       throw error;
     }
   };

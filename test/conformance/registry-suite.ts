@@ -1,0 +1,254 @@
+/** What our client expects of any registry: run on the fake and on the real thing, so that the fake cannot lie. */
+import { digestOf } from '../../registry/core/digest.ts';
+import type { Authenticator } from '../../registry/transport/authenticator.ts';
+import type { Transport } from '../../registry/transport/transport.ts';
+import { getBlob, getVerifiedBlob, headBlob, readBlob } from '../../registry/client/blobs.ts';
+import { listReferrers, listTags } from '../../registry/client/listing.ts';
+import { deleteManifest, getManifest, headManifest, putManifest } from '../../registry/client/manifests.ts';
+import { RepositoryClient } from '../../registry/client/repository-client.ts';
+import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { copyImage } from '../../registry/copy/copy-image.ts';
+import { streamInto } from '../../registry/copy/transfer.ts';
+import { verifyImage } from '../../registry/copy/verify-image.ts';
+import { parsePlatform } from '../../registry/core/platform.ts';
+import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
+import { testDescriptor, testImage, testIndex, testManifest } from '../fakes/images.ts';
+
+export interface RegistryUnderTest {
+  readonly origin: string;
+  readonly transport: Transport;
+  readonly authenticator: Authenticator;
+  readonly close: () => Promise<void>;
+}
+
+async function* chunks(...parts: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) yield await Promise.resolve(Buffer.from(part));
+}
+
+export function registrySuite(name: string, start: () => Promise<RegistryUnderTest>): void {
+  describe(name, () => {
+    const { signal } = new AbortController();
+    let registry: RegistryUnderTest;
+    let sequence = 0;
+
+    beforeAll(async () => {
+      registry = await start();
+    }, 600_000);
+    afterAll(async () => {
+      await registry.close();
+    });
+
+    /** A repository that no other test has touched. */
+    function repository(): RepositoryClient {
+      sequence++;
+      return new RepositoryClient({ ...registry, repository: `suite/repository-${sequence}` });
+    }
+
+    async function upload(client: RepositoryClient, text: string) {
+      const blob = testDescriptor(Buffer.from(text), 'application/octet-stream');
+      await uploadBlob(client, { ...blob, body: chunks(text), signal });
+      return blob;
+    }
+
+    async function push(client: RepositoryClient, image: ReturnType<typeof testImage>, tag: string) {
+      for (const [digest, bytes] of image.blobs) {
+        await uploadBlob(client, {
+          digest,
+          size: bytes.byteLength,
+          body: chunks(Buffer.from(bytes).toString()),
+          signal,
+        });
+      }
+      for (const manifest of image.manifests) {
+        const reference = manifest === image.root ? { tag } : { digest: manifest.digest };
+        await putManifest(client, reference, manifest, signal);
+      }
+    }
+
+    const code = (expected: string): unknown => expect.objectContaining({ code: expected });
+
+    it('gives back a blob that was uploaded in one PUT', async () => {
+      const client = repository();
+      const blob = await upload(client, 'one put');
+      expect(await headBlob(client, blob.digest, signal)).toEqual({ size: 7 });
+      expect((await readBlob(client, blob, signal)).toString()).toBe('one put');
+    });
+
+    it('gives back a blob of unknown size that was uploaded in chunks', async () => {
+      const client = repository();
+      const digest = digestOf(Buffer.from('first second'));
+      await uploadBlob(client, { digest, size: undefined, body: chunks('first ', 'second'), signal });
+      expect((await readBlob(client, { digest, size: 12 }, signal)).toString()).toBe('first second');
+    });
+
+    it('takes an empty blob', async () => {
+      const client = repository();
+      const blob = await upload(client, '');
+      expect(await headBlob(client, blob.digest, signal)).toEqual({ size: 0 });
+    });
+
+    it('commits nothing when the bytes have another digest', async () => {
+      const client = repository();
+      const digest = digestOf(Buffer.from('promised'));
+      const size = 8;
+      const upload = uploadBlob(client, { digest, size, body: chunks('deliv', 'red'), signal });
+      await expect(upload).rejects.toMatchObject({ reason: 'DigestMismatch' });
+      expect(await headBlob(client, digest, signal)).toBeUndefined();
+    });
+
+    it('commits nothing when the source breaks off', async () => {
+      const client = repository();
+      const digest = digestOf(Buffer.from('whole'));
+      async function* broken(): AsyncGenerator<Uint8Array> {
+        yield* chunks('who');
+        throw new Error('source broke');
+      }
+      const upload = uploadBlob(client, { digest, size: 5, body: broken(), signal });
+      await expect(upload).rejects.toThrow();
+      expect(await headBlob(client, digest, signal)).toBeUndefined();
+    });
+
+    it('sends a blob from any offset', async () => {
+      const client = repository();
+      const { digest } = await upload(client, '0123456789');
+      const { body, size } = await getBlob(client, digest, { offset: 4, signal });
+      expect(size).toBe(10);
+      expect(Buffer.concat((await body.toArray()) as Buffer[]).toString()).toBe('456789');
+    });
+
+    it('says that it has not a blob', async () => {
+      const client = repository();
+      const digest = digestOf(Buffer.from('absent'));
+      expect(await headBlob(client, digest, signal)).toBeUndefined();
+      await expect(getBlob(client, digest, { signal })).rejects.toEqual(code('BLOB_UNKNOWN'));
+    });
+
+    it('mounts a blob of another repository', async () => {
+      const [from, to] = [repository(), repository()];
+      const blob = await upload(from, 'shared');
+      expect(await mountBlob(to, blob.digest, from.repository, signal)).toEqual({ mounted: true });
+      expect((await readBlob(to, blob, signal)).toString()).toBe('shared');
+    });
+
+    it('says where to upload what cannot be mounted', async () => {
+      const [from, to] = [repository(), repository()];
+      await upload(from, 'something else');
+      const blob = testDescriptor(Buffer.from('not there'), 'text/plain');
+      const mount = await mountBlob(to, blob.digest, from.repository, signal);
+      if (mount.mounted) throw new Error('mounted what does not exist');
+      await uploadBlob(to, { ...blob, body: chunks('not there'), location: mount.location, signal });
+      expect(await headBlob(to, blob.digest, signal)).toEqual({ size: 9 });
+    });
+
+    it('keeps a manifest byte for byte, by tag and by digest', async () => {
+      const client = repository();
+      const image = testImage(['layer one', 'layer two']);
+      await push(client, image, 'v1');
+      for (const reference of [{ tag: 'v1' }, { digest: image.root.digest }]) {
+        expect(await headManifest(client, reference, { signal })).toEqual({
+          digest: image.root.digest,
+          mediaType: OCI_MANIFEST,
+          size: image.root.bytes.byteLength,
+        });
+        const stored = await getManifest(client, reference, { signal });
+        expect(Buffer.from(stored.bytes).equals(image.root.bytes)).toBe(true);
+      }
+    });
+
+    it('refuses a manifest whose blobs it has not', async () => {
+      const client = repository();
+      const { root } = testImage(['never sent']);
+      await expect(putManifest(client, { tag: 'v1' }, root, signal)).rejects.toEqual(
+        code('MANIFEST_BLOB_UNKNOWN'),
+      );
+      await expect(getManifest(client, { tag: 'v1' }, { signal })).rejects.toMatchObject({
+        reason: 'NotFound',
+      });
+    });
+
+    it('takes an index whose other children are absent', async () => {
+      const client = repository();
+      const index = testIndex({
+        'linux/amd64': testImage(['a']),
+        'linux/arm64': testImage(['b'], 'linux/arm64'),
+      });
+      await push(client, testImage(['a']), 'child');
+      await putManifest(client, { tag: 'v1' }, index.root, signal);
+      expect((await getManifest(client, { tag: 'v1' }, { signal })).digest).toBe(index.root.digest);
+    });
+
+    it('deletes a tag and nothing else', async () => {
+      const client = repository();
+      const image = testImage(['kept']);
+      await push(client, image, 'one');
+      await putManifest(client, { tag: 'two' }, image.root, signal);
+      expect(await deleteManifest(client, { tag: 'one' }, signal)).toBe(true);
+      const tags: string[] = [];
+      for await (const tag of listTags(client, signal)) tags.push(tag);
+      expect(tags).toEqual(['two']);
+      expect((await getManifest(client, { digest: image.root.digest }, { signal })).digest).toBe(
+        image.root.digest,
+      );
+      expect(await deleteManifest(client, { tag: 'one' }, signal)).toBe(false);
+    });
+
+    it('deletes a manifest', async () => {
+      const client = repository();
+      const image = testImage(['gone']);
+      await push(client, image, 'v1');
+      expect(await deleteManifest(client, { digest: image.root.digest }, signal)).toBe(true);
+      await expect(getManifest(client, { tag: 'v1' }, { signal })).rejects.toMatchObject({
+        reason: 'NotFound',
+      });
+    });
+
+    it('lists what refers to a manifest, by its API or by tag', async () => {
+      const client = repository();
+      const image = testImage(['signed']);
+      await push(client, image, 'v1');
+      const { digest } = image.root;
+      expect(await listReferrers(client, digest, signal)).toEqual([]);
+      const empty = await upload(client, '{}');
+      const subject = testDescriptor(image.root.bytes, OCI_MANIFEST);
+      const signature = testManifest({ config: empty, layers: [], subject }, OCI_MANIFEST);
+      await putManifest(client, { digest: signature.digest }, signature, signal);
+      const listed = testManifest(
+        { manifests: [testDescriptor(signature.bytes, OCI_MANIFEST)] },
+        'application/vnd.oci.image.index.v1+json',
+      );
+      // A registry without the API leaves it to the client to keep this tag; one with it ignores the tag.
+      await putManifest(client, { tag: digest.replace(':', '-') }, listed, signal);
+      const referrers = await listReferrers(client, digest, signal);
+      expect(referrers.map((referrer) => referrer.digest)).toEqual([signature.digest]);
+    });
+
+    it('receives a copy of one platform of an image, which is complete for that platform only', async () => {
+      const [from, to] = [repository(), repository()];
+      const index = testIndex({
+        'linux/amd64': testImage(['x']),
+        'linux/arm64': testImage(['y'], 'linux/arm64'),
+      });
+      await push(from, index, 'v1');
+      const selection = { platforms: [parsePlatform('linux/amd64')] };
+      const copied = await copyImage({
+        readManifest: (reference, readSignal) => getManifest(from, reference, { signal: readSignal }),
+        reference: { tag: 'v1' },
+        destination: to,
+        tag: 'v1',
+        transferBlob: streamInto({
+          destination: to,
+          fetchBlob: (blob, blobSignal) => getVerifiedBlob(from, blob, blobSignal),
+          mountFrom: () => from.repository,
+        }),
+        selection,
+        signal,
+      });
+      expect(copied).toMatchObject({ digest: index.root.digest, platforms: selection.platforms });
+      const verified = await verifyImage(to, { tag: 'v1' }, selection, signal);
+      expect(verified).toEqual({ complete: true, digest: index.root.digest, sizeBytes: copied.sizeBytes });
+      expect(await verifyImage(to, { tag: 'v1' }, { platforms: [] }, signal)).toMatchObject({
+        complete: false,
+      });
+    });
+  });
+}

@@ -1,0 +1,61 @@
+/** Images for tests: real manifests and indexes over small made-up blobs. */
+import { digestOf } from '../../registry/core/digest.ts';
+import type { Digest } from '../../registry/core/digest.ts';
+import { parseManifest } from '../../registry/core/manifest.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../../registry/core/media-types.ts';
+import { parsePlatform } from '../../registry/core/platform.ts';
+import type { StoredManifest } from '../../registry/client/manifests.ts';
+
+export interface TestImage {
+  /** Children before parents; the last is the root. */
+  readonly manifests: readonly StoredManifest[];
+  readonly root: StoredManifest;
+  readonly blobs: ReadonlyMap<Digest, Uint8Array>;
+}
+
+export function testManifest(json: object, mediaType: string): StoredManifest {
+  const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...json }, null, 2));
+  return { bytes, digest: digestOf(bytes), manifest: parseManifest(bytes, mediaType) };
+}
+
+export function testDescriptor(
+  bytes: Uint8Array,
+  mediaType: string,
+): { mediaType: string; digest: Digest; size: number } {
+  return { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
+}
+
+/** @param layers their contents; the text makes the image unlike others */
+export function testImage(layers: readonly (string | Uint8Array)[], platform = 'linux/amd64'): TestImage {
+  const config = Buffer.from(
+    JSON.stringify({ ...parsePlatform(platform), config: {}, rootfs: { type: 'layers' } }),
+  );
+  const contents = layers.map((layer) => Buffer.from(layer));
+  const root = testManifest(
+    {
+      config: testDescriptor(config, 'application/vnd.oci.image.config.v1+json'),
+      layers: contents.map((layer) => testDescriptor(layer, 'application/vnd.oci.image.layer.v1.tar+gzip')),
+    },
+    OCI_MANIFEST,
+  );
+  return {
+    root,
+    manifests: [root],
+    blobs: new Map([config, ...contents].map((bytes) => [digestOf(bytes), bytes])),
+  };
+}
+
+/** An index of one image per platform. */
+export function testIndex(images: Readonly<Record<string, TestImage>>): TestImage {
+  const children = Object.entries(images).map(([platform, { root }]) => ({
+    ...testDescriptor(root.bytes, root.manifest.mediaType),
+    platform: parsePlatform(platform),
+  }));
+  const root = testManifest({ manifests: children }, OCI_INDEX);
+  const all = Object.values(images);
+  return {
+    root,
+    manifests: [...all.flatMap((image) => image.manifests), root],
+    blobs: new Map(all.flatMap((image) => [...image.blobs])),
+  };
+}

@@ -1,0 +1,93 @@
+/** The real CNCF distribution that Larder ships, configured as the store configures it, passes the suite of the fake. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buildRegistry } from '../../build/registry.ts';
+import { createDispatcher } from '../../registry/transport/connector.ts';
+import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
+import { Transport } from '../../registry/transport/transport.ts';
+import { registrySuite } from '../conformance/registry-suite.ts';
+
+registrySuite('CNCF distribution with tokens signed by our own login', async () => {
+  const program = await buildRegistry();
+  const folder = await mkdtemp(join(tmpdir(), 'larder-distribution-'));
+  const login = join(folder, 'login');
+  await mkdir(login);
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+  await writeFile(join(login, 'private-key.pem'), await exportPKCS8(privateKey));
+  await writeFile(join(login, 'key-id'), 'test-key');
+  const jwk = { ...(await exportJWK(publicKey)), kid: 'test-key', alg: 'ES256', use: 'sig' };
+  await writeFile(join(folder, 'jwks.json'), JSON.stringify({ keys: [jwk] }));
+
+  const port = await freePort();
+  const config = join(folder, 'config.json');
+  await writeFile(config, JSON.stringify(configuration(folder, port)));
+  const child = spawn(program, ['serve', config], { stdio: 'ignore' });
+  const exited = once(child, 'exit');
+  const origin = `http://127.0.0.1:${port}`;
+  await untilServing(origin, exited);
+  const transport = new Transport(
+    createDispatcher(() => ({}), { connectMs: 1000 }),
+    { headMs: 5000, silenceMs: 5000 },
+  );
+  return {
+    origin,
+    transport,
+    authenticator: new StoreAuthenticator(login),
+    close: async () => {
+      await transport.close();
+      child.kill();
+      await exited;
+      await rm(folder, { recursive: true });
+    },
+  };
+});
+
+/** JSON is YAML too. */
+function configuration(folder: string, port: number): object {
+  return {
+    version: 0.1,
+    log: { level: 'error', accesslog: { disabled: true } },
+    storage: { filesystem: { rootdirectory: join(folder, 'data') }, delete: { enabled: true } },
+    http: { addr: `127.0.0.1:${port}`, relativeurls: true },
+    auth: {
+      token: {
+        realm: 'http://127.0.0.1/unused',
+        service: 'larder-store',
+        issuer: 'larder',
+        jwks: join(folder, 'jwks.json'),
+        signingalgorithms: ['ES256'],
+      },
+    },
+    validation: { manifests: { indexes: { platforms: 'none' } } },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** @throws Error when the program ends instead */
+async function untilServing(origin: string, exited: Promise<unknown>): Promise<void> {
+  let ended = false;
+  void exited.then(() => (ended = true));
+  for (;;) {
+    try {
+      await fetch(`${origin}/v2/`, { signal: AbortSignal.timeout(1000) });
+      return;
+    } catch {
+      if (ended) throw new Error('distribution ended before it served');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
