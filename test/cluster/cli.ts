@@ -10,7 +10,7 @@ import { PrerequisiteError } from './prerequisites.ts';
 import { allSlots, parseSlot, planOf, type Slot } from './slot.ts';
 import { startCluster } from './start.ts';
 import { readState } from './state.ts';
-import { SlotsTakenError, stopCluster } from './take-slot.ts';
+import { isTaken, SlotsTakenError, stopCluster } from './take-slot.ts';
 
 const help = `A real Kubernetes cluster on this machine.
 
@@ -28,11 +28,61 @@ const help = `A real Kubernetes cluster on this machine.
 `;
 
 const faults = {
-  cut: (cluster: Cluster, site: string) => cluster.site(site).link.cut(),
-  'black-hole': (cluster: Cluster, site: string) => cluster.site(site).link.blackHole(),
-  reject: (cluster: Cluster, site: string) => cluster.site(site).link.reject(),
-  slow: (cluster: Cluster, site: string) => cluster.site(site).link.slow(1024),
-  restore: (cluster: Cluster, site: string) => cluster.site(site).link.restore(),
+  cut: (cluster: Cluster, site: string) => cluster.internet.site(site).link.cut(),
+  'black-hole': (cluster: Cluster, site: string) => cluster.internet.site(site).link.blackHole(),
+  reject: (cluster: Cluster, site: string) => cluster.internet.site(site).link.reject(),
+  slow: (cluster: Cluster, site: string) => cluster.internet.site(site).link.slow(1024),
+  restore: (cluster: Cluster, site: string) => cluster.internet.site(site).link.restore(),
+};
+
+interface Words {
+  readonly slot: Slot | undefined;
+  readonly nodes: number;
+  readonly layers: readonly number[] | undefined;
+  /** After the verb. */
+  readonly words: readonly string[];
+  /** After `--`. */
+  readonly rest: readonly string[];
+}
+
+/** A verb that gives a number ends the program with that exit code. */
+const verbs: Record<string, (given: Words) => unknown> = {
+  up: ({ slot, nodes }) => up(slot, nodes),
+  down: ({ slot }) => stopCluster(slot ?? 0),
+  status: () => {
+    print(allSlots.map(statusLine).join('\n'));
+  },
+  kubectl: (given) => handOverTo(attach(given), 'kubernetes', 'kubectl', given.rest),
+  helm: (given) => handOverTo(attach(given), 'helm', 'helm', given.rest),
+  exec: (given) => {
+    const cluster = attach(given);
+    return handOver(cluster, [...cluster.machine(given.words[0] ?? 'node-1').enter(), ...given.rest]);
+  },
+  fault: (given) => {
+    const [site = '', kind = ''] = given.words;
+    if (!(kind in faults)) throw new RangeError(`a fault is one of ${Object.keys(faults).join(', ')}`);
+    return faults[kind as keyof typeof faults](attach(given), site);
+  },
+  push: async (given) => {
+    const [site = '', repository = '', tag = ''] = given.words;
+    const { layers } = given;
+    const pushed = await attach(given).pushImage({ site, repository, tag, ...(layers ? { layers } : {}) });
+    print(JSON.stringify(pushed, undefined, 2));
+  },
+  programs: (given) => {
+    print(attach(given).programs.names.join('\n'));
+  },
+  freeze: (given) => {
+    attach(given).programs.freeze(given.words[0] ?? '');
+  },
+  thaw: (given) => {
+    attach(given).programs.thaw(given.words[0] ?? '');
+  },
+  stop: (given) => attach(given).programs.stop(given.words[0] ?? ''),
+  restart: (given) => attach(given).programs.restart(given.words[0] ?? ''),
+  help: () => {
+    print(help);
+  },
 };
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -46,70 +96,30 @@ async function main(argv: readonly string[]): Promise<number> {
       layer: { type: 'string', multiple: true },
     },
   });
-  const rest = split < 0 ? [] : argv.slice(split + 1);
-  const [verb = 'help', ...words] = positionals;
-  const slot = values.slot === undefined ? undefined : parseSlot(values.slot);
-  const attach = (): Cluster => Cluster.attach(slot ?? firstRunning());
-  switch (verb) {
-    case 'up':
-      await up(slot, Number(values.nodes));
-      return 0;
-    case 'down':
-      await stopCluster(slot ?? 0);
-      return 0;
-    case 'status':
-      print(allSlots.map(statusLine).join('\n'));
-      return 0;
-    case 'kubectl':
-      return await handOver(attach(), join(attach().tool('kubernetes'), 'kubectl'), rest);
-    case 'helm':
-      return await handOver(attach(), join(attach().tool('helm'), 'helm'), rest);
-    case 'exec': {
-      const [program = 'sh', ...args] = [
-        ...attach()
-          .machine(words[0] ?? 'node-1')
-          .enter(),
-        ...rest,
-      ];
-      return await handOver(attach(), program, args);
-    }
-    case 'fault': {
-      const [site = '', kind = ''] = words;
-      if (!(kind in faults)) throw new RangeError(`a fault is one of ${Object.keys(faults).join(', ')}`);
-      await faults[kind as keyof typeof faults](attach(), site);
-      return 0;
-    }
-    case 'push': {
-      const [site = '', repository = '', tag = ''] = words;
-      const layers = values.layer?.map(Number);
-      print(
-        JSON.stringify(
-          await attach().pushImage({ site, repository, tag, ...(layers ? { layers } : {}) }),
-          undefined,
-          2,
-        ),
-      );
-      return 0;
-    }
-    case 'programs':
-      print(attach().programs.join('\n'));
-      return 0;
-    case 'freeze':
-      attach().freezeProgram(words[0] ?? '');
-      return 0;
-    case 'thaw':
-      attach().thawProgram(words[0] ?? '');
-      return 0;
-    case 'stop':
-      await attach().stopProgram(words[0] ?? '');
-      return 0;
-    case 'restart':
-      await attach().restartProgram(words[0] ?? '');
-      return 0;
-    default:
-      print(help);
-      return verb === 'help' ? 0 : 2;
-  }
+  const [name = 'help', ...words] = positionals;
+  const verb = verbs[name];
+  if (!verb) throw new RangeError(`there is no verb "${name}"; see \`node test/cluster/cli.ts help\``);
+  const result = await verb({
+    slot: values.slot === undefined ? undefined : parseSlot(values.slot),
+    nodes: Number(values.nodes),
+    layers: values.layer?.map(Number),
+    words,
+    rest: split < 0 ? [] : argv.slice(split + 1),
+  });
+  return typeof result === 'number' ? result : 0;
+}
+
+function attach({ slot }: Words): Cluster {
+  return Cluster.attach(slot ?? firstRunning());
+}
+
+async function handOverTo(
+  cluster: Cluster,
+  tool: string,
+  program: string,
+  args: readonly string[],
+): Promise<number> {
+  return await handOver(cluster, [join(cluster.tool(tool), program), ...args]);
 }
 
 async function up(slot: Slot | undefined, nodes: number): Promise<void> {
@@ -117,7 +127,8 @@ async function up(slot: Slot | undefined, nodes: number): Promise<void> {
   const cluster = await startCluster({ keep: true, nodes, ...(slot === undefined ? {} : { slot }) });
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   print(`slot ${cluster.plan.slot}: ${nodes} nodes ready in ${seconds} s`);
-  for (const name of cluster.siteNames) print(`registry ${name}: ${cluster.site(name).registry}`);
+  for (const name of cluster.internet.siteNames)
+    print(`registry ${name}: ${cluster.internet.site(name).registry}`);
   print(
     `export KUBECONFIG=${cluster.kubeconfig}\nexport PATH=${cluster.tool('kubernetes')}:${cluster.tool('helm')}:$PATH`,
   );
@@ -126,7 +137,8 @@ async function up(slot: Slot | undefined, nodes: number): Promise<void> {
 function statusLine(slot: Slot): string {
   const plan = planOf(slot);
   const state = readState(plan.folder);
-  if (!findLab(plan)) return `slot ${slot}: free${state ? ' (with the rest of a crashed run)' : ''}`;
+  if (!isTaken(plan))
+    return `slot ${slot}: free${state ? ' (a crashed run left something, which the next start removes)' : ''}`;
   return `slot ${slot}: ${state?.phase ?? 'unknown'}, ${state?.nodes.length ?? 0} nodes, ${join(plan.folder, 'pki/admin.kubeconfig')}`;
 }
 
@@ -136,7 +148,7 @@ function firstRunning(): Slot {
   return slot;
 }
 
-async function handOver(cluster: Cluster, program: string, args: readonly string[]): Promise<number> {
+async function handOver(cluster: Cluster, [program = '', ...args]: readonly string[]): Promise<number> {
   const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
   const child = spawn(program, args, { stdio: 'inherit', env });
   const [code] = (await once(child, 'close')) as [number | null];

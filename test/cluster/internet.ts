@@ -1,149 +1,104 @@
-/** The "internet": name server and sites, each a machine with one link that can be cut, filtered and slowed by itself. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+/** The "internet" of a running cluster: the servers on it, new ones, and the loss of all of it. */
+import { Resolver } from 'node:dns/promises';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Authority, CertificateFiles } from './pki.ts';
-import { run } from './command.ts';
-import { Machine } from './machine.ts';
-import { bridges, connect } from './network.ts';
-import { hostsFolder } from './node.ts';
+import type { Machine } from './machine.ts';
+import { Authority } from './pki.ts';
+import type { Programs } from './programs.ts';
+import { programOf, Site } from './site.ts';
+import { buildSite, distributionCommand, type SiteOptions, type SitePlan, writeNames } from './site-build.ts';
 import type { Plan } from './slot.ts';
-import type { SiteRecord } from './state.ts';
+import type { SiteRecord, StateFile } from './state.ts';
+import { waitFor } from './wait.ts';
 
-export interface SiteOptions {
-  /** At most 12 characters. */
-  readonly name: string;
-  /** A DNS name for nodes and pods; without one the site is known by its address. */
-  readonly host?: string;
-  /** Default 443 with TLS, else 5000. */
-  readonly port?: number;
-  /** Gives the site a certificate of the private CA, and tells the nodes' containerd of that CA. */
-  readonly tls?: boolean;
-  readonly credentials?: { readonly username: string; readonly password: string };
-  /** When the certificate ends; in the past for one that has expired. */
-  readonly certificateEnds?: Date;
+/** What the internet needs of the cluster it is part of. */
+export interface InternetParts {
+  readonly plan: Plan;
+  readonly state: StateFile;
+  readonly lab: Machine;
+  readonly programs: Programs;
+  readonly machine: (name: string) => Machine;
+  /** Folder of a tool's programs, as the machines see it. */
+  readonly inside: (tool: 'registry' | 'pause') => string;
 }
 
-/** What a site's program is given. */
-export interface SitePlan {
-  readonly record: SiteRecord;
-  readonly folder: string;
-  readonly certificate?: CertificateFiles;
-}
+export class Internet {
+  /** The private CA that signs the sites' certificates, PEM. */
+  readonly caFile: string;
+  private readonly parts: InternetParts;
 
-/** The site's address as an image reference begins: `10.77.100.1:5000`, `registry.example.test`. */
-export function registryOf(site: SiteRecord): string {
-  const name = site.host ?? site.address;
-  return site.tls && site.port === 443 ? name : `${name}:${site.port}`;
-}
-
-export function originOf(site: SiteRecord): string {
-  return `${site.tls ? 'https' : 'http'}://${registryOf(site)}`;
-}
-
-/** Makes the machine, the names and the certificate of a site; its program is the caller's to start. */
-export async function buildSite(
-  plan: Plan,
-  lab: Machine,
-  authority: Authority,
-  pausePath: string,
-  taken: number,
-  options: SiteOptions,
-): Promise<{ readonly machine: Machine; readonly site: SitePlan }> {
-  const tls = options.tls ?? false;
-  const record: SiteRecord = {
-    name: options.name,
-    address: `${plan.internet}.${taken + 1}`,
-    port: options.port ?? (tls ? 443 : 5000),
-    tls,
-    ...(options.host === undefined ? {} : { host: options.host }),
-    ...(options.credentials ? { credentials: options.credentials } : {}),
-  };
-  const folder = join(plan.folder, 'sites', options.name);
-  const machine = await Machine.start(lab, {
-    name: `up-${options.name}`,
-    folder,
-    pausePath,
-    nameServer: plan.nameServer,
-    address: record.address,
-  });
-  await connect(lab, machine, bridges(plan).internet, record.address);
-  const certificate = tls
-    ? await authority.issue(`site-${options.name}`, {
-        commonName: options.host ?? record.address,
-        ip: [record.address],
-        ...(options.host === undefined ? {} : { dns: [options.host] }),
-        ...(options.certificateEnds ? { notAfter: options.certificateEnds } : {}),
-      })
-    : undefined;
-  writeHostsToml(plan, record, authority);
-  return { machine, site: { record, folder, ...(certificate ? { certificate } : {}) } };
-}
-
-/** Tells the nodes' containerd how to speak to the site, as an administrator would. */
-function writeHostsToml(plan: Plan, site: SiteRecord, authority: Authority): void {
-  const folder = join(hostsFolder(plan), registryOf(site));
-  mkdirSync(folder, { recursive: true });
-  const ca = site.tls ? `  ca = "${authority.certFile}"\n` : '';
-  const origin = originOf(site);
-  const toml = `server = "${origin}"\n\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n${ca}`;
-  writeFileSync(join(folder, 'hosts.toml'), toml);
-}
-
-/** The command line of a CNCF distribution registry on the site. Its access log is its standard output. */
-export async function distributionCommand(
-  binary: string,
-  { record, folder, certificate }: SitePlan,
-): Promise<string[]> {
-  const { credentials } = record;
-  const htpasswd = join(folder, 'htpasswd');
-  if (credentials) writeFileSync(htpasswd, `${credentials.username}:${await bcrypt(credentials.password)}\n`);
-  const config = {
-    version: '0.1',
-    log: { level: 'warn', formatter: 'json', accesslog: { disabled: false } },
-    storage: {
-      filesystem: { rootdirectory: join(folder, 'registry') },
-      delete: { enabled: true },
-      maintenance: { uploadpurging: { enabled: false } },
-    },
-    http: {
-      addr: `:${record.port}`,
-      ...(certificate ? { tls: { certificate: certificate.cert, key: certificate.key } } : {}),
-    },
-    ...(credentials ? { auth: { htpasswd: { realm: 'upstream', path: htpasswd } } } : {}),
-  };
-  const file = join(folder, 'registry.json');
-  writeFileSync(file, JSON.stringify(config, undefined, 2));
-  return [binary, 'serve', file];
-}
-
-/** Perl is on every Debian, and its crypt knows bcrypt, the only hash that distribution takes. */
-async function bcrypt(password: string): Promise<string> {
-  const script = 'print crypt($ARGV[0], q($2y$04$) . "larderlarderlarderlard")';
-  return (await run(['perl', '-e', script, password])).stdout;
-}
-
-/** Writes the "internet"'s names as a zone; its name server sees a longer list of sites a moment later. */
-export function writeNames(plan: Plan, sites: readonly SiteRecord[]): void {
-  const serial = sites.length + 1;
-  const names = sites.flatMap(({ host, address }) =>
-    host === undefined ? [] : [`${host}. 1 IN A ${address}`],
-  );
-  const authority = `. 1 IN SOA internet. nobody.internet. ${serial} 60 60 60 1`;
-  writeFileSync(zoneFile(plan), `${[authority, ...names].join('\n')}\n`);
-}
-
-function zoneFile(plan: Plan): string {
-  return join(plan.folder, 'internet.zone');
-}
-
-/** Configuration of the name server that stands for the internet's: nothing but the sites' names exists. */
-export function internetDnsConfig(plan: Plan): string {
-  return `. {
-  bind ${plan.nameServer}
-  file ${zoneFile(plan)} {
-    reload 200ms
+  constructor(parts: InternetParts) {
+    this.parts = parts;
+    this.caFile = join(parts.plan.folder, 'pki/internet-ca.crt');
   }
-  errors
+
+  get siteNames(): string[] {
+    return Object.keys(this.parts.state.current.sites);
+  }
+
+  /** A cluster begins with `plain` (http, by address) and `example` (TLS, `registry.example.test`). */
+  site(name: string): Site {
+    const record = this.parts.state.current.sites[name];
+    if (!record) throw new Error(`there is no site ${name}; there are ${this.siteNames.join(', ')}`);
+    return new Site(record, this.parts.lab, this.parts.machine(`up-${name}`), this.caFile);
+  }
+
+  /** Adds a registry (CNCF distribution). */
+  async addRegistry(options: SiteOptions): Promise<Site> {
+    const registry = join(this.parts.inside('registry'), 'registry');
+    return await this.addSite(options, (site) => distributionCommand(registry, site));
+  }
+
+  /** Adds any server: `command` says what to run on its machine, which may be a hostile upstream. It has to listen on the site's port. */
+  async addSite(
+    options: SiteOptions,
+    command: (site: SitePlan) => Promise<readonly string[]>,
+  ): Promise<Site> {
+    const { plan, state, lab, programs, inside } = this.parts;
+    if (state.current.sites[options.name]) throw new Error(`there is a site ${options.name} already`);
+    const authority = await Authority.open(join(plan.folder, 'pki'), 'internet');
+    const number = this.siteNames.length + 1;
+    const { machine, site } = await buildSite(plan, lab, authority, {
+      ...options,
+      number,
+      pausePath: join(inside('pause'), 'pause'),
+    });
+    state.update((current) => {
+      current.machines[machine.name] = machine.first;
+      current.sites[options.name] = site.record;
+    });
+    writeNames(plan, Object.values(state.current.sites));
+    await programs.start(programOf(options.name), machine, await command(site));
+    await Promise.all([listening(machine, site.record.port), this.named(site.record)]);
+    return this.site(options.name);
+  }
+
+  /** Takes all of it away, and back. */
+  async cut(): Promise<void> {
+    await this.parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'down']);
+  }
+
+  async restore(): Promise<void> {
+    await this.parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'up']);
+  }
+
+  private async named({ host, address }: SiteRecord): Promise<void> {
+    if (host === undefined) return;
+    const resolver = new Resolver({ timeout: 500, tries: 1 });
+    resolver.setServers([this.parts.plan.nameServer]);
+    const known = async (): Promise<boolean> => (await resolver.resolve4(host)).includes(address);
+    await waitFor(`${host} has a name`, known, { deadlineMs: 15_000, intervalMs: 20 });
+  }
 }
-`;
+
+async function listening(machine: Machine, port: number): Promise<void> {
+  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
+  const listens = new RegExp(`:${hexPort} \\S+ 0A `);
+  const look = (): Promise<boolean> => {
+    const tables = ['tcp', 'tcp6'].map((table) =>
+      readFileSync(`/proc/${machine.first.pid}/net/${table}`, 'utf8'),
+    );
+    return Promise.resolve(tables.some((table) => listens.test(table)));
+  };
+  await waitFor(`${machine.name} listens on port ${port}`, look, { deadlineMs: 15_000, intervalMs: 20 });
 }

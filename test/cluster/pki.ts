@@ -1,7 +1,7 @@
 /** Certificates of a test cluster: one CA for Kubernetes, one private CA for the "internet". */
 import 'reflect-metadata'; // what x509's own imports ask for
 import { generateKeyPairSync, webcrypto } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
 
@@ -58,14 +58,12 @@ export class Authority {
 
   /** Takes up an authority that another process created. */
   static async open(folder: string, name: string): Promise<Authority> {
-    const { readFile } = await import('node:fs/promises');
-    const pem = await readFile(join(folder, `${name}-ca.key`), 'utf8');
-    const [der] = x509.PemConverter.decode(pem);
+    const [der] = x509.PemConverter.decode(readFileSync(join(folder, `${name}-ca.key`), 'utf8'));
     if (!der) throw new Error(`no key in ${name}-ca.key`);
     const privateKey = await webcrypto.subtle.importKey('pkcs8', der, algorithm, true, ['sign']);
-    const publicKey = await new x509.X509Certificate(
-      await readFile(join(folder, `${name}-ca.crt`), 'utf8'),
-    ).publicKey.export();
+    const certificate = new x509.X509Certificate(readFileSync(join(folder, `${name}-ca.crt`), 'utf8'));
+    const spki = certificate.publicKey.rawData;
+    const publicKey = await webcrypto.subtle.importKey('spki', spki, algorithm, true, ['verify']);
     return new Authority(folder, name, { privateKey, publicKey });
   }
 

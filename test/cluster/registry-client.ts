@@ -13,7 +13,7 @@ export interface RegistryAccess {
   readonly credentials?: { readonly username: string; readonly password: string };
 }
 
-type RequestOptions = Omit<NonNullable<Parameters<typeof request<null>>[1]>, 'dispatcher'>;
+type RequestOptions = Omit<NonNullable<Parameters<typeof request>[1]>, 'dispatcher'>;
 
 export class RegistryClient {
   private readonly access: RegistryAccess;
@@ -41,7 +41,7 @@ export class RegistryClient {
   }
 
   /** Gives the raw answer to any request below `/v2/`; the caller reads or dumps its body. */
-  async request(path: string, options: RequestOptions = {}): Promise<Dispatcher.ResponseData<null>> {
+  async request(path: string, options: RequestOptions = {}): Promise<Dispatcher.ResponseData<unknown>> {
     const { credentials, origin } = this.access;
     const headers: Record<string, string> = { ...(options.headers as Record<string, string> | undefined) };
     if (credentials) {
@@ -92,7 +92,7 @@ export class RegistryClient {
   }
 }
 
-async function expectStatus(response: Dispatcher.ResponseData, expected: number): Promise<void> {
+async function expectStatus(response: Dispatcher.ResponseData<unknown>, expected: number): Promise<void> {
   const body = await response.body.text();
   if (response.statusCode !== expected)
     throw new Error(`registry answered ${response.statusCode}: ${body.slice(0, 500)}`);

@@ -53,7 +53,7 @@ async function pullsFromBothRegistries(cluster: Cluster): Promise<void> {
   assert.equal(tls.reference, 'registry.example.test/team/app:1');
   done('two multi-arch images pushed');
 
-  const site = cluster.site('plain');
+  const site = cluster.internet.site('plain');
   const mark = site.mark();
   await cluster.node(1).pull(plain.reference);
   const amd64 = plain.platforms['linux/amd64'];
@@ -78,7 +78,12 @@ async function pullsFromBothRegistries(cluster: Cluster): Promise<void> {
 
 async function requiresLogin(cluster: Cluster): Promise<void> {
   const credentials = { username: 'robot', password: 'hunter2' };
-  await cluster.addRegistry({ name: 'private', host: 'private.example.test', tls: true, credentials });
+  await cluster.internet.addRegistry({
+    name: 'private',
+    host: 'private.example.test',
+    tls: true,
+    credentials,
+  });
   const { reference } = await cluster.pushImage({ site: 'private', repository: 'a/b', tag: '1' });
   await assert.rejects(cluster.node(1).pull(reference), CommandError);
   await cluster.node(1).pull(reference, { credentials });
@@ -87,7 +92,7 @@ async function requiresLogin(cluster: Cluster): Promise<void> {
 
 async function faultsOfLinks(cluster: Cluster): Promise<void> {
   const node = cluster.node(1);
-  const { link, registry } = cluster.site('plain');
+  const { link, registry } = cluster.internet.site('plain');
   const reference = `${registry}/team/app:1`;
   const attempt = (): Promise<unknown> => node.pull(reference, { signal: AbortSignal.timeout(1500) });
   await link.blackHole();
@@ -124,9 +129,9 @@ async function names(cluster: Cluster): Promise<void> {
   assert.equal(await resolve('10.96.0.10', 'registry.example.test'), `${cluster.plan.internet}.2`);
   assert.equal(await resolve(cluster.plan.nameServer, 'registry-1.docker.io'), 'ENOTFOUND');
   done('cluster DNS answers behind its Service, and nothing outside exists');
-  await cluster.stopProgram('coredns');
+  await cluster.programs.stop('coredns');
   assert.notEqual(await resolve('10.96.0.10', 'registry.example.test'), `${cluster.plan.internet}.2`);
-  await cluster.restartProgram('coredns');
+  await cluster.programs.restart('coredns');
   await cluster.waitFor(
     'DNS is back',
     async () => (await resolve('10.96.0.10', 'registry.example.test')).startsWith('10.'),
@@ -139,19 +144,19 @@ async function names(cluster: Cluster): Promise<void> {
 
 async function faultsOfPrograms(cluster: Cluster): Promise<void> {
   const quick = ['get', 'nodes', '--request-timeout=1s'];
-  cluster.freezeProgram('kube-apiserver');
+  cluster.programs.freeze('kube-apiserver');
   await assert.rejects(cluster.kubectl(quick), CommandError);
-  cluster.thawProgram('kube-apiserver');
+  cluster.programs.thaw('kube-apiserver');
   await cluster.waitFor('the API server answers again', async () => await cluster.kubectl(quick), {
     deadlineMs: 20_000,
   });
   done('API server frozen and thawed');
 
-  await cluster.stopProgram('kubelet@node-2', 'SIGKILL');
-  await cluster.stopProgram('containerd@node-2', 'SIGKILL');
-  await cluster.restartProgram('containerd@node-2');
-  await cluster.restartProgram('kubelet@node-2');
+  await cluster.programs.stop('kubelet@node-2', 'SIGKILL');
+  await cluster.programs.stop('containerd@node-2', 'SIGKILL');
+  await cluster.programs.restart('containerd@node-2');
   await cluster.waitFor('containerd answers again', () => cluster.node(2).images(), { deadlineMs: 20_000 });
+  await cluster.programs.restart('kubelet@node-2');
   await ready(cluster, 'two');
   done('kubelet and containerd killed and started again; the pod goes on');
 

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { AccessLog, type AccessLogEntry } from './access-log.ts';
 import type { Machine } from './machine.ts';
 import { Link } from './network.ts';
-import { originOf, registryOf } from './internet.ts';
+import { originOf, registryOf } from './site-build.ts';
 import { RegistryClient } from './registry-client.ts';
 import type { SiteRecord } from './state.ts';
 

@@ -3,11 +3,11 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { makeCgroup } from './cgroups.ts';
-import { Cluster, testPrograms } from './cluster.ts';
+import { type Cluster, testPrograms } from './cluster.ts';
 import { type ControlPlane, planControlPlane } from './control-plane.ts';
 import { clusterDnsConfig, clusterDnsObjects } from './dns.ts';
 import { buildImage, ociArchive } from './images.ts';
-import { internetDnsConfig, writeNames } from './internet.ts';
+import { internetDnsConfig, writeNames } from './site-build.ts';
 import { writeKubeconfig } from './kubeconfig.ts';
 import { Machine } from './machine.ts';
 import { bridges, connect, routePods } from './network.ts';
@@ -50,7 +50,7 @@ export async function startCluster(options: StartOptions = {}): Promise<Cluster>
     const message = error instanceof Error ? error.message : String(error);
     throw new Error(`the cluster did not start: ${message}\n${standing}`, { cause: error });
   }
-  cluster.update((state) => (state.phase = 'running'));
+  cluster.state.update((state) => (state.phase = 'running'));
   return cluster;
 }
 
@@ -69,7 +69,7 @@ async function bringUp(cluster: Cluster, nodeCount: number, signal?: AbortSignal
   });
   const first = cluster.node(1).machine;
   for (const [name, argv] of Object.entries(controlPlane.first))
-    await cluster.startProgram(name, first, argv);
+    await cluster.programs.start(name, first, argv);
   const apiServer = apiServerReady(cluster, controlPlane, authority, signal);
   await Promise.all([
     apiServer.then(() => startClusterServices(cluster, controlPlane, authority)),
@@ -104,7 +104,7 @@ async function buildNodeMachines(cluster: Cluster, nodes: readonly NodePlan[]): 
   await lab.shell(
     nodes.map(({ podNetwork, address }) => `ip route add ${podNetwork} via ${address}`).join('\n'),
   );
-  cluster.update((state) => {
+  cluster.state.update((state) => {
     state.nodes = nodes.map(({ name }) => name);
     for (const { name, first } of machines) state.machines[name] = first;
   });
@@ -144,7 +144,8 @@ async function startClusterServices(
 ): Promise<void> {
   const { plan } = cluster;
   const first = cluster.node(1).machine;
-  for (const [name, argv] of Object.entries(controlPlane.then)) await cluster.startProgram(name, first, argv);
+  for (const [name, argv] of Object.entries(controlPlane.then))
+    await cluster.programs.start(name, first, argv);
   await cluster.apply(clusterDnsObjects(plan));
   const user = { commonName: 'coredns' };
   const kubeconfig = await writeKubeconfig(
@@ -160,13 +161,13 @@ async function startInternet(cluster: Cluster): Promise<void> {
   writeNames(cluster.plan, []);
   await startCoreDns(cluster, 'internet-dns', cluster.lab, internetDnsConfig(cluster.plan));
   // One after the other: each takes the next address.
-  for (const site of firstSites) await cluster.addRegistry(site);
+  for (const site of firstSites) await cluster.internet.addRegistry(site);
 }
 
 async function startCoreDns(cluster: Cluster, name: string, machine: Machine, config: string): Promise<void> {
   const file = join(cluster.plan.folder, `${name}.conf`);
   writeFileSync(file, config);
-  await cluster.startProgram(name, machine, [join(cluster.inside('coredns'), 'coredns'), '-conf', file]);
+  await cluster.programs.start(name, machine, [join(cluster.inside('coredns'), 'coredns'), '-conf', file]);
 }
 
 async function startNode(
@@ -183,7 +184,7 @@ async function startNode(
     containerd: cluster.inside('containerd'),
     cni: cluster.inside('cni'),
   });
-  await cluster.startProgram(`containerd@${node.name}`, node.machine, commands.containerd);
+  await cluster.programs.start(`containerd@${node.name}`, node.machine, commands.containerd);
   const socket = `/proc/${node.machine.first.pid}/root${containerdSocket}`;
   await cluster.waitFor(`containerd of ${node.name} listens`, () => Promise.resolve(existsSync(socket)), {
     deadlineMs: 30_000,
@@ -191,8 +192,8 @@ async function startNode(
   });
   await node.loadImage(await sandboxArchive());
   await apiServer;
-  await cluster.startProgram(`kubelet@${node.name}`, node.machine, commands.kubelet);
-  await cluster.startProgram(`kube-proxy@${node.name}`, node.machine, commands.kubeProxy);
+  await cluster.programs.start(`kubelet@${node.name}`, node.machine, commands.kubelet);
+  await cluster.programs.start(`kube-proxy@${node.name}`, node.machine, commands.kubeProxy);
 }
 
 async function sandboxArchive(): Promise<Buffer> {

@@ -45,15 +45,26 @@ export function readState(folder: string): ClusterState | undefined {
   }
 }
 
-/** Changes the state on disk in one step; reads it again first, since another process may have changed it. */
-export function updateState(
-  folder: string,
-  state: ClusterState,
-  change: (state: ClusterState) => void,
-): void {
-  Object.assign(state, readState(folder));
-  change(state);
-  const file = join(folder, 'state.json');
-  writeFileSync(`${file}.new`, JSON.stringify(state, undefined, 2), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+/** A cluster's state as this process last saw it, shared through a file. */
+export class StateFile {
+  readonly folder: string;
+  private state: ClusterState;
+
+  constructor(folder: string, state: ClusterState) {
+    this.folder = folder;
+    this.state = state;
+  }
+
+  get current(): Readonly<ClusterState> {
+    return this.state;
+  }
+
+  /** Changes the state on disk in one step; reads it again first, since another process may have changed it. */
+  update(change: (state: ClusterState) => void): void {
+    this.state = readState(this.folder) ?? this.state;
+    change(this.state);
+    const file = join(this.folder, 'state.json');
+    writeFileSync(`${file}.new`, JSON.stringify(this.state, undefined, 2), { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  }
 }

@@ -7,7 +7,7 @@ import { Cluster } from './cluster.ts';
 import { identify, isAlive } from './command.ts';
 import { clearSlot, findLab, startLab } from './lab.ts';
 import { allSlots, clustersFolder, type Plan, planOf, type Slot } from './slot.ts';
-import { type ClusterState, readState, updateState } from './state.ts';
+import { type ClusterState, readState, StateFile } from './state.ts';
 import type { ClusterTools } from './tools.ts';
 
 export interface SlotOptions {
@@ -51,7 +51,7 @@ export async function takeSlot(options: SlotOptions, tools: ClusterTools): Promi
 }
 
 /** A slot is taken by a cluster that is meant to stay, or whose owner lives. What else is in it, is what a crash left. */
-function isTaken(plan: Plan): boolean {
+export function isTaken(plan: Plan): boolean {
   if (!findLab(plan)) return false;
   const state = readState(plan.folder);
   return state !== undefined && ((state.keep && state.phase === 'running') || isAlive(state.owner));
@@ -72,11 +72,12 @@ async function openSlot(plan: Plan, options: SlotOptions, tools: ClusterTools): 
     sites: {},
   };
   // Written down first: a lab without a state would count as what a crash left.
-  updateState(plan.folder, state, () => undefined);
+  const file = new StateFile(plan.folder, state);
+  file.update(() => undefined);
   const lab = await startLab(plan, join(tools.pause, 'pause'));
   // The machines have a /var/lib and a /run of their own, and the cache may lie there.
   const seen = join(plan.folder, 'tools');
   await lab.shell(`mkdir -p ${seen}; mount --bind ${join(cacheFolder(), 'go')} ${seen}`);
-  updateState(plan.folder, state, () => (state.machines['lab'] = lab.first));
-  return new Cluster(plan, state);
+  file.update((current) => (current.machines['lab'] = lab.first));
+  return new Cluster(plan, file);
 }

@@ -1,0 +1,147 @@
+/** Making a site of the "internet": a machine with one link, a name, a certificate, and what containerd is told of it. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Authority, CertificateFiles } from './pki.ts';
+import { run } from './command.ts';
+import { Machine } from './machine.ts';
+import { bridges, connect } from './network.ts';
+import { hostsFolder } from './node.ts';
+import type { Plan } from './slot.ts';
+import type { SiteRecord } from './state.ts';
+
+export interface SiteOptions {
+  /** At most 12 characters. */
+  readonly name: string;
+  /** A DNS name for nodes and pods; without one the site is known by its address. */
+  readonly host?: string;
+  /** Default 443 with TLS, else 5000. */
+  readonly port?: number;
+  /** Gives the site a certificate of the private CA, and tells the nodes' containerd of that CA. */
+  readonly tls?: boolean;
+  readonly credentials?: { readonly username: string; readonly password: string };
+  /** When the certificate ends; in the past for one that has expired. */
+  readonly certificateEnds?: Date;
+}
+
+/** What a site's program is given. */
+export interface SitePlan {
+  readonly record: SiteRecord;
+  readonly folder: string;
+  readonly certificate?: CertificateFiles;
+}
+
+/** The site's address as an image reference begins: `10.77.100.1:5000`, `registry.example.test`. */
+export function registryOf(site: SiteRecord): string {
+  const name = site.host ?? site.address;
+  return site.tls && site.port === 443 ? name : `${name}:${site.port}`;
+}
+
+export function originOf(site: SiteRecord): string {
+  return `${site.tls ? 'https' : 'http'}://${registryOf(site)}`;
+}
+
+/** Makes the machine, the names and the certificate of a site; its program is the caller's to start. */
+export async function buildSite(
+  plan: Plan,
+  lab: Machine,
+  authority: Authority,
+  options: SiteOptions & { readonly number: number; readonly pausePath: string },
+): Promise<{ readonly machine: Machine; readonly site: SitePlan }> {
+  const tls = options.tls ?? false;
+  const record: SiteRecord = {
+    name: options.name,
+    address: `${plan.internet}.${options.number}`,
+    port: options.port ?? (tls ? 443 : 5000),
+    tls,
+    ...(options.host === undefined ? {} : { host: options.host }),
+    ...(options.credentials ? { credentials: options.credentials } : {}),
+  };
+  const folder = join(plan.folder, 'sites', options.name);
+  const machine = await Machine.start(lab, {
+    name: `up-${options.name}`,
+    folder,
+    pausePath: options.pausePath,
+    nameServer: plan.nameServer,
+    address: record.address,
+  });
+  await connect(lab, machine, bridges(plan).internet, record.address);
+  const certificate = tls
+    ? await authority.issue(`site-${options.name}`, {
+        commonName: options.host ?? record.address,
+        ip: [record.address],
+        ...(options.host === undefined ? {} : { dns: [options.host] }),
+        ...(options.certificateEnds ? { notAfter: options.certificateEnds } : {}),
+      })
+    : undefined;
+  writeHostsToml(plan, record, authority);
+  return { machine, site: { record, folder, ...(certificate ? { certificate } : {}) } };
+}
+
+/** Tells the nodes' containerd how to speak to the site, as an administrator would. */
+function writeHostsToml(plan: Plan, site: SiteRecord, authority: Authority): void {
+  const folder = join(hostsFolder(plan), registryOf(site));
+  mkdirSync(folder, { recursive: true });
+  const ca = site.tls ? `  ca = "${authority.certFile}"\n` : '';
+  const origin = originOf(site);
+  const toml = `server = "${origin}"\n\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n${ca}`;
+  writeFileSync(join(folder, 'hosts.toml'), toml);
+}
+
+/** The command line of a CNCF distribution registry on the site. Its access log is its standard output. */
+export async function distributionCommand(
+  binary: string,
+  { record, folder, certificate }: SitePlan,
+): Promise<string[]> {
+  const { credentials } = record;
+  const htpasswd = join(folder, 'htpasswd');
+  if (credentials) writeFileSync(htpasswd, `${credentials.username}:${await bcrypt(credentials.password)}\n`);
+  const config = {
+    version: '0.1',
+    log: { level: 'warn', formatter: 'json', accesslog: { disabled: false } },
+    storage: {
+      filesystem: { rootdirectory: join(folder, 'registry') },
+      delete: { enabled: true },
+      maintenance: { uploadpurging: { enabled: false } },
+    },
+    http: {
+      addr: `:${record.port}`,
+      ...(certificate ? { tls: { certificate: certificate.cert, key: certificate.key } } : {}),
+    },
+    ...(credentials ? { auth: { htpasswd: { realm: 'upstream', path: htpasswd } } } : {}),
+  };
+  const file = join(folder, 'registry.json');
+  writeFileSync(file, JSON.stringify(config, undefined, 2));
+  return [binary, 'serve', file];
+}
+
+/** Perl is on every Debian, and its crypt knows bcrypt, the only hash that distribution takes. */
+async function bcrypt(password: string): Promise<string> {
+  const script = 'print crypt($ARGV[0], q($2y$04$) . "larderlarderlarderlard")';
+  return (await run(['perl', '-e', script, password])).stdout;
+}
+
+/** Writes the "internet"'s names as a zone; its name server sees a longer list of sites a moment later. */
+export function writeNames(plan: Plan, sites: readonly SiteRecord[]): void {
+  const serial = sites.length + 1;
+  const names = sites.flatMap(({ host, address }) =>
+    host === undefined ? [] : [`${host}. 1 IN A ${address}`],
+  );
+  const authority = `. 1 IN SOA internet. nobody.internet. ${serial} 60 60 60 1`;
+  writeFileSync(zoneFile(plan), `${[authority, ...names].join('\n')}\n`);
+}
+
+function zoneFile(plan: Plan): string {
+  return join(plan.folder, 'internet.zone');
+}
+
+/** Configuration of the name server that stands for the internet's: nothing but the sites' names exists. */
+export function internetDnsConfig(plan: Plan): string {
+  return `. {
+  bind ${plan.nameServer}
+  file ${zoneFile(plan)} {
+    reload 200ms
+  }
+  errors
+}
+`;
+}
