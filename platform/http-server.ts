@@ -1,5 +1,5 @@
 /** HTTP servers as components: listening, TLS that follows its certificate, and draining before they stop. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FileValue } from './file-watch.ts';
@@ -16,6 +16,11 @@ export interface HttpServerOptions {
   readonly tls?: FileValue<TlsKeyPair>;
   /** Lets an old and a new process listen side by side while one replaces the other. */
   readonly reusePort?: boolean;
+  /**
+   * How long to go on serving once the server shall stop, for callers that have not heard of it yet; each answer then closes its
+   * connection, so that callers go elsewhere by themselves. Default 0.
+   */
+  readonly lingerMs?: number;
   /** How long answers under way may take once the server stops; then their connections are cut. Default 15 s. */
   readonly drainMs?: number;
   /** Last touch on each server before it listens, e.g. time limits or `clientError`. */
@@ -51,6 +56,10 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
       });
       return {
         stop: async () => {
+          for (const server of servers) server.prependListener('request', closeAfterAnswer);
+          await new Promise((resolve) => {
+            setTimeout(resolve, options.lingerMs ?? 0);
+          });
           unsubscribe?.();
           await Promise.all(servers.map((server) => drain(server, options.drainMs ?? 15_000)));
         },
@@ -79,6 +88,10 @@ function listen(server: Server, { host, port }: ListenAddress, reusePort: boolea
       resolve(server.address() as AddressInfo);
     });
   });
+}
+
+function closeAfterAnswer(_request: unknown, response: ServerResponse): void {
+  response.setHeader('connection', 'close');
 }
 
 /** Takes no more connections, closes idle ones as they become idle, and after `ms` whatever is left. */

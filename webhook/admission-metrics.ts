@@ -1,0 +1,25 @@
+/** What the webhook counts. */
+import type { Counter, Histogram } from 'prom-client';
+import type { Metrics } from '../platform/metrics.ts';
+
+export interface AdmissionMetrics {
+  readonly reviews: Counter<'outcome'>;
+  readonly skipped: Counter<'reason'>;
+  readonly duration: Histogram;
+}
+
+export function admissionMetrics(metrics: Metrics): AdmissionMetrics {
+  return {
+    reviews: metrics.counter(
+      'admission_reviews_total',
+      'Reviews by outcome: rewritten, unchanged, failed (admitted as it was), invalid (no AdmissionReview).',
+      ['outcome'],
+    ),
+    skipped: metrics.counter(
+      'admission_images_skipped_total',
+      'Images that were not sent through the cache, by reason.',
+      ['reason'],
+    ),
+    duration: metrics.histogram('admission_duration_seconds', 'From the parsed body to the answer.'),
+  };
+}

@@ -1,0 +1,48 @@
+/** The settings of the webhook. */
+import { defineConfig } from '../platform/config.ts';
+import { duration, list, listenAddress, text } from '../platform/settings.ts';
+
+export const config = defineConfig({
+  listen: {
+    env: 'LARDER_LISTEN',
+    default: ':8443',
+    help: 'where the API server reaches the webhook, over TLS',
+    schema: listenAddress(),
+  },
+  metricsListen: {
+    env: 'LARDER_METRICS_LISTEN',
+    default: ':8080',
+    help: 'where /healthz, /readyz and /metrics are served',
+    schema: listenAddress(),
+  },
+  tlsFolder: {
+    env: 'LARDER_TLS',
+    default: '/etc/larder/tls',
+    help: 'the folder with tls.crt and tls.key; they are read again when they change',
+    schema: text(),
+  },
+  proxyAddress: {
+    env: 'LARDER_PROXY_ADDRESS',
+    default: 'localhost:7439',
+    help: 'host and port under which nodes know the proxy; what images are rewritten to',
+    schema: text(),
+  },
+  publicRepositories: {
+    env: 'LARDER_PUBLIC_REPOSITORIES',
+    default: '',
+    help: 'comma-separated globs over host/repository: images that are cached for everybody, even for pods with pull secrets',
+    schema: list(),
+  },
+  excludedNamespaces: {
+    env: 'LARDER_EXCLUDED_NAMESPACES',
+    default: 'kube-system',
+    help: 'comma-separated namespaces whose pods are left alone',
+    schema: list(),
+  },
+  lingerTime: {
+    env: 'LARDER_LINGER_TIME',
+    default: '5s',
+    help: 'how long to go on answering after SIGTERM, until the API server has heard that this replica leaves',
+    schema: duration(),
+  },
+});

@@ -1,0 +1,90 @@
+/** What becomes of one image of a Pod. */
+import { tenantOf } from '../api/tenancy.ts';
+import { restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import { formatReference, parseReference, type Reference } from '../registry/core/reference.ts';
+
+export const SKIP_REASONS = [
+  'PullPolicyNever',
+  'LocalImage',
+  'NameTooLong',
+  'Unparsable',
+  'Unchanged',
+  'MirrorPod',
+  'NamespaceExcluded',
+] as const;
+/** Why an image was not sent through the cache. */
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+export type ImageDecision =
+  /** Through the cache. `original` is what the Pod asked for, in its own spelling where that is known. */
+  | { readonly kind: 'cache'; readonly image: string; readonly original: string }
+  /** Not through the cache; a forged or stale cached name is taken back to its original. */
+  | { readonly kind: 'skip'; readonly image: string; readonly reason: SkipReason; readonly message: string };
+
+export interface ImageContext {
+  readonly namespace: string;
+  /** Names of the pull secrets of the Pod as admitted. */
+  readonly pullSecrets: readonly string[];
+  /** Host and port under which nodes know the proxy. */
+  readonly proxyAddress: string;
+  /** Globs over `host/repository`. */
+  readonly publicRepositories: readonly string[];
+  /** What the Pod's annotation calls the original; used for its spelling only, for anybody may have written it. */
+  readonly claimedOriginal: string | undefined;
+}
+
+/** Pure, and settled after one round: deciding again about its own result gives the same. */
+export function decideImage(image: string, context: ImageContext): ImageDecision {
+  let original: Reference;
+  try {
+    original = originalOf(parseReference(image), context.proxyAddress);
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    return { kind: 'skip', image, reason: 'Unparsable', message: error.message };
+  }
+  const spelling = spellingOf(original, [image, context.claimedOriginal]);
+  if (isLoopback(original.host)) {
+    return { kind: 'skip', image: spelling, reason: 'LocalImage', message: 'it is on the node itself' };
+  }
+  const tenant = tenantOf({ ...context, image: original });
+  const rewritten = rewriteImage(original, tenant, context.proxyAddress);
+  if (rewritten === undefined) {
+    return {
+      kind: 'skip',
+      image: spelling,
+      reason: 'NameTooLong',
+      message: 'its name in the cache would be too long',
+    };
+  }
+  return { kind: 'cache', image: rewritten, original: spelling };
+}
+
+/** Names of ours are taken back, also nested ones: the tenant in them may be forged and is decided anew. */
+function originalOf(image: Reference, proxyAddress: string): Reference {
+  let original = image;
+  for (;;) {
+    const restored = restoreImage(original, proxyAddress);
+    if (!restored) return original;
+    original = restored.reference;
+  }
+}
+
+/** The first text that means this very reference; its normalised form when none does. */
+function spellingOf(reference: Reference, texts: readonly (string | undefined)[]): string {
+  const normalised = formatReference(reference);
+  const means = (text: string): boolean => {
+    try {
+      return formatReference(parseReference(text)) === normalised;
+    } catch (error) {
+      if (error instanceof RegistryError) return false;
+      throw error;
+    }
+  };
+  return texts.find((text) => text !== undefined && means(text)) ?? normalised;
+}
+
+/** A registry on the node itself can be reached by nobody else. */
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
+}

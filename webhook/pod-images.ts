@@ -1,0 +1,72 @@
+/** Where the images of a Pod are: every field that a kubelet pulls from, found without assuming that the rest is well-formed. */
+import { z } from 'zod';
+import type { JsonObject } from './admission-review.ts';
+
+/** One field of a Pod that names an image. */
+export interface ImageField {
+  /** The container's name, or `volume/<name>`: what the annotation calls it. Unique within a Pod. */
+  readonly key: string;
+  /** The text as it stands. */
+  readonly image: string;
+  readonly pullPolicy: string | undefined;
+  /** From the Pod's root to the field. */
+  readonly path: readonly (string | number)[];
+}
+
+const Container = z.object({
+  name: z.string(),
+  image: z.string().min(1),
+  imagePullPolicy: z.string().optional().catch(undefined),
+});
+const ImageVolume = z.object({
+  name: z.string(),
+  image: z.object({ reference: z.string().min(1), pullPolicy: z.string().optional().catch(undefined) }),
+});
+const Items = z.array(z.unknown()).catch([]);
+const Spec = z
+  .object({ containers: Items, initContainers: Items, ephemeralContainers: Items, volumes: Items })
+  .catch({ containers: [], initContainers: [], ephemeralContainers: [], volumes: [] });
+
+const CONTAINER_LISTS = ['initContainers', 'containers', 'ephemeralContainers'] as const;
+
+/** Every image of a Pod in a fixed order; fields that are empty or not as they should be are left out. */
+export function imageFields(pod: JsonObject): readonly ImageField[] {
+  const spec = Spec.parse(pod['spec']);
+  const containers = CONTAINER_LISTS.flatMap((list) =>
+    spec[list].flatMap((item, index): ImageField[] => {
+      const { data } = Container.safeParse(item);
+      if (!data) return [];
+      const path = ['spec', list, index, 'image'];
+      return [{ key: data.name, image: data.image, pullPolicy: data.imagePullPolicy, path }];
+    }),
+  );
+  const volumes = spec.volumes.flatMap((item, index): ImageField[] => {
+    const { data } = ImageVolume.safeParse(item);
+    if (!data) return [];
+    const { reference, pullPolicy } = data.image;
+    return [
+      {
+        key: `volume/${data.name}`,
+        image: reference,
+        pullPolicy,
+        path: ['spec', 'volumes', index, 'image', 'reference'],
+      },
+    ];
+  });
+  return [...containers, ...volumes];
+}
+
+/** A copy of a Pod with some of its image fields replaced. */
+export function replaceImages(
+  pod: JsonObject,
+  images: ReadonlyMap<ImageField, string>,
+): Record<string, unknown> {
+  const copy = structuredClone(pod) as Record<string, unknown>;
+  for (const [field, image] of images) {
+    const last = field.path.at(-1);
+    let at: Record<string | number, unknown> = copy;
+    for (const step of field.path.slice(0, -1)) at = at[step] as Record<string | number, unknown>;
+    if (last !== undefined) at[last] = image;
+  }
+  return copy;
+}
