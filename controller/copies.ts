@@ -1,5 +1,6 @@
 /** The copies that are waiting and under way: who goes first, how many at once, and when to try again. */
 import { backoffMs } from '../platform/backoff.ts';
+import type { ReadyReason } from '../api/reasons.ts';
 import type { BackoffPolicy } from '../platform/backoff.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
@@ -22,6 +23,16 @@ export interface CopiesOptions {
   /** Called for every attempt that failed. */
   readonly onFailure: (reason: string) => void;
 }
+
+const UNEXPECTED = {
+  reason: 'Internal',
+  message: 'the copy failed for a reason of our own; the log of the controller tells it',
+  retryAfterSeconds: 0,
+} as const;
+
+/** Nobody upstream is spared by waiting long for these, and pods wait for the end of them. */
+const OWN_TROUBLE: readonly ReadyReason[] = ['CopierUnavailable', 'StoreUnavailable'];
+const OWN_TROUBLE_MAX_MS = 15_000;
 
 interface Waiting {
   readonly name: string;
@@ -136,12 +147,7 @@ export class Copies {
     } catch (error) {
       if (signal.aborted) return undefined;
       const failed = this.failed(error, failure);
-      this.options.log.warn('copy failed', {
-        image: name,
-        reason: failed.reason,
-        retryAt: failed.retryAt,
-        error,
-      });
+      this.logFailure(name, failed, error);
       this.options.onFailure(failed.reason);
       return { phase: 'failed', request, failure: failed };
     }
@@ -167,20 +173,22 @@ export class Copies {
 
   private failed(error: unknown, before: CopyFailure | undefined): CopyFailure {
     const { backoff, clock } = this.options;
-    const known = error instanceof OrderFailed;
+    const { reason, message, retryAfterSeconds = 0 } = error instanceof OrderFailed ? error : UNEXPECTED;
     const failures = (before?.failures ?? 0) + 1;
-    const ownWaitMs = backoffMs(failures - 1, backoff);
-    const askedWaitMs = known ? (error.retryAfterSeconds ?? 0) * 1_000 : 0;
+    const maxMs = OWN_TROUBLE.includes(reason) ? Math.min(OWN_TROUBLE_MAX_MS, backoff.maxMs) : backoff.maxMs;
+    const waitMs = Math.max(backoffMs(failures - 1, { ...backoff, maxMs }), retryAfterSeconds * 1_000);
     const at = clock.now();
-    return {
-      reason: known ? error.reason : 'Internal',
-      message: known
-        ? error.message
-        : 'the copy failed for a reason of our own; the log of the controller tells it',
-      failures,
-      at,
-      retryAt: at + Math.max(ownWaitMs, askedWaitMs),
-    };
+    return { reason, message, failures, at, retryAt: Math.ceil(at + waitMs) };
+  }
+
+  private logFailure(
+    name: string,
+    { reason, message, failures, at, retryAt }: CopyFailure,
+    error: unknown,
+  ): void {
+    const cause: unknown = error instanceof OrderFailed ? error.cause : error;
+    const fields = { image: name, reason, failure: message, failures, retryInMs: retryAt - at };
+    this.options.log.warn('copy failed', { ...fields, ...(cause === undefined ? {} : { error: cause }) });
   }
 
   private set(name: string, state: CopyState): void {
