@@ -32,6 +32,9 @@ export interface AppliedSpec {
   readonly pullSecrets?: readonly string[];
 }
 
+/** The definition of the resource allows no more. */
+const MAX_PULL_SECRETS = 64;
+
 /** Larger is sooner. */
 export const PRIORITY = { podsWait: 2, inUse: 1, preheat: 0 } as const;
 export type Priority = (typeof PRIORITY)[keyof typeof PRIORITY];
@@ -71,11 +74,9 @@ export function decide(gathered: Gathered): Decision {
   }
   const request = requestFor(image, target, gathered);
   const [situation, rest] = assess(gathered, image, request);
-  const missing = usage?.pullSecrets.some((name) => !request.pullSecrets.includes(name));
-  return concluded(gathered, image, situation, {
-    ...rest,
-    ...(usage !== undefined && missing === true ? { apply: specFor(usage) } : {}),
-  });
+  const spec = usage && specFor(usage);
+  const lacking = spec?.pullSecrets?.some((name) => image.spec.pullSecrets?.includes(name) !== true);
+  return concluded(gathered, image, situation, { ...rest, ...(lacking === true ? { apply: spec } : {}) });
 }
 
 type Rest = Pick<Decision, 'apply' | 'copy' | 'againInMs'>;
@@ -152,7 +153,7 @@ function readTarget({ spec }: CachedImage): Reference | RegistryError {
 function specFor({ reference, tenant, pullSecrets }: ImageUsage): AppliedSpec {
   return {
     image: formatReference(reference),
-    ...(tenant === undefined ? {} : { tenant, pullSecrets }),
+    ...(tenant === undefined ? {} : { tenant, pullSecrets: pullSecrets.slice(0, MAX_PULL_SECRETS) }),
   };
 }
 
