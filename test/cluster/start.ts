@@ -1,4 +1,5 @@
 /** Brings a cluster up; everything that can be done at the same time is. */
+import { Resolver } from 'node:dns/promises';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
@@ -14,6 +15,7 @@ import { bridges, connect, routePods } from './network.ts';
 import { configureNode, containerdSocket, type NodePlan, planNode, sandboxImage } from './node.ts';
 import { Authority } from './pki.ts';
 import { ensurePrerequisites } from './prerequisites.ts';
+import type { Plan } from './slot.ts';
 import { type SlotOptions, takeSlot } from './take-slot.ts';
 import { buildClusterTools } from './tools.ts';
 import { WaitError } from './wait.ts';
@@ -155,6 +157,15 @@ async function startClusterServices(
     user,
   );
   await startCoreDns(cluster, 'coredns', first, clusterDnsConfig(plan, kubeconfig));
+  await cluster.waitFor('the cluster DNS knows its Services', clusterDnsAnswers(plan), {
+    deadlineMs: 30_000,
+  });
+}
+
+function clusterDnsAnswers(plan: Plan): () => Promise<boolean> {
+  const resolver = new Resolver({ timeout: 500, tries: 1 });
+  resolver.setServers([`${plan.lan}.1`]);
+  return async () => (await resolver.resolve4('kubernetes.default.svc.cluster.local')).length > 0;
 }
 
 async function startInternet(cluster: Cluster): Promise<void> {
