@@ -31,8 +31,8 @@ export async function loadLarderImage(
   cluster: Cluster,
   report: (line: string) => void = () => undefined,
 ): Promise<void> {
-  const image = await buildImage({ platforms: [hostPlatform()], report });
-  await Promise.all(cluster.nodes.map((node) => node.loadImage(image.archive)));
+  const image = await buildImage({ architectures: [hostArchitecture()], report });
+  await Promise.all(cluster.nodes.map((node) => node.loadImage(image.folder)));
 }
 
 /** `helm install` (or upgrade) and wait until every pod of Larder is Ready. Gives helm's notes. */
@@ -63,6 +63,6 @@ export async function describeLarder(cluster: Cluster): Promise<string> {
   return [await cluster.describe(), ...(await Promise.all(logs))].join('\n');
 }
 
-function hostPlatform(): 'linux/amd64' | 'linux/arm64' {
-  return process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64';
+function hostArchitecture(): 'amd64' | 'arm64' {
+  return process.arch === 'arm64' ? 'arm64' : 'amd64';
 }

@@ -1,0 +1,29 @@
+/** One self-contained module per process, made by esbuild from its main.ts. */
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+export const PROCESSES = ['webhook', 'proxy', 'copier', 'controller', 'store'] as const;
+
+const ROOT = join(import.meta.dirname, '..');
+
+/** Writes `<process>.mjs` for each process into `folder`. */
+export async function bundle(folder: string): Promise<void> {
+  await build({
+    entryPoints: Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    // Names stay, so that a stack trace in a log can be read.
+    minifyWhitespace: true,
+    minifySyntax: true,
+    legalComments: 'none',
+    // CommonJS dependencies call `require` for what Node itself brings.
+    banner: {
+      js: "import { createRequire as larderRequire } from 'node:module'; const require = larderRequire(import.meta.url);",
+    },
+    logLevel: 'warning',
+  });
+}

@@ -1,0 +1,127 @@
+/** `make image`: Larder's container image as an OCI layout, without Docker. Tests build it for their own architecture only. */
+import { copyFile, cp, mkdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { bundle } from './bundle.ts';
+import { installDebian } from './debian.ts';
+import { withFileLock } from './file-lock.ts';
+import { hashFolder } from './hash-folder.ts';
+import { type Layer, makeLayer } from './layer.ts';
+import { ARCHITECTURES, type Architecture, type ImageLock, readLock } from './lock-file.ts';
+import { installNode } from './node-binary.ts';
+import { writeLayout } from './oci-layout.ts';
+import { buildRegistry } from './registry.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const REPOSITORY = 'ghcr.io/larder-dev/larder';
+/** Compressed, for one architecture, in bytes. */
+const MAX_SIZE = 90 * 1000 * 1000;
+
+export interface ImageOptions {
+  /** Default: all. */
+  readonly architectures?: readonly Architecture[];
+  /** Progress for a person. */
+  readonly report?: (line: string) => void;
+}
+
+export interface BuiltImage {
+  /** The OCI layout. */
+  readonly folder: string;
+  readonly reference: string;
+  /** Digest of the index. */
+  readonly digest: string;
+  /** Compressed bytes for each architecture. */
+  readonly sizes: Readonly<Partial<Record<Architecture, number>>>;
+}
+
+/** @throws {Error} when an ingredient is not the pinned one, or the image grows beyond its limit. */
+export async function buildImage(options: ImageOptions = {}): Promise<BuiltImage> {
+  const { architectures = ARCHITECTURES, report = () => undefined } = options;
+  const folder = join(
+    ROOT,
+    '.build',
+    architectures.length === ARCHITECTURES.length ? 'image' : `image-${architectures.join('-')}`,
+  );
+  return await withFileLock(`${folder}.lock`, async () => {
+    const lock = await readLock();
+    const app = await appLayer(`${folder}-app`);
+    const images = [];
+    for (const arch of architectures) {
+      report(`image for linux/${arch}: libraries, Node.js ${lock.node.version}, registry, our own programs`);
+      images.push({ arch, layers: [...(await baseLayers(lock, arch, report)), app] });
+    }
+    const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    const reference = `${REPOSITORY}:${version}`;
+    const digest = await writeLayout(folder, reference, images);
+    const sizes = Object.fromEntries(images.map(({ arch, layers }) => [arch, compressedSize(layers)]));
+    return { folder, reference, digest, sizes };
+  });
+}
+
+/** What changes seldom comes first, so that an upgrade moves few bytes. */
+async function baseLayers(
+  lock: ImageLock,
+  arch: Architecture,
+  report: (line: string) => void,
+): Promise<Layer[]> {
+  const registry = await buildRegistry(arch, { report });
+  return [
+    await makeLayer({
+      name: `debian-${arch}`,
+      key: ['2', JSON.stringify(lock.debian[arch])],
+      createdBy: 'Debian: C and C++ libraries, certificate authorities',
+      fill: (root) => installDebian(lock, arch, root),
+    }),
+    await makeLayer({
+      name: `node-${arch}`,
+      key: ['1', lock.node.version, lock.node.integrity[arch]],
+      createdBy: `Node.js ${lock.node.version}`,
+      fill: (root) => installNode(lock, arch, root),
+    }),
+    await makeLayer({
+      name: `registry-${arch}`,
+      key: ['1', basename(dirname(registry))],
+      createdBy: 'CNCF distribution',
+      fill: async (root) => {
+        await mkdir(join(root, 'usr/local/bin'), { recursive: true });
+        await copyFile(registry, join(root, 'usr/local/bin/registry'));
+      },
+    }),
+  ];
+}
+
+async function appLayer(scratch: string): Promise<Layer> {
+  await bundle(scratch);
+  return await makeLayer({
+    name: 'app',
+    key: ['1', await hashFolder(scratch)],
+    createdBy: 'Larder',
+    fill: (root) => cp(scratch, join(root, 'app'), { recursive: true }),
+  });
+}
+
+function compressedSize(layers: readonly Layer[]): number {
+  const size = layers.reduce((sum, layer) => sum + layer.size, 0);
+  if (size > MAX_SIZE) throw new Error(`the image has ${size} bytes compressed; it may have ${MAX_SIZE}`);
+  return size;
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { platform: { type: 'string', multiple: true } } });
+  const report = (line: string): void => {
+    console.error(line);
+  };
+  const architectures = values.platform?.map((platform) => {
+    const found = ARCHITECTURES.find((arch) => platform === `linux/${arch}`);
+    if (!found) throw new Error(`--platform is linux/amd64 or linux/arm64, not ${platform}`);
+    return found;
+  });
+  const image = await buildImage({ report, ...(architectures ? { architectures } : {}) });
+  console.log(`${image.reference}@${image.digest}`);
+  for (const [arch, size] of Object.entries(image.sizes)) {
+    console.log(`  linux/${arch.padEnd(6)} ${(size / 1e6).toFixed(1)} MB compressed`);
+  }
+  console.log(`OCI layout: ${image.folder.slice(ROOT.length + 1)}`);
+}
+
+if (import.meta.main) await main();
