@@ -157,17 +157,7 @@ export class FakeRegistry {
     const [, name = '', id = ''] = /^\/v2\/(.+)\/blobs\/uploads\/([^/]*)$/.exec(url.pathname) ?? [];
     const repository = this.repository(name);
     if (request.method === 'POST') {
-      const mount = url.searchParams.get('mount');
-      const source = this.#repositories.get(url.searchParams.get('from') ?? '');
-      const found = mount === null ? undefined : source?.blobs.get(parseDigest(mount));
-      if (mount !== null && found !== undefined) {
-        repository.blobs.set(parseDigest(mount), found);
-        answer(response, 201);
-        return;
-      }
-      const begun = randomUUID();
-      this.#uploads.set(begun, []);
-      answer(response, 202, { location: `/v2/${name}/blobs/uploads/${begun}?_state=1` });
+      this.#beginUpload(response, name, url.searchParams);
       return;
     }
     const parts = this.#uploads.get(id);
@@ -194,6 +184,20 @@ export class FakeRegistry {
     this.#uploads.delete(id);
     repository.blobs.set(digest, bytes);
     answer(response, 201, { 'docker-content-digest': digest });
+  }
+
+  #beginUpload(response: ServerResponse, name: string, query: URLSearchParams): void {
+    const mount = query.get('mount');
+    const source = this.#repositories.get(query.get('from') ?? '');
+    const found = mount === null ? undefined : source?.blobs.get(parseDigest(mount));
+    if (mount !== null && found !== undefined) {
+      this.repository(name).blobs.set(parseDigest(mount), found);
+      answer(response, 201);
+      return;
+    }
+    const id = randomUUID();
+    this.#uploads.set(id, []);
+    answer(response, 202, { location: `/v2/${name}/blobs/uploads/${id}?_state=1` });
   }
 
   #isAuthorised(authorization: string | undefined): boolean {

@@ -7,6 +7,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { buildRegistry } from '../../build/registry.ts';
 import { createDispatcher } from '../../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
@@ -79,15 +80,20 @@ async function freePort(): Promise<number> {
 
 /** @throws Error when the program ends instead */
 async function untilServing(origin: string, exited: Promise<unknown>): Promise<void> {
-  let ended = false;
-  void exited.then(() => (ended = true));
+  const ended = exited.then(() => {
+    throw new Error('distribution ended before it served');
+  });
   for (;;) {
-    try {
-      await fetch(`${origin}/v2/`, { signal: AbortSignal.timeout(1000) });
-      return;
-    } catch {
-      if (ended) throw new Error('distribution ended before it served');
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+    const answered = await Promise.race([ended, isServing(origin)]);
+    if (answered) return;
+    await setTimeout(20);
+  }
+}
+
+async function isServing(origin: string): Promise<boolean> {
+  try {
+    return (await fetch(`${origin}/v2/`, { signal: AbortSignal.timeout(1000) })).status === 401;
+  } catch {
+    return false;
   }
 }
