@@ -18,8 +18,15 @@ export interface PeerOptions {
   readonly deadlines: PeerDeadlines;
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
-  /** The value of the Authorization header, if the peer wants one. @throws RegistryError */
-  readonly authorization: (exchange: Exchange) => Promise<string | undefined>;
+  readonly credentials: PeerCredentials;
+}
+
+/** What goes into the Authorization header. Both throw RegistryError. */
+export interface PeerCredentials {
+  /** Undefined when nothing has to be shown. */
+  authorization(exchange: Exchange): Promise<string | undefined>;
+  /** Another one after the peer has refused this one; undefined when there is none. */
+  renew(exchange: Exchange, refused: string | undefined): Promise<string | undefined>;
 }
 
 interface Attempt {
@@ -42,8 +49,18 @@ export class Peer {
 
   /** The answer's head, whatever its status. @throws RegistryError when there is none, or not in time */
   async open(exchange: Exchange): Promise<Answer> {
-    const { name, target, agent, authorization } = this.#options;
-    const credential = await authorization(exchange);
+    const { credentials } = this.#options;
+    const shown = await credentials.authorization(exchange);
+    const answer = await this.#attempt(exchange, shown);
+    if (answer.status !== 401) return answer;
+    const renewed = await credentials.renew(exchange, shown);
+    if (renewed === undefined || renewed === shown) return answer;
+    answer.body.on('error', () => undefined).resume();
+    return this.#attempt(exchange, renewed);
+  }
+
+  async #attempt(exchange: Exchange, credential: string | undefined): Promise<Answer> {
+    const { name, target, agent } = this.#options;
     const headers = {
       'x-request-id': exchange.id,
       ...(credential === undefined ? {} : { authorization: credential }),

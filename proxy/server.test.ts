@@ -65,7 +65,10 @@ class Bench {
           target,
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           agent: () => bench.#agent,
-          authorization: () => Promise.resolve(token),
+          credentials: {
+            authorization: () => Promise.resolve(token),
+            renew: () => Promise.resolve(undefined),
+          },
         }),
       );
     const forwarder = new Forwarder({

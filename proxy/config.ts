@@ -1,0 +1,85 @@
+/** The proxy's settings. */
+import { defineConfig } from '../platform/config.ts';
+import { boolean, duration, httpUrl, integer, listenAddress, text } from '../platform/settings.ts';
+
+export const proxyConfig = defineConfig({
+  port: {
+    env: 'LARDER_PROXY_LISTEN_PORT',
+    default: '7439',
+    help: 'port on the loopback addresses at which runtimes pull',
+    schema: integer(0, 65_535),
+  },
+  metricsListen: {
+    env: 'LARDER_METRICS_LISTEN',
+    default: ':7440',
+    help: 'address of /healthz, /readyz and /metrics',
+    schema: listenAddress(),
+  },
+  storeUrl: {
+    env: 'LARDER_STORE_READER_URL',
+    help: "URL of the store's reader",
+    schema: httpUrl(),
+  },
+  storeLogin: {
+    env: 'LARDER_STORE_READER_LOGIN',
+    help: "folder with the login to the store's reader; none when it asks for no login",
+    schema: text().optional(),
+  },
+  copierUrl: {
+    env: 'LARDER_COPIER_URL',
+    help: 'URL of the copier',
+    schema: httpUrl(),
+  },
+  copierServerName: {
+    env: 'LARDER_COPIER_SERVER_NAME',
+    help: "name in the copier's certificate; the URL's host when absent",
+    schema: text().optional(),
+  },
+  copierCaFile: {
+    env: 'LARDER_COPIER_CA_FILE',
+    default: '/etc/larder/ca/ca.crt',
+    help: "PEM certificates that the copier's is verified with",
+    schema: text(),
+  },
+  copierTokenFile: {
+    env: 'LARDER_COPIER_TOKEN_FILE',
+    default: '/var/run/secrets/larder/copier/token',
+    help: 'file with the ServiceAccount token for the copier',
+    schema: text(),
+  },
+  upstreamsFile: {
+    env: 'LARDER_UPSTREAMS_FILE',
+    help: 'JSON file with settings per upstream registry',
+    schema: text().optional(),
+  },
+  upstreamFallback: {
+    env: 'LARDER_UPSTREAM_FALLBACK',
+    default: 'true',
+    help: 'whether public images are pulled from their registry when neither store nor copier serves them',
+    schema: boolean(),
+  },
+  signDeadline: {
+    env: 'LARDER_PEER_DEADLINE',
+    default: '1s',
+    help: 'how long the store or the copier may take to give a sign of life',
+    schema: duration(),
+  },
+  headDeadline: {
+    env: 'LARDER_ANSWER_DEADLINE',
+    default: '30s',
+    help: 'how long the copier or an upstream registry may take to begin its answer',
+    schema: duration(),
+  },
+  silence: {
+    env: 'LARDER_SILENCE_DEADLINE',
+    default: '60s',
+    help: 'how long an answer under way may bring nothing',
+    schema: duration(),
+  },
+  breakerOpen: {
+    env: 'LARDER_PEER_PAUSE',
+    default: '5s',
+    help: 'how long a peer that hung is asked last, at first; doubles up to 30 s while it goes on hanging',
+    schema: duration(),
+  },
+});

@@ -1,0 +1,131 @@
+/** `larder proxy`: serves pulls on the node's loopback, from the store, else the copier, else upstream. */
+import { Agent as HttpAgent } from 'node:http';
+import { networkInterfaces } from 'node:os';
+import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { FileValue } from '../platform/file-watch.ts';
+import { healthServer, Readiness } from '../platform/health.ts';
+import { httpServer } from '../platform/http-server.ts';
+import type { Logger } from '../platform/log.ts';
+import { runMain, type MainContext } from '../platform/main.ts';
+import type { Component } from '../platform/run.ts';
+import type { ListenAddress } from '../platform/settings.ts';
+import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { StoreAuthenticator } from '../registry/transport/store-login.ts';
+import { Transport } from '../registry/transport/transport.ts';
+import { readUpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { proxyConfig } from './config.ts';
+import { copierAgent } from './copier-agent.ts';
+import { Forwarder } from './forward.ts';
+import { Peer } from './peer.ts';
+import { PeerOrigin } from './peer-origin.ts';
+import { proxyMetrics } from './proxy-metrics.ts';
+import { answerTlsInPlain, pullHandler } from './server.ts';
+import { StorePass } from './store-pass.ts';
+import { UpstreamOrigin } from './upstream-origin.ts';
+
+type Context = MainContext<typeof proxyConfig>;
+
+await runMain({
+  process: 'proxy',
+  summary: "serves image pulls to the node's runtime",
+  config: proxyConfig,
+  compose: async ({ settings, log, metrics, signal }) => {
+    const token = await readToken(settings.copierTokenFile, log);
+    const ca = await readCa(settings.copierCaFile, log);
+    const counted = proxyMetrics(metrics);
+    const forwarder = new Forwarder({
+      origins: {
+        store: storeOrigin(settings),
+        copier: copierOrigin(settings, token, ca),
+        ...(settings.upstreamFallback ? { upstream: await upstreamOrigin(settings) } : {}),
+      },
+      breaker: new CircuitBreaker({
+        failureThreshold: 1,
+        openMs: settings.breakerOpen,
+        maxOpenMs: Math.max(30_000, settings.breakerOpen),
+        probeMs: settings.headDeadline,
+      }),
+      now: () => performance.now(),
+      onFailure: (exchange, failure) => {
+        counted.failed(failure);
+        log.debug('origin did not serve', { requestId: exchange.id, ...failure });
+      },
+    });
+    const pulls = httpServer({
+      name: 'pull server',
+      addresses: loopbackAddresses(settings.port),
+      handler: pullHandler({ forwarder, metrics: counted, log, silenceMs: settings.silence }),
+      configure: answerTlsInPlain,
+      reusePort: true,
+    });
+    const health = healthServer({
+      address: settings.metricsListen,
+      metrics,
+      readiness: new Readiness(signal),
+    });
+    return [token.component('copier token'), ca.component('copier CA'), pulls, health] satisfies Component[];
+  },
+});
+
+function storeOrigin({ storeUrl, storeLogin, signDeadline }: Context['settings']): PeerOrigin {
+  const agent = new HttpAgent({ keepAlive: true });
+  const peer = new Peer({
+    name: 'store',
+    target: storeUrl,
+    // Whatever the store has, it has at hand: its sign of life is its answer.
+    deadlines: { signMs: signDeadline, headMs: signDeadline },
+    agent: () => agent,
+    credentials: new StorePass(new StoreAuthenticator(storeLogin)),
+  });
+  return new PeerOrigin('store', peer);
+}
+
+function copierOrigin(
+  settings: Context['settings'],
+  token: FileValue<string>,
+  ca: FileValue<string>,
+): PeerOrigin {
+  const peer = new Peer({
+    name: 'copier',
+    target: settings.copierUrl,
+    deadlines: { signMs: settings.signDeadline, headMs: settings.headDeadline },
+    agent: copierAgent(settings.copierUrl, settings.copierServerName, ca),
+    credentials: {
+      authorization: () => Promise.resolve(token.get() === '' ? undefined : `Bearer ${token.get()}`),
+      renew: () => Promise.resolve(undefined),
+    },
+  });
+  return new PeerOrigin('copier', peer);
+}
+
+async function upstreamOrigin({
+  upstreamsFile,
+  headDeadline,
+  silence,
+}: Context['settings']): Promise<UpstreamOrigin> {
+  const upstreams = upstreamsFile === undefined ? [] : await readUpstreamSettings(upstreamsFile);
+  const dispatcher = createDispatcher(upstreamPolicies(upstreams), { connectMs: 5_000 });
+  return new UpstreamOrigin(
+    new Transport(dispatcher, { headMs: headDeadline, silenceMs: silence }),
+    upstreams,
+  );
+}
+
+/** An absent file is not fatal: what is in the store must be served all the same. */
+function readToken(path: string, log: Logger): Promise<FileValue<string>> {
+  return FileValue.read({ paths: [path], log, parse: ([content]) => content?.toString('utf8').trim() ?? '' });
+}
+
+function readCa(path: string, log: Logger): Promise<FileValue<string>> {
+  return FileValue.read({ paths: [path], log, parse: ([content]) => content?.toString('utf8') ?? '' });
+}
+
+/** Runtimes may take `localhost` for either address; a node may have IPv6 switched off. */
+function loopbackAddresses(port: number): ListenAddress[] {
+  const present = new Set(
+    Object.values(networkInterfaces()).flatMap((list) => list?.map(({ address }) => address) ?? []),
+  );
+  return ['127.0.0.1', '::1']
+    .filter((host) => host === '127.0.0.1' || present.has(host))
+    .map((host) => ({ host, port }));
+}
