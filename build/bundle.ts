@@ -27,3 +27,10 @@ export async function bundle(folder: string): Promise<void> {
     logLevel: 'warning',
   });
 }
+
+// The Dockerfile calls it so: node build/bundle.ts FOLDER
+if (import.meta.main) {
+  const [folder] = process.argv.slice(2);
+  if (folder === undefined) throw new Error('node build/bundle.ts FOLDER');
+  await bundle(folder);
+}
