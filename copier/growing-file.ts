@@ -78,6 +78,7 @@ export class GrowingFile {
    */
   async *follow(range: ByteRange, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
     const release = this.hold();
+    if (release === undefined) throw new Error('a temporary file that is closed cannot be read');
     const wake = (): void => {
       this.#notify();
     };
@@ -112,8 +113,12 @@ export class GrowingFile {
     }
   }
 
-  /** Keeps the file open until the returned function is called; whoever creates the file holds it once, see `close`. */
-  hold(): () => void {
+  /**
+   * Keeps the file open until the returned function is called; whoever creates the file holds it once, see `close`.
+   * Undefined when it is closed already.
+   */
+  hold(): (() => void) | undefined {
+    if (this.#holders === 0) return undefined;
     this.#holders += 1;
     let held = true;
     return () => {

@@ -11,6 +11,8 @@ export interface UpstreamRepository {
   headManifest(reference: ManifestReference, signal: AbortSignal): Promise<Digest | undefined>;
   /** Verified against the digest asked for, or else the one that the registry claims. */
   getManifest(reference: ManifestReference, signal: AbortSignal): Promise<StoredManifest>;
+  /** Undefined when the repository does not have it. */
+  headBlob(digest: Digest, signal: AbortSignal): Promise<{ readonly size: number | undefined } | undefined>;
   blob(digest: Digest): BlobSource;
 }
 

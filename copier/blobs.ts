@@ -1,0 +1,146 @@
+/** Finds the best place that has a blob: one on its way, the store, or upstream. */
+import type { Logger } from '../platform/log.ts';
+import { verified, withTypedErrors } from '../registry/client/verified.ts';
+import type { OpenedBlob } from '../registry/client/blobs.ts';
+import type { Digest } from '../registry/core/digest.ts';
+import type { BlobFlights, Flight } from './blob-flights.ts';
+import type { ByteRange } from './growing-file.ts';
+import type { PullTarget } from './manifests.ts';
+import type { UpstreamRepository } from './repositories.ts';
+import type { BlobContent } from './send-blob.ts';
+import { SpoolFull } from './spool.ts';
+import type { Store } from './store.ts';
+
+export interface BlobsOptions {
+  readonly store: Store;
+  readonly flights: BlobFlights;
+  readonly upstream: (target: PullTarget, signal: AbortSignal) => Promise<UpstreamRepository>;
+  readonly log: Logger;
+  /** Ends what outlives a single request. */
+  readonly signal: AbortSignal;
+}
+
+export class Blobs {
+  readonly #options: BlobsOptions;
+
+  constructor(options: BlobsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws RegistryError with upstream's meaning when nobody has it */
+  async find(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
+    const { flights } = this.#options;
+    const key = { repository: target.repository, digest };
+    const flying = flights.find(key);
+    const known = (flying && (await flown(flying))) ?? (await this.#stored(target, digest, signal));
+    if (known !== undefined) return known;
+    const upstream = await this.#options.upstream(target, signal);
+    try {
+      const content = await flown(flights.join(key, upstream.blob(digest)));
+      return content ?? (await this.find(target, digest, signal));
+    } catch (error) {
+      if (!(error instanceof SpoolFull)) throw error;
+      this.#options.log.warn('blob is passed on without being stored', { ...target, digest, error });
+      return passedOn(digest, await upstream.blob(digest).open(0, signal));
+    }
+  }
+
+  /** Only whether it is there, and how large: begins nothing. @throws RegistryError with upstream's meaning */
+  async head(
+    target: PullTarget,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<{ size: number | undefined } | undefined> {
+    const key = { repository: target.repository, digest };
+    const flying = this.#options.flights.find(key);
+    if (flying !== undefined) return flying.opened;
+    const stored = await this.#askStore(() => this.#options.store.headBlob(key, signal));
+    return stored ?? (await this.#options.upstream(target, signal)).headBlob(digest, signal);
+  }
+
+  /** Gets a blob into the store, sharing what is under way. @throws RegistryError */
+  async fetch(target: PullTarget, digest: Digest): Promise<void> {
+    await (
+      await this.transfer(target, digest)
+    ).stored;
+  }
+
+  /** The blob's flight into the store, begun unless it is under way. */
+  async transfer(target: PullTarget, digest: Digest): Promise<Flight> {
+    const { flights, signal } = this.#options;
+    const key = { repository: target.repository, digest };
+    return (
+      flights.find(key) ?? flights.join(key, (await this.#options.upstream(target, signal)).blob(digest))
+    );
+  }
+
+  async #stored(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent | undefined> {
+    const { store } = this.#options;
+    const { repository } = target;
+    const head = await this.#askStore(() => store.headBlob({ repository, digest }, signal));
+    if (head === undefined) return undefined;
+    return {
+      size: head.size,
+      read: async function* (range, readSignal) {
+        const opened = await store.openBlob(repository, digest, { offset: range.start, signal: readSignal });
+        if (opened !== undefined) yield* limited(chunksOf(opened), range);
+      },
+      close: () => undefined,
+    };
+  }
+
+  /** A store that cannot be asked is as good as one that has nothing: upstream may still help. */
+  async #askStore<T>(ask: () => Promise<T | undefined>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (error) {
+      this.#options.log.warn('store cannot be asked for a blob', { error });
+      return undefined;
+    }
+  }
+}
+
+/** Undefined when the flight has ended meanwhile: then the blob is in the store. */
+async function flown({ opened }: Flight): Promise<BlobContent | undefined> {
+  const { size, file } = await opened;
+  const release = file.hold();
+  return release && { size, read: (range, signal) => file.follow(range, signal), close: release };
+}
+
+/** Straight from upstream to one client; a range of it costs the bytes before it. */
+function passedOn(digest: Digest, opened: OpenedBlob): BlobContent {
+  return {
+    size: opened.size,
+    read: (range) =>
+      limited(skipped(verified(chunksOf(opened), { digest, size: opened.size }), range.start), range),
+    close: () => opened.body.on('error', () => undefined).destroy(),
+  };
+}
+
+function chunksOf({ body, toError }: OpenedBlob): AsyncGenerator<Uint8Array> {
+  return withTypedErrors(body as AsyncIterable<Uint8Array>, toError);
+}
+
+async function* skipped(chunks: AsyncIterable<Uint8Array>, bytes: number): AsyncGenerator<Uint8Array> {
+  let left = bytes;
+  for await (const chunk of chunks) {
+    if (left < chunk.byteLength) yield chunk.subarray(left);
+    left = Math.max(0, left - chunk.byteLength);
+  }
+}
+
+/** As many bytes as the range is long. */
+async function* limited(
+  chunks: AsyncIterable<Uint8Array>,
+  { start, end }: ByteRange,
+): AsyncGenerator<Uint8Array> {
+  let left = end === undefined ? Infinity : end - start;
+  for await (const chunk of chunks) {
+    if (chunk.byteLength >= left) {
+      yield chunk.subarray(0, left);
+      return;
+    }
+    left -= chunk.byteLength;
+    yield chunk;
+  }
+}

@@ -1,0 +1,149 @@
+/** Builds the copier's parts from its settings and the two worlds it stands between. */
+import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import type { ConfigOf } from '../platform/config.ts';
+import type { Logger } from '../platform/log.ts';
+import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { StoreAuthenticator } from '../registry/transport/store-login.ts';
+import { Transport } from '../registry/transport/transport.ts';
+import type { UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { BlobFlights } from './blob-flights.ts';
+import { Blobs } from './blobs.ts';
+import { Completion } from './completion.ts';
+import type { copierConfig } from './config.ts';
+import { Keyring, type PullSecretSource } from './keyring.ts';
+import { Manifests, type PullTarget } from './manifests.ts';
+import { Orders } from './orders.ts';
+import { FreshTags, RecentManifests } from './recent.ts';
+import type { UpstreamRepository } from './repositories.ts';
+import { Spool } from './spool.ts';
+import { Store } from './store.ts';
+import { Upstreams } from './upstreams.ts';
+
+export type CopierSettings = Omit<
+  ConfigOf<typeof copierConfig>,
+  'listen' | 'metricsListen' | 'tlsFolder' | 'readers' | 'operators' | 'kubeconfig' | 'upstreamsFile'
+>;
+
+export interface CopierWorld {
+  readonly settings: CopierSettings;
+  readonly upstreams: readonly UpstreamSettings[];
+  readonly secrets: PullSecretSource;
+  readonly log: Logger;
+  /** Ends everything that outlives a single request. */
+  readonly signal: AbortSignal;
+}
+
+export interface Copier {
+  readonly manifests: Manifests;
+  readonly blobs: Blobs;
+  readonly orders: Orders;
+  readonly flights: BlobFlights;
+  readonly spool: Spool;
+  close(): Promise<void>;
+}
+
+/** Manifests kept in memory, in bytes: what fifty nodes ask for at once is fetched once. */
+const RECENT_BYTES = 16 * 2 ** 20;
+const STORE_CONNECT_MS = 1_000;
+const STORE_WRITE_HEAD_MS = 60_000;
+const SECRET_STALE_MS = 10 * 60_000;
+
+export function composeCopier(world: CopierWorld): Copier {
+  const { settings, log, signal } = world;
+  const now = (): number => performance.now();
+  const upstreamTransport = new Transport(
+    createDispatcher(upstreamPolicies(world.upstreams), { connectMs: settings.connectDeadline }),
+    { headMs: settings.headDeadline, silenceMs: settings.silence },
+  );
+  const storeTransport = new Transport(
+    createDispatcher(() => ({}), { connectMs: STORE_CONNECT_MS }),
+    {
+      headMs: STORE_WRITE_HEAD_MS,
+      silenceMs: settings.silence,
+    },
+  );
+  const store = new Store({
+    transport: storeTransport,
+    reader: side('reader', settings.storeReaderUrl, settings.storeReaderLogin),
+    writer: side('writer', settings.storeWriterUrl, settings.storeWriterLogin),
+    breaker: new CircuitBreaker({ failureThreshold: 1, openMs: 5_000, maxOpenMs: 30_000, probeMs: 10_000 }),
+    now,
+    headMs: settings.storeDeadline,
+  });
+  const keyring = new Keyring({
+    source: world.secrets,
+    freshForMs: settings.secretFreshFor,
+    staleForMs: SECRET_STALE_MS,
+    now,
+    log,
+  });
+  const upstreams = new Upstreams({ transport: upstreamTransport, settings: world.upstreams });
+  const upstream = async (
+    { cached }: PullTarget,
+    reference: string | undefined,
+    callSignal: AbortSignal,
+  ): Promise<UpstreamRepository> =>
+    upstreams.repository(cached, await keyring.credentials(cached, reference, callSignal));
+  const spool = new Spool(settings.spoolFolder, settings.spoolLimit);
+  const flights = new BlobFlights({
+    spool,
+    sink: store,
+    resume: { tries: 5, pauseMs: 200 },
+    commitBackoff: { baseMs: 500, maxMs: 10_000 },
+    commitPatienceMs: settings.commitPatience,
+    log,
+    signal,
+  });
+  const blobs = new Blobs({
+    store,
+    flights,
+    upstream: (target, callSignal) => upstream(target, undefined, callSignal),
+    log,
+    signal,
+  });
+  const completion = new Completion({
+    store,
+    fetchBlob: (target, digest) => blobs.fetch(target, digest),
+    parallelBlobs: settings.parallelBlobs,
+    log,
+    signal,
+  });
+  const manifests = new Manifests({
+    store,
+    upstream,
+    onFetched: (target, fetched) => {
+      completion.accept(target, fetched);
+    },
+    recent: new RecentManifests(RECENT_BYTES),
+    fresh: new FreshTags(settings.freshFor, now),
+    breaker: new CircuitBreaker({
+      failureThreshold: 1,
+      openMs: settings.upstreamPause,
+      maxOpenMs: Math.max(120_000, settings.upstreamPause),
+      probeMs: 10_000,
+    }),
+    revalidateMs: settings.revalidateDeadline,
+    now,
+    log,
+    signal,
+  });
+  const orders = new Orders({ store, blobs, keyring, upstream, parallelBlobs: settings.parallelBlobs });
+  return {
+    manifests,
+    blobs,
+    orders,
+    flights,
+    spool,
+    close: async () => {
+      await Promise.all([upstreamTransport.close(), storeTransport.close()]);
+    },
+  };
+}
+
+function side<N extends 'reader' | 'writer'>(
+  name: N,
+  url: URL,
+  login: string | undefined,
+): { name: N; origin: string; authenticator: StoreAuthenticator } {
+  return { name, origin: url.origin, authenticator: new StoreAuthenticator(login) };
+}

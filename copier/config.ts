@@ -1,0 +1,138 @@
+/** The copier's settings. */
+import { defineConfig } from '../platform/config.ts';
+import { bytes, duration, httpUrl, integer, list, listenAddress, text } from '../platform/settings.ts';
+
+export const copierConfig = defineConfig({
+  listen: {
+    env: 'LARDER_COPIER_LISTEN',
+    default: ':7441',
+    help: 'address of the pull API and the orders (TLS)',
+    schema: listenAddress(),
+  },
+  metricsListen: {
+    env: 'LARDER_METRICS_LISTEN',
+    default: ':8080',
+    help: 'address of /healthz, /readyz and /metrics',
+    schema: listenAddress(),
+  },
+  tlsFolder: {
+    env: 'LARDER_TLS',
+    default: '/etc/larder/tls',
+    help: 'folder with tls.crt and tls.key',
+    schema: text(),
+  },
+  readers: {
+    env: 'LARDER_COPIER_READERS',
+    default: '',
+    help: 'ServiceAccounts that may pull, as namespace/name, comma-separated',
+    schema: list(),
+  },
+  operators: {
+    env: 'LARDER_COPIER_OPERATORS',
+    default: '',
+    help: 'ServiceAccounts that may pull and order, as namespace/name, comma-separated',
+    schema: list(),
+  },
+  kubeconfig: {
+    env: 'LARDER_KUBECONFIG',
+    help: "kubeconfig file; the Pod's ServiceAccount when absent",
+    schema: text().optional(),
+  },
+  storeReaderUrl: {
+    env: 'LARDER_STORE_READER_URL',
+    help: "URL of the store's reader",
+    schema: httpUrl(),
+  },
+  storeReaderLogin: {
+    env: 'LARDER_STORE_READER_LOGIN',
+    help: "folder with the login to the store's reader; none when it asks for no login",
+    schema: text().optional(),
+  },
+  storeWriterUrl: {
+    env: 'LARDER_STORE_WRITER_URL',
+    help: "URL of the store's writer",
+    schema: httpUrl(),
+  },
+  storeWriterLogin: {
+    env: 'LARDER_STORE_WRITER_LOGIN',
+    help: "folder with the login to the store's writer; none when it asks for no login",
+    schema: text().optional(),
+  },
+  storeDeadline: {
+    env: 'LARDER_STORE_DEADLINE',
+    default: '2s',
+    help: 'how long one side of the store may take to begin its answer to a read',
+    schema: duration(),
+  },
+  upstreamsFile: {
+    env: 'LARDER_UPSTREAMS_FILE',
+    help: 'JSON file with settings per upstream registry',
+    schema: text().optional(),
+  },
+  connectDeadline: {
+    env: 'LARDER_CONNECT_DEADLINE',
+    default: '5s',
+    help: 'how long connecting to a registry may take',
+    schema: duration(),
+  },
+  headDeadline: {
+    env: 'LARDER_ANSWER_DEADLINE',
+    default: '20s',
+    help: 'how long an upstream registry may take to begin its answer',
+    schema: duration(),
+  },
+  silence: {
+    env: 'LARDER_SILENCE_DEADLINE',
+    default: '30s',
+    help: 'how long a transfer may bring nothing',
+    schema: duration(),
+  },
+  freshFor: {
+    env: 'LARDER_FRESH_FOR',
+    default: '30s',
+    help: 'how long a tag is served without asking upstream whether it has moved',
+    schema: duration(),
+  },
+  revalidateDeadline: {
+    env: 'LARDER_REVALIDATE_DEADLINE',
+    default: '1s',
+    help: 'how long upstream may take to say whether a cached tag has moved',
+    schema: duration(),
+  },
+  upstreamPause: {
+    env: 'LARDER_UPSTREAM_PAUSE',
+    default: '10s',
+    help: 'how long an upstream that could not be reached is not asked about cached tags; doubles up to 2 minutes',
+    schema: duration(),
+  },
+  spoolFolder: {
+    env: 'LARDER_SPOOL_DIR',
+    default: '/var/spool/larder',
+    help: 'folder for blobs on their way',
+    schema: text(),
+  },
+  spoolLimit: {
+    env: 'LARDER_SPOOL_LIMIT',
+    default: '8Gi',
+    help: 'bytes that blobs on their way may take together; beyond, they are passed on without being stored',
+    schema: bytes(),
+  },
+  commitPatience: {
+    env: 'LARDER_COMMIT_PATIENCE',
+    default: '10m',
+    help: "how long a blob is kept while the store's writer is away",
+    schema: duration(),
+  },
+  parallelBlobs: {
+    env: 'LARDER_PARALLEL_BLOBS',
+    default: '4',
+    help: 'blobs of one image that are copied side by side',
+    schema: integer(1, 64),
+  },
+  secretFreshFor: {
+    env: 'LARDER_SECRET_FRESH_FOR',
+    default: '5s',
+    help: 'how long a pull secret is used without being read again',
+    schema: duration(),
+  },
+});

@@ -1,0 +1,100 @@
+/** `larder copier`: fetches from upstream registries for waiting proxies and on the controller's orders. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { COPIER_AUDIENCE } from '../api/names.ts';
+import { healthServer, Readiness } from '../platform/health.ts';
+import { httpServer } from '../platform/http-server.ts';
+import { KubeClient } from '../platform/kube/client.ts';
+import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
+import { runMain } from '../platform/main.ts';
+import { loop, type Component } from '../platform/run.ts';
+import { readTlsFolder } from '../platform/tls-files.ts';
+import { readUpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { Authenticator, discoverKeys } from './authn.ts';
+import { composeCopier } from './compose.ts';
+import { copierConfig } from './config.ts';
+import { copierMetrics } from './copier-metrics.ts';
+import { KubePullSecrets } from './kube-secrets.ts';
+import { copierHandler } from './server.ts';
+
+/** How long a pull waits for the CachedImage of a pod that has just been made, in milliseconds. */
+const CACHED_IMAGE_PATIENCE_MS = 2_000;
+const KEYS_REFRESH_MS = 10 * 60_000;
+const KEYS_RETRY_MS = 2_000;
+
+await runMain({
+  process: 'copier',
+  summary: 'fetches images from upstream registries into the store, for proxies that wait and on orders',
+  config: copierConfig,
+  compose: async ({ settings, log, metrics, signal }) => {
+    const tls = await readTlsFolder(settings.tlsFolder, log);
+    const connection = connect(loadKubeConfig(settings.kubeconfig));
+    const kube = new KubeClient(connection, 'larder-copier');
+    const authenticator = new Authenticator({
+      fetchKeys: (fetchSignal) =>
+        discoverKeys(
+          async (path, getSignal) => (await kube.stream(path, undefined, getSignal)).json(),
+          fetchSignal,
+        ),
+      audience: COPIER_AUDIENCE,
+      readers: settings.readers,
+      operators: settings.operators,
+      now: () => performance.now(),
+    });
+    const work = new AbortController();
+    const copier = composeCopier({
+      settings,
+      upstreams:
+        settings.upstreamsFile === undefined ? [] : await readUpstreamSettings(settings.upstreamsFile),
+      secrets: new KubePullSecrets(kube, CACHED_IMAGE_PATIENCE_MS),
+      log,
+      signal: work.signal,
+    });
+    const counted = copierMetrics(metrics, {
+      flights: () => copier.flights.size,
+      spoolBytes: () => copier.spool.reserved,
+    });
+    const readiness = new Readiness(signal);
+    readiness.add('token keys', () =>
+      authenticator.ready ? undefined : "the cluster's token keys are not known yet",
+    );
+    const flights: Component = {
+      name: 'flights',
+      start: () =>
+        Promise.resolve({
+          stop: async () => {
+            await copier.flights.settle();
+            work.abort(new Error('the copier is stopping'));
+            await copier.close();
+            await connection.close();
+          },
+        }),
+    };
+    return [
+      healthServer({ address: settings.metricsListen, metrics, readiness }),
+      flights,
+      tls.component('serving certificate'),
+      loop('token keys', async (loopSignal) => {
+        while (!loopSignal.aborted) {
+          await authenticator.refresh();
+          await sleep(authenticator.ready ? KEYS_REFRESH_MS : KEYS_RETRY_MS, undefined, {
+            signal: loopSignal,
+          });
+        }
+      }),
+      httpServer({
+        name: 'copier server',
+        addresses: [settings.listen],
+        handler: copierHandler({
+          authenticator,
+          manifests: copier.manifests,
+          blobs: copier.blobs,
+          orders: copier.orders,
+          metrics: counted,
+          log,
+        }),
+        tls,
+        drainMs: 60_000,
+      }),
+    ];
+  },
+});

@@ -1,0 +1,158 @@
+/** The controller's orders: copy an image into the store, check it upstream, verify it in the store, delete it there. */
+import type {
+  CheckAnswerJson,
+  CheckOrder,
+  CopyEventJson,
+  CopyOrder,
+  DeleteOrder,
+  VerifyAnswerJson,
+  VerifyOrder,
+} from '../api/copier-api.ts';
+import { encodeCachedName, storeTag } from '../registry/core/cached-name.ts';
+import type { ManifestReference } from '../registry/core/distribution-path.ts';
+import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
+import { formatPlatform } from '../registry/core/platform.ts';
+import type { Reference } from '../registry/core/reference.ts';
+import { copyImage } from '../registry/copy/copy-image.ts';
+import type { CopyProgress } from '../registry/copy/progress.ts';
+import { verifyImage } from '../registry/copy/verify-image.ts';
+import type { Blobs } from './blobs.ts';
+import { SpoolFull } from './spool.ts';
+import type { Keyring } from './keyring.ts';
+import type { PullTarget } from './manifests.ts';
+import type { UpstreamRepository } from './repositories.ts';
+import type { Store } from './store.ts';
+import { followFlight } from './transfer.ts';
+
+export interface OrdersOptions {
+  readonly store: Store;
+  readonly blobs: Blobs;
+  readonly keyring: Keyring;
+  readonly upstream: (
+    target: PullTarget,
+    reference: string | undefined,
+    signal: AbortSignal,
+  ) => Promise<UpstreamRepository>;
+  /** Blobs of one image that are fetched side by side. */
+  readonly parallelBlobs: number;
+}
+
+interface Ordered {
+  readonly target: PullTarget;
+  /** What upstream is asked for. */
+  readonly reference: ManifestReference;
+  /** Under which the store has it. */
+  readonly tag: string;
+}
+
+export class Orders {
+  readonly #options: OrdersOptions;
+
+  constructor(options: OrdersOptions) {
+    this.#options = options;
+  }
+
+  /** Copies an image. Never throws: the last event says how it ended. */
+  async copy(
+    order: CopyOrder,
+    onProgress: (progress: CopyProgress) => void,
+    signal: AbortSignal,
+  ): Promise<CopyEventJson> {
+    const { store, blobs, parallelBlobs } = this.#options;
+    try {
+      const { target, reference, tag } = this.#understand(order);
+      const upstream = await this.#upstream(target, reference, signal);
+      const copied = await copyImage({
+        reference,
+        tag,
+        destination: store.writer(target.repository),
+        readManifest: (wanted, readSignal) => upstream.getManifest(wanted, readSignal),
+        transferBlob: async ({ digest }, report, blobSignal) => {
+          await followFlight(await blobs.transfer(target, digest), report, blobSignal);
+        },
+        selection: { platforms: order.platforms },
+        concurrency: parallelBlobs,
+        onProgress,
+        signal,
+      });
+      const { digest, sizeBytes, platforms } = copied;
+      return { type: 'done', digest, sizeBytes, platforms: platforms.map(formatPlatform) };
+    } catch (error) {
+      return { type: 'failed', ...describe(error) };
+    }
+  }
+
+  /** Asks upstream for the digest that the image has now. Never throws. */
+  async check(order: CheckOrder, signal: AbortSignal): Promise<CheckAnswerJson> {
+    try {
+      const { target, reference } = this.#understand(order);
+      const upstream = await this.#upstream(target, reference, signal);
+      const digest = await upstream.headManifest(reference, signal);
+      return {
+        upstream: 'Available',
+        digest: digest ?? (await upstream.getManifest(reference, signal)).digest,
+      };
+    } catch (error) {
+      return { upstream: 'Unavailable', ...describe(error) };
+    }
+  }
+
+  /** Asks the store only. @throws RegistryError when it cannot be asked */
+  async verify(order: VerifyOrder, signal: AbortSignal): Promise<VerifyAnswerJson> {
+    const { target, tag } = this.#understand({ ...order, pullSecrets: [] });
+    const { store } = this.#options;
+    const verification = await verifyImage(
+      store.reader(target.repository),
+      { tag },
+      { platforms: order.platforms },
+      signal,
+    );
+    return verification.complete ? verification : { complete: false, missing: [...verification.missing] };
+  }
+
+  /** Deletes our tag or anchor, and nothing else. @throws RegistryError */
+  async delete(order: DeleteOrder, signal: AbortSignal): Promise<void> {
+    const { target, tag } = this.#understand({ ...order, pullSecrets: [] });
+    await this.#options.store.deleteTag(target.repository, tag, signal);
+  }
+
+  #understand(order: {
+    image: Reference;
+    tenant?: string | undefined;
+    pullSecrets: readonly string[];
+  }): Ordered {
+    const { image, tenant, pullSecrets } = order;
+    const { host, repository, digest, tag } = image;
+    const cached = { host, repository, ...(tenant === undefined ? {} : { tenant }) };
+    this.#options.keyring.learn(cached, pullSecrets);
+    return {
+      target: { repository: encodeCachedName(cached), cached },
+      reference: digest === undefined ? { tag: tag ?? 'latest' } : { digest },
+      tag: storeTag(image),
+    };
+  }
+
+  async #upstream(
+    target: PullTarget,
+    reference: ManifestReference,
+    signal: AbortSignal,
+  ): Promise<UpstreamRepository> {
+    return this.#options.upstream(target, 'tag' in reference ? reference.tag : reference.digest, signal);
+  }
+}
+
+interface FailureJson {
+  reason: RegistryError['reason'];
+  message: string;
+  retryAfterSeconds?: number;
+}
+
+function describe(thrown: unknown): FailureJson {
+  const error = thrown instanceof SpoolFull ? spoolFull(thrown) : toRegistryError(thrown);
+  const { reason, message, retryAfterSeconds } = error;
+  return { reason, message, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
+}
+
+function spoolFull(cause: SpoolFull): RegistryError {
+  return new RegistryError("the copier's own disk space is used up", { reason: 'StoreFull', cause });
+}

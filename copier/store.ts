@@ -1,0 +1,152 @@
+/** The cache as the copier uses it: reads from the reader or else the writer, writes to the writer only. */
+import { getBlob, headBlob, type OpenedBlob } from '../registry/client/blobs.ts';
+import {
+  deleteManifest,
+  getManifest,
+  putManifest,
+  type StoredManifest,
+} from '../registry/client/manifests.ts';
+import { RepositoryClient } from '../registry/client/repository-client.ts';
+import { uploadBlob } from '../registry/client/upload.ts';
+import type { Digest } from '../registry/core/digest.ts';
+import type { ManifestReference } from '../registry/core/distribution-path.ts';
+import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
+import type { Authenticator } from '../registry/transport/authenticator.ts';
+import type { Transport } from '../registry/transport/transport.ts';
+import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import type { BlobKey } from './blob-flights.ts';
+import type { BlobStore, ManifestStore } from './repositories.ts';
+import { UpstreamFailure } from './upstream-failure.ts';
+
+/** One of the store's two instances. */
+export interface StoreSide {
+  readonly name: 'reader' | 'writer';
+  readonly origin: string;
+  readonly authenticator: Authenticator;
+}
+
+export interface StoreOptions {
+  readonly transport: Transport;
+  readonly reader: StoreSide;
+  readonly writer: StoreSide;
+  readonly breaker: CircuitBreaker;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
+  /** How long one side may take to answer a read, in milliseconds. */
+  readonly headMs: number;
+}
+
+export class Store implements ManifestStore, BlobStore {
+  readonly #options: StoreOptions;
+
+  constructor(options: StoreOptions) {
+    this.#options = options;
+  }
+
+  /** For writing a repository. */
+  writer(repository: string): RepositoryClient {
+    return this.#client(this.#options.writer, repository);
+  }
+
+  /** For reading only: it answers also while the writer is away. */
+  reader(repository: string): RepositoryClient {
+    return this.#client(this.#options.reader, repository);
+  }
+
+  async getManifest(
+    repository: string,
+    reference: ManifestReference,
+    signal: AbortSignal,
+  ): Promise<StoredManifest | undefined> {
+    const { headMs } = this.#options;
+    return this.#read(repository, (client) => absent(getManifest(client, reference, { signal, headMs })));
+  }
+
+  async putManifest(
+    repository: string,
+    reference: ManifestReference,
+    manifest: StoredManifest,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await putManifest(this.writer(repository), reference, manifest, signal).catch(rethrow);
+  }
+
+  /** A tag only. @throws RegistryError */
+  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
+    await deleteManifest(this.writer(repository), { tag }, signal).catch(rethrow);
+  }
+
+  async headBlob(
+    { repository, digest }: BlobKey,
+    signal: AbortSignal,
+  ): Promise<{ size: number | undefined } | undefined> {
+    return this.#read(repository, (client) => headBlob(client, digest, signal));
+  }
+
+  async hasBlob(key: BlobKey, signal: AbortSignal): Promise<boolean> {
+    return (await this.headBlob(key, signal)) !== undefined;
+  }
+
+  async openBlob(
+    repository: string,
+    digest: Digest,
+    { offset, signal }: { offset: number; signal: AbortSignal },
+  ): Promise<OpenedBlob | undefined> {
+    const { headMs } = this.#options;
+    return this.#read(repository, (client) => absent(getBlob(client, digest, { offset, signal, headMs })));
+  }
+
+  async put(
+    { repository, digest }: BlobKey,
+    size: number | undefined,
+    body: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await uploadBlob(this.writer(repository), { digest, size, body, signal }).catch(rethrow);
+  }
+
+  /** Both sides have the same content, so the second is asked only when the first cannot answer. */
+  async #read<T>(repository: string, attempt: (client: RepositoryClient) => Promise<T>): Promise<T> {
+    const { breaker, now, reader, writer } = this.#options;
+    const sides = breaker.request(reader.name, now()) === 'deny' ? [writer, reader] : [reader, writer];
+    let failure: unknown;
+    for (const side of sides) {
+      try {
+        const result = await attempt(this.#client(side, repository));
+        breaker.succeeded(side.name);
+        return result;
+      } catch (error) {
+        const { reason } = toRegistryError(error);
+        if (reason === 'Canceled') throw error;
+        if (reason === 'TimedOut' || reason === 'Unreachable') breaker.failed(side.name, now());
+        failure ??= error;
+      }
+    }
+    return rethrow(failure);
+  }
+
+  #client({ origin, authenticator }: StoreSide, repository: string): RepositoryClient {
+    return new RepositoryClient({ transport: this.#options.transport, origin, repository, authenticator });
+  }
+}
+
+async function absent<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof RegistryError && error.reason === 'NotFound') return undefined;
+    throw error;
+  }
+}
+
+/** What the store answers is our own trouble; what upstream or a client did to a transfer into it is not. */
+function rethrow(thrown: unknown): never {
+  const error = toRegistryError(thrown);
+  const kept = ['StoreFull', 'StoreUnavailable', 'DigestMismatch', 'Canceled', 'Internal'];
+  if (error instanceof UpstreamFailure || kept.includes(error.reason)) throw error;
+  throw new RegistryError(`the store does not serve: ${error.message}`, {
+    reason: 'StoreUnavailable',
+    code: error.code === 'MANIFEST_BLOB_UNKNOWN' ? error.code : 'UNAVAILABLE',
+    cause: error,
+  });
+}
