@@ -44,7 +44,7 @@ export const config = defineConfig({
     schema: boolean(),
   },
   proxyHost: {
-    env: 'LARDER_PROXY_HOST',
+    env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,
     help: 'host and port of the proxy as rewritten images name it',
     schema: text(),

@@ -15,7 +15,8 @@ await runMain({
   summary: 'keeps the cache in step with the pods of the cluster',
   config,
   compose: ({ settings, log, metrics, signal }) => {
-    const client = new KubeClient(connect(loadKubeConfig()), 'larder-controller');
+    const connection = connect(loadKubeConfig());
+    const client = new KubeClient(connection, 'larder-controller');
     const election = new LeaderElection({
       client,
       log,
@@ -28,6 +29,7 @@ await runMain({
       election.assertLeader();
     };
     return [
+      { name: 'Kubernetes API', start: () => Promise.resolve({ stop: () => connection.close() }) },
       healthServer({ address: settings.metricsListen, metrics, readiness: new Readiness(signal) }),
       election.component((term) =>
         lead({ settings, client, assertLeader, figures, clock: systemClock, log }, term),

@@ -62,19 +62,25 @@ function wantedImage(image: string, pod: PodView, rules: WantingRules): WantedIm
   try {
     const named = parseReference(image);
     const restored = restoreImage(named, rules.proxyHost);
-    if (restored === undefined && isLocalhost(named)) return undefined;
-    const reference = cacheReference(restored?.reference ?? named);
+    const original = cacheReference(originalOf(restored?.reference ?? named, rules.proxyHost));
+    if (isLoopback(original)) return undefined;
     // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
-    const tenant = trusted ? restored.tenant : tenantOf({ ...rules, ...pod, image: reference });
+    const tenant = trusted ? restored.tenant : tenantOf({ ...rules, ...pod, image: original });
     return tenant === undefined
-      ? { reference, pullSecrets: [] }
-      : { reference, tenant, pullSecrets: pod.pullSecrets };
+      ? { reference: original, pullSecrets: [] }
+      : { reference: original, tenant, pullSecrets: pod.pullSecrets };
   } catch (error) {
     // Admission has already warned its author, and the runtime will refuse it.
     if (error instanceof InvalidReference) return undefined;
     throw error;
   }
+}
+
+/** Somebody may have rewritten what was rewritten already. */
+function originalOf(image: Reference, proxyHost: string): Reference {
+  const restored = restoreImage(image, proxyHost);
+  return restored === undefined ? image : originalOf(restored.reference, proxyHost);
 }
 
 function imagesOf(spec: Pod['spec']): readonly string[] {
@@ -90,7 +96,7 @@ function imagesOf(spec: Pod['spec']): readonly string[] {
   return [...new Set(pulled.flatMap(({ image }) => image ?? []))];
 }
 
-/** Registries on the node itself are none that the copier could reach. */
-function isLocalhost({ host }: Reference): boolean {
-  return host === 'localhost' || host.startsWith('localhost:');
+/** A registry on the node itself is none that the copier could reach. */
+function isLoopback({ host }: Reference): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }
