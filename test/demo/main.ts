@@ -86,7 +86,9 @@ async function main(): Promise<void> {
       const nodes = await cluster.kubectl(['get', 'nodes']);
       return [
         ...nodes.stdout.trimEnd().split('\n'),
-        ...cluster.siteNames.map((name) => `upstream: ${cluster?.site(name).registry ?? ''}`),
+        ...cluster.internet.siteNames.map(
+          (name) => `upstream: ${cluster?.internet.site(name).registry ?? ''}`,
+        ),
       ];
     },
   });

@@ -17,10 +17,10 @@ export interface InstallOptions {
 
 /** Values of a test cluster: its registries' peculiarities, no volume provisioner, and room for two nodes. */
 function testValues(cluster: Cluster): Record<string, unknown> {
-  const upstreams = cluster.siteNames.map((name) => {
-    const site = cluster.site(name);
+  const upstreams = cluster.internet.siteNames.map((name) => {
+    const site = cluster.internet.site(name);
     return site.record.tls
-      ? { host: site.registry, ca: readFileSync(cluster.internetCa, 'utf8') }
+      ? { host: site.registry, ca: readFileSync(cluster.internet.caFile, 'utf8') }
       : { host: site.registry, plainHttp: true };
   });
   return { upstreams, store: { persistence: { enabled: false } } };

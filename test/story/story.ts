@@ -65,7 +65,7 @@ export class Story {
 
   /** Gives the upstreams back. */
   async restore(): Promise<void> {
-    for (const name of ['example', 'plain']) await this.cluster.site(name).link.restore();
+    for (const name of ['example', 'plain']) await this.cluster.internet.site(name).link.restore();
   }
 
   private async startOnFirstNode(): Promise<string[]> {
@@ -166,14 +166,14 @@ export class Story {
 
   private async blackHole(): Promise<string[]> {
     const { cluster } = this;
-    for (const name of ['example', 'plain']) await cluster.site(name).link.blackHole();
+    for (const name of ['example', 'plain']) await cluster.internet.site(name).link.blackHole();
     this.outageBegan = new Date();
     // The control needs longest, because the runtime waits for its own deadlines: it begins now and is judged last.
     const where = { namespace: CONTROL, node: secondNode(cluster).name };
     await cluster.apply(pod('control', where, this.pushed().web.reference));
     return await Promise.all(
       ['example', 'plain'].map(async (name) => {
-        const { record, registry } = cluster.site(name);
+        const { record, registry } = cluster.internet.site(name);
         const outcome = await knock(secondNode(cluster), record.address, record.port);
         if (outcome !== 'no answer') throw new Error(`${registry} is not black-holed: ${outcome}`);
         return `${registry}: a connection from node 2 gets no answer within 2 s`;
@@ -207,7 +207,7 @@ export class Story {
       lines.push(await this.isByteExact(image));
     }
     for (const name of ['example', 'plain']) {
-      const asked = this.cluster
+      const asked = this.cluster.internet
         .site(name)
         .accessLog()
         .filter(({ time }) => time > this.outageBegan);
