@@ -126,12 +126,13 @@ async function up(slot: Slot | undefined, nodes: number): Promise<void> {
   const started = performance.now();
   const cluster = await startCluster({ keep: true, nodes, ...(slot === undefined ? {} : { slot }) });
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  print(`slot ${cluster.plan.slot}: ${nodes} nodes ready in ${seconds} s`);
-  for (const name of cluster.internet.siteNames)
-    print(`registry ${name}: ${cluster.internet.site(name).registry}`);
-  print(
-    `export KUBECONFIG=${cluster.kubeconfig}\nexport PATH=${cluster.tool('kubernetes')}:${cluster.tool('helm')}:$PATH`,
-  );
+  const lines = [
+    `slot ${cluster.plan.slot}: ${nodes} nodes ready in ${seconds} s`,
+    ...cluster.internet.siteNames.map((name) => `registry ${name}: ${cluster.internet.site(name).registry}`),
+    `export KUBECONFIG=${cluster.kubeconfig}`,
+    `export PATH=${cluster.tool('kubernetes')}:${cluster.tool('helm')}:$PATH`,
+  ];
+  print(lines.join('\n'));
 }
 
 function statusLine(slot: Slot): string {

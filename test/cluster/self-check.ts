@@ -6,6 +6,7 @@ import { CommandError } from './command.ts';
 import { leftovers } from './lab.ts';
 import { parseSlot } from './slot.ts';
 import { startCluster } from './start.ts';
+import { staticVolume } from './volumes.ts';
 
 const { values } = parseArgs({ options: { slot: { type: 'string' } } });
 
@@ -24,9 +25,11 @@ interface Pod {
   };
 }
 
-function pod(name: string, node: string, image: string): object {
-  const container = { name: 'main', image, imagePullPolicy: 'Always' };
-  const spec = { nodeName: node, terminationGracePeriodSeconds: 0, containers: [container] };
+function pod(name: string, node: string, image: string, volumes: readonly { name: string }[] = []): object {
+  const volumeMounts = volumes.map((volume) => ({ name: volume.name, mountPath: `/${volume.name}` }));
+  const container = { name: 'main', image, imagePullPolicy: 'Always', volumeMounts };
+  const nodeSelector = { 'kubernetes.io/hostname': node };
+  const spec = { nodeSelector, terminationGracePeriodSeconds: 0, containers: [container], volumes };
   return { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'default' }, spec };
 }
 
@@ -74,6 +77,27 @@ async function pullsFromBothRegistries(cluster: Cluster): Promise<void> {
   await Promise.all([ready(cluster, 'one'), ready(cluster, 'two')]);
   assert.match((await cluster.kubectl(['logs', 'two'])).stdout, /^seed team\/app:1/);
   done('a pod of each runs on its node, and its log is read');
+}
+
+async function bindsVolume(cluster: Cluster): Promise<void> {
+  const claim = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name: 'data', namespace: 'default' },
+    spec: {
+      storageClassName: '',
+      accessModes: ['ReadWriteOnce'],
+      resources: { requests: { storage: '1Gi' } },
+    },
+  };
+  const volumes = [{ name: 'data', persistentVolumeClaim: { claimName: 'data' } }];
+  await cluster.apply([
+    staticVolume({ name: 'data', node: 'node-2', storage: '1Gi' }),
+    claim,
+    pod('three', 'node-2', 'registry.example.test/team/app:1', volumes),
+  ]);
+  await ready(cluster, 'three');
+  done('a pod with a volume of a claim runs');
 }
 
 async function requiresLogin(cluster: Cluster): Promise<void> {
@@ -195,6 +219,7 @@ const { plan } = cluster;
 done(`slot ${plan.slot}: two nodes are Ready`);
 try {
   await pullsFromBothRegistries(cluster);
+  await bindsVolume(cluster);
   await requiresLogin(cluster);
   await faultsOfLinks(cluster);
   await names(cluster);
