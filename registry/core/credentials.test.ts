@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { matchCredentials, parsePullSecret } from './credentials.ts';
 import { globMatches } from './glob.ts';
@@ -48,12 +49,8 @@ describe('matching as the kubelet does', () => {
 
   it('tries the most specific first', () => {
     const users = usersFor('ghcr.io/acme/app', 'ghcr.io', 'ghcr.io/acme/app', '*.io', 'ghcr.io/acme');
-    expect(users).toEqual(['ghcr.io/acme/app', 'ghcr.io/acme', 'ghcr.io', '*.io'].map(usernameOf));
+    expect(users).toEqual(['ghcr.io/acme/app', 'ghcr.io/acme', 'ghcr.io', '*.io']);
   });
-
-  function usernameOf(location: string): string {
-    return location;
-  }
 });
 
 describe('parsePullSecret', () => {
@@ -78,15 +75,20 @@ describe('parsePullSecret', () => {
     '{"auths":{"ghcr.io":"hunter2"}}',
     '{"auths":{"ghcr.io":{"auth":["hunter2"]}}}',
   ])('refuses %j without telling what it holds', (text) => {
-    const error: unknown = expect.objectContaining({ reason: 'Invalid', cause: undefined });
-    expect(() => parsePullSecret('kubernetes.io/dockerconfigjson', text)).toThrow(error as Error);
-    expect(() => parsePullSecret('kubernetes.io/dockerconfigjson', text)).not.toThrow('hunter2');
+    let thrown: unknown;
+    try {
+      parsePullSecret('kubernetes.io/dockerconfigjson', text);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toMatchObject({ name: 'RegistryError', reason: 'Invalid' });
+    expect(inspect(thrown)).not.toContain('hunter2');
   });
 });
 
 describe('globMatches', () => {
   it('matches any text against itself and against stars', () => {
-    const plain = fc.string({ unit: fc.constantFrom(...'ab.-1') });
+    const plain = fc.string({ unit: fc.constantFrom('a', 'b', '.', '-', '1') });
     fc.assert(
       fc.property(plain, plain, (a, b) => {
         expect(globMatches(a, a)).toBe(true);

@@ -32,7 +32,7 @@ describe('a path of the pull API', () => {
 
   it('is refused when it names no registry that could be', () => {
     expect(() => parsePullPath('/v2/bad_.tenant/x.y/z/manifests/1')).toThrow(
-      expect.objectContaining({ status: 400 }),
+      expect.objectContaining({ status: 400 }) as Error,
     );
   });
 });

@@ -1,5 +1,5 @@
 import { testImage, testIndex } from '../../test/fakes/images.ts';
-import type { ImageIndex } from './manifest.ts';
+import type { Descriptor, ImageIndex } from './manifest.ts';
 import { formatPlatform, parsePlatform, platformMatches } from './platform.ts';
 import { selectChildren } from './select.ts';
 
@@ -11,14 +11,20 @@ function indexOf(...platforms: string[]): ImageIndex {
   return manifest;
 }
 
-const attestation = (of: ImageIndex, child: number): ImageIndex['manifests'][number] => ({
+function child(index: ImageIndex, at: number): Descriptor {
+  const found = index.manifests[at];
+  if (found === undefined) throw new Error(`no child ${at}`);
+  return found;
+}
+
+const attestation = (of: ImageIndex, at: number): Descriptor => ({
   mediaType: 'application/vnd.oci.image.manifest.v1+json',
-  digest: testImage([`attestation of ${child}`]).root.digest,
+  digest: testImage([`attestation of ${at}`]).root.digest,
   size: 1,
   platform: { os: 'unknown', architecture: 'unknown' },
   annotations: {
     'vnd.docker.reference.type': 'attestation-manifest',
-    'vnd.docker.reference.digest': of.manifests[child]?.digest ?? '',
+    'vnd.docker.reference.digest': child(of, at).digest,
   },
   foreign: false,
 });
@@ -76,7 +82,8 @@ describe('selectChildren', () => {
   });
 
   it('takes children that state no platform', () => {
-    const [{ platform: _platform, ...bare }] = [...index.manifests] as [ImageIndex['manifests'][number]];
+    const { platform, ...bare } = child(index, 0);
+    expect(platform).toBeDefined();
     const withBare = { ...index, manifests: [bare, ...index.manifests.slice(1)] };
     expect(selectChildren(withBare, { platforms: [parsePlatform('linux/arm64')] })).toHaveLength(2);
   });
