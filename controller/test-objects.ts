@@ -1,6 +1,6 @@
 /** Builders of the objects that tests of the controller are about; each gives a plain one that a test then changes. */
 import { parseCachedImage } from '../api/cached-image.ts';
-import type { CachedImage } from '../api/cached-image.ts';
+import type { CachedImage, CachedImageSpec } from '../api/cached-image.ts';
 import { API_GROUP, API_VERSION, cachedImageName } from '../api/names.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';
@@ -29,7 +29,7 @@ export function pod(image: string, changes: { metadata?: object; spec?: object; 
 
 export function cachedImage(
   image: string,
-  changes: { metadata?: object; spec?: { tenant?: string } & object; status?: object } = {},
+  changes: { metadata?: object; spec?: Partial<CachedImageSpec>; status?: object } = {},
 ): CachedImage {
   return parseCachedImage({
     apiVersion: `${API_GROUP}/${API_VERSION}`,

@@ -1,0 +1,168 @@
+/** The chart as helm renders it: stable, least rights, and in the words that the processes declare. */
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { config as controllerConfig } from '../../controller/config.ts';
+import { copierConfig } from '../../copier/config.ts';
+import { proxyConfig } from '../../proxy/config.ts';
+import type { ConfigDeclaration } from '../../platform/config.ts';
+import { config as storeConfig } from '../../store/config.ts';
+import { config as webhookConfig } from '../../webhook/config.ts';
+import { run } from '../cluster/command.ts';
+import { buildTool } from '../cluster/tools.ts';
+
+const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
+
+interface Container {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env: readonly { readonly name: string; readonly value?: string }[];
+  readonly ports?: readonly object[];
+  readonly securityContext: object;
+  readonly resources: { readonly requests?: object; readonly limits?: object };
+}
+
+interface Rendered {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly annotations?: Record<string, string> };
+  readonly rules?: readonly { readonly resources?: readonly string[]; readonly verbs: readonly string[] }[];
+  readonly spec?: {
+    readonly template?: {
+      readonly spec: {
+        readonly containers: readonly Container[];
+        readonly securityContext: object;
+        readonly automountServiceAccountToken?: boolean;
+      };
+    };
+  };
+}
+
+let helm: string;
+beforeAll(async () => {
+  helm = join(await buildTool('helm'), 'helm');
+}, 300_000);
+
+async function template(values: object = {}): Promise<string> {
+  const args = [helm, 'template', 'larder', CHART, '--namespace', 'larder', '--values', '-'];
+  return (await run(args, { stdin: JSON.stringify(values) })).stdout;
+}
+
+async function render(values: object = {}): Promise<Rendered[]> {
+  const documents = parseAllDocuments(await template(values));
+  return documents.map((document) => document.toJS() as Rendered | null).filter((object) => object !== null);
+}
+
+function containers(objects: readonly Rendered[]): Container[] {
+  return objects.flatMap(({ spec }) => spec?.template?.spec.containers ?? []);
+}
+
+describe('the chart', () => {
+  it('renders the same every time', async () => {
+    expect(await template()).toBe(await template());
+  });
+
+  it('passes helm lint', async () => {
+    await expect(run([helm, 'lint', '--strict', CHART])).resolves.toBeDefined();
+  });
+
+  it('gives every process only settings that it declares, and all that it cannot do without', async () => {
+    const declarations: Record<string, ConfigDeclaration> = {
+      webhook: webhookConfig,
+      proxy: proxyConfig,
+      copier: copierConfig,
+      controller: controllerConfig,
+      store: storeConfig,
+    };
+    /** Every process is told these, whether or not it asks. */
+    const common = ['LARDER_FULLNAME', 'LARDER_NAMESPACE', 'LARDER_LOG_LEVEL'];
+    const processes = containers(await render());
+    expect(processes.map(({ name }) => name).sort()).toEqual(Object.keys(declarations).sort());
+    for (const { name, env } of processes) {
+      const given = env.map((variable) => variable.name);
+      const settings = Object.values(declarations[name] ?? {});
+      const declared = settings.map((setting) => setting.env);
+      const needed = settings.filter((setting) => !setting.schema.safeParse(setting.default).success);
+      expect({ name, unknown: given.filter((each) => ![...declared, ...common].includes(each)) }).toEqual({
+        name,
+        unknown: [],
+      });
+      expect({
+        name,
+        missing: needed.map((setting) => setting.env).filter((each) => !given.includes(each)),
+      }).toEqual({
+        name,
+        missing: [],
+      });
+    }
+  });
+
+  it('confines every container, and says what it takes', async () => {
+    for (const { spec } of await render()) {
+      if (spec?.template === undefined) continue;
+      expect(spec.template.spec.securityContext).toMatchObject({
+        runAsNonRoot: true,
+        runAsUser: 65532,
+        seccompProfile: { type: 'RuntimeDefault' },
+      });
+      for (const { securityContext, resources } of spec.template.spec.containers) {
+        expect(securityContext).toEqual({
+          allowPrivilegeEscalation: false,
+          readOnlyRootFilesystem: true,
+          capabilities: { drop: ['ALL'] },
+        });
+        expect(
+          [resources.requests, resources.limits].every((amounts) => amounts && 'memory' in amounts),
+        ).toBe(true);
+      }
+    }
+  });
+
+  it('lets nobody but the copier read Secrets of other namespaces, and the copier only one at a time', async () => {
+    const roles = (await render()).filter(({ kind }) => kind === 'ClusterRole');
+    const onSecrets = roles.flatMap(({ metadata, rules = [] }) =>
+      rules
+        .filter(({ resources }) => resources?.some((resource) => ['secrets', '*'].includes(resource)))
+        .map(({ verbs }) => ({ role: metadata.name, verbs })),
+    );
+    expect(onSecrets).toEqual([{ role: 'larder-copier', verbs: ['get'] }]);
+  });
+
+  it('gives the proxies no access to the Kubernetes API, and declares no port of theirs', async () => {
+    const objects = await render();
+    const proxy = objects.find(({ kind }) => kind === 'DaemonSet')?.spec?.template?.spec;
+    expect(proxy?.automountServiceAccountToken).toBe(false);
+    expect(proxy?.containers[0]?.ports).toBeUndefined();
+    expect(
+      objects.filter(({ kind, metadata }) => kind.endsWith('Binding') && metadata.name.endsWith('-proxy')),
+    ).toEqual([]);
+  });
+
+  it('never writes the caBundle that the controller keeps', async () => {
+    expect(await template()).not.toMatch(/^\s*caBundle:/m);
+  });
+
+  it('leaves the definitions and what is in them when it is uninstalled, unless it is asked not to', async () => {
+    const policy = async (values: object): Promise<unknown> =>
+      (await render(values)).find(({ kind }) => kind === 'CustomResourceDefinition')?.metadata.annotations;
+    expect(await policy({})).toEqual({ 'helm.sh/resource-policy': 'keep' });
+    expect(await policy({ crds: { keep: false } })).toBeUndefined();
+  });
+
+  it('takes a registry that exists in place of its own store', async () => {
+    const external = { url: 'https://harbor.example.com', readerSecret: 'reader', writerSecret: 'writer' };
+    const objects = await render({ store: { external } });
+    expect(objects.some(({ kind }) => kind === 'StatefulSet')).toBe(false);
+    const env = containers(objects).flatMap((container) => container.env);
+    const value = (name: string): unknown => env.find((variable) => variable.name === name)?.value;
+    expect(value('LARDER_STORE_WRITER_URL')).toBe(external.url);
+    expect(value('LARDER_OWN_STORE')).toBe('false');
+  });
+
+  it.each([
+    ['a port below 1024', { proxy: { port: 80 } }],
+    ['an upstream without a host', { upstreams: [{ plainHttp: true }] }],
+    ['a misspelt value', { proxi: {} }],
+    ['a webhook that may hold up the API server', { webhook: { timeoutSeconds: 10 } }],
+  ])('refuses %s', async (_, values) => {
+    await expect(template(values)).rejects.toThrow();
+  });
+});
