@@ -29,6 +29,7 @@ export interface WatchOptions {
 
 /** The server ends a watch by itself after about this long. */
 const WATCH_SECONDS = 300;
+const MIN_WATCH_MS = 1_000;
 const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 200, maxMs: 30_000 };
 
 /**
@@ -52,11 +53,14 @@ export async function* listAndWatch<T extends KubeObject>(
         yield { type: 'reset', objects: listed.items };
         version = listed.resourceVersion;
       }
+      const startedAt = clock.monotonic();
       for await (const change of watchOnce(client, resource, version, options)) {
         failures = 0;
         version = change.version;
         if (change.event) yield change.event;
       }
+      // A server that ends every watch at once must not be asked in a tight loop.
+      if (clock.monotonic() - startedAt < MIN_WATCH_MS) throw new Error('the watch ended at once');
     } catch (error) {
       signal.throwIfAborted();
       if (isGone(error)) version = undefined;
