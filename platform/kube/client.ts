@@ -250,7 +250,8 @@ export class KubeClient {
       signal,
       headers: {
         ...credentials,
-        accept: 'application/json',
+        // Key sets and metrics have types of their own, and the API server refuses what no Accept covers.
+        accept: 'application/json, */*;q=0.5',
         'user-agent': this.userAgent,
         ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),
       },
