@@ -23,7 +23,7 @@ export function trustedRealm(realm: string, endpoint: Endpoint): URL {
   return url;
 }
 
-/** Domains under which anyone may register (also privately, such as `azurecr.io`) do not count as one. */
+/** Domains under which anyone may register (also privately, such as `github.io`) do not count as one. */
 function sameDomain(a: URL, b: URL): boolean {
   if (isIP(a.hostname) !== 0) return false;
   const domain = getDomain(a.hostname, { allowPrivateDomains: true });
