@@ -2,6 +2,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FileValue } from './file-watch.ts';
 import type { Component } from './run.ts';
 import type { ListenAddress } from './settings.ts';
@@ -57,9 +58,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
       return {
         stop: async () => {
           for (const server of servers) server.prependListener('request', closeAfterAnswer);
-          await new Promise((resolve) => {
-            setTimeout(resolve, options.lingerMs ?? 0);
-          });
+          if (options.lingerMs) await delay(options.lingerMs);
           unsubscribe?.();
           await Promise.all(servers.map((server) => drain(server, options.drainMs ?? 15_000)));
         },
