@@ -13,8 +13,8 @@ describe('trustedRealm', () => {
     ['https://a.b.corp.co.uk:5000', 'https://login.corp.co.uk/token'],
     ['http://10.0.0.1:5000', 'http://10.0.0.1:5001/token'],
     ['https://10.0.0.1:5000', 'https://10.0.0.1/token'],
-  ])('%s may use %s', (origin, realm) => {
-    expect(trustedRealm(realm, endpoint(origin)).href).toBe(realm);
+  ])('%s may use %s', async (origin, realm) => {
+    expect((await trustedRealm(realm, endpoint(origin))).href).toBe(realm);
   });
 
   it.each([
@@ -27,14 +27,15 @@ describe('trustedRealm', () => {
     ['http://registry.local', 'http://other.local/token'],
     ['https://ghcr.io', 'file:///etc/passwd'],
     ['https://ghcr.io', '/token'],
-  ])('%s may not use %s', (origin, realm) => {
-    expect(() => trustedRealm(realm, endpoint(origin))).toThrow(
-      expect.objectContaining({ reason: 'Forbidden' }) as Error,
-    );
+  ])('%s may not use %s', async (origin, realm) => {
+    await expect(trustedRealm(realm, endpoint(origin))).rejects.toMatchObject({ reason: 'Forbidden' });
   });
 
-  it('takes a host that an administrator listed, and never what a URL says of a user', () => {
-    const realm = trustedRealm('https://u:p@sso.example/token', endpoint('https://ghcr.io', 'sso.example'));
+  it('takes a host that an administrator listed, and never what a URL says of a user', async () => {
+    const realm = await trustedRealm(
+      'https://u:p@sso.example/token',
+      endpoint('https://ghcr.io', 'sso.example'),
+    );
     expect(realm.href).toBe('https://sso.example/token');
   });
 });

@@ -46,9 +46,10 @@ export class TokenServer {
 
   /** @throws RegistryError: the realm is not trusted, the credential refused, the server away or talking nonsense */
   async fetch(request: TokenRequest, signal: AbortSignal): Promise<Token> {
-    const http = toHttpRequest(request);
+    const url = await trustedRealm(request.challenge.realm, request.endpoint);
+    const http = toHttpRequest(url, request);
     const response = await followRedirects(http, (hop) => this.#send(hop, signal));
-    const { method, url } = http;
+    const { method } = http;
     if (response.status !== 200) {
       const { status, redirected } = response;
       const retryAfter = response.header('retry-after');
@@ -68,8 +69,8 @@ export class TokenServer {
   }
 }
 
-function toHttpRequest({ challenge, endpoint, scopes, credential }: TokenRequest): HttpRequest {
-  const url = trustedRealm(challenge.realm, endpoint);
+function toHttpRequest(realm: URL, { challenge, scopes, credential }: TokenRequest): HttpRequest {
+  const url = new URL(realm);
   const wanted = scopes.length > 0 ? scopes.map(formatScope) : (challenge.scope?.split(' ') ?? []);
   if (credential?.identityToken !== undefined) {
     const form = new URLSearchParams({
