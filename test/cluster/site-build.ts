@@ -81,9 +81,9 @@ export async function buildSite(
 function writeHostsToml(plan: Plan, site: SiteRecord, authority: Authority): void {
   const folder = join(hostsFolder(plan), registryOf(site));
   mkdirSync(folder, { recursive: true });
-  const ca = site.tls ? `  ca = "${authority.certFile}"\n` : '';
-  const origin = originOf(site);
-  const toml = `server = "${origin}"\n\n[host."${origin}"]\n  capabilities = ["pull", "resolve"]\n${ca}`;
+  const ca = site.tls ? `ca = "${authority.certFile}"\n` : '';
+  // No [host] beside the server, or the runtime would try the same address twice; by default it gives up a black hole after 30 s.
+  const toml = `server = "${originOf(site)}"\ncapabilities = ["pull", "resolve"]\ndial_timeout = "10s"\n${ca}`;
   writeFileSync(join(folder, 'hosts.toml'), toml);
 }
 

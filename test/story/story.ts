@@ -27,7 +27,7 @@ export interface Step {
 
 const MEBIBYTE = 1024 * 1024;
 const START_DEADLINE = { deadlineMs: 60_000 };
-/** containerd gives up a connection attempt to a black hole after 30 s, and may try twice. */
+/** The nodes give up a connection attempt after 10 s, and the kubelet may pull more than once before it backs off. */
 const CONTROL_DEADLINE = { deadlineMs: 120_000 };
 
 export class Story {
