@@ -1,0 +1,157 @@
+/** The webhook as a real API server calls it. */
+import { httpServer } from '../../platform/http-server.ts';
+import { KubeClient } from '../../platform/kube/client.ts';
+import { mutatingWebhookConfigurations, namespaces, pods, type Pod } from '../../platform/kube/resource.ts';
+import { FileValue } from '../../platform/file-watch.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { Metrics } from '../../platform/metrics.ts';
+import type { Running } from '../../platform/run.ts';
+import { createCa, issueServerCertificate } from '../../platform/x509.ts';
+import { admissionMetrics } from '../../webhook/admission-metrics.ts';
+import { webhookApp } from '../../webhook/server.ts';
+import { waitFor } from '../cluster/wait.ts';
+import { ApiServer } from '../envtest/api-server.ts';
+
+const CACHED = 'team-a';
+const PLAIN = 'team-b';
+let api: ApiServer;
+let client: KubeClient;
+let webhook: Running;
+
+beforeAll(async () => {
+  api = await ApiServer.start();
+  client = new KubeClient(api.connect(), 'larder-test');
+  await client.create(namespaces, { metadata: { name: CACHED, labels: { 'larder.dev/cache': 'enabled' } } });
+  await client.create(namespaces, { metadata: { name: PLAIN } });
+
+  const now = Date.now();
+  const ca = await createCa('larder', 2, now);
+  const pair = await issueServerCertificate(ca, ['127.0.0.1'], 1, now);
+  const tls = await FileValue.read({
+    paths: [],
+    log: silentLogger,
+    parse: () => ({ cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) }),
+  });
+  const settings = {
+    proxyAddress: 'localhost:7439',
+    publicRepositories: ['docker.io/library/*'],
+    excludedNamespaces: [],
+  };
+  const handler = webhookApp({
+    settings: () => settings,
+    metrics: admissionMetrics(new Metrics('webhook')),
+    log: silentLogger,
+  });
+  const server = httpServer({ name: 'webhook', handler, addresses: [{ host: '127.0.0.1', port: 0 }], tls });
+  webhook = await server.start(new AbortController().signal);
+  const rule = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
+  await client.create(mutatingWebhookConfigurations, {
+    metadata: { name: 'larder' },
+    webhooks: [
+      {
+        name: 'pods.larder.dev',
+        admissionReviewVersions: ['v1'],
+        sideEffects: 'None',
+        // Here a failure shall be seen; the chart says Ignore.
+        failurePolicy: 'Fail',
+        reinvocationPolicy: 'IfNeeded',
+        clientConfig: {
+          url: `https://127.0.0.1:${server.bound[0]?.port}/mutate`,
+          caBundle: Buffer.from(ca.cert).toString('base64'),
+        },
+        rules: [
+          { ...rule, operations: ['CREATE'], resources: ['pods'] },
+          { ...rule, operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] },
+        ],
+        namespaceSelector: { matchLabels: { 'larder.dev/cache': 'enabled' } },
+      },
+    ],
+  });
+  await waitFor(
+    'the webhook to be called',
+    async () =>
+      (await admit('probe', { containers: [{ name: 'app', image: 'nginx' }] })).metadata?.labels !==
+      undefined,
+    { deadlineMs: 20_000 },
+  );
+}, 900_000); // the programs may have to be built first
+
+afterAll(async () => {
+  await webhook.stop();
+  await api.stop();
+});
+
+type PodSpec = NonNullable<Pod['spec']>;
+let serial = 0;
+
+/** A pod as the API server stores it. */
+function admit(name: string, spec: PodSpec, namespace = CACHED): Promise<Pod> {
+  return client.create(pods, { metadata: { name: `${name}-${serial++}`, namespace }, spec });
+}
+
+it('images of every kind go through the cache, and the originals are kept', async () => {
+  const pod = await admit('all', {
+    imagePullSecrets: [{ name: 'regcred' }],
+    initContainers: [{ name: 'init', image: 'busybox:1' }],
+    containers: [{ name: 'app', image: 'ghcr.io/acme/app:7' }],
+    volumes: [{ name: 'models', image: { reference: '10.77.0.9:5000/models:3' } }],
+  });
+  expect(pod.spec?.initContainers?.[0]?.image).toBe('localhost:7439/docker.io/library/busybox:1');
+  expect(pod.spec?.containers[0]?.image).toBe('localhost:7439/team-a.tenant/ghcr.io/acme/app:7');
+  expect(pod.spec?.volumes?.[0]?.image?.reference).toBe(
+    'localhost:7439/team-a.tenant/10.77.0.9-5000/models:3',
+  );
+  expect(pod.metadata?.labels).toEqual({ 'larder.dev/rewritten': 'true' });
+  expect(JSON.parse(pod.metadata?.annotations?.['larder.dev/original-images'] ?? '')).toEqual({
+    init: 'busybox:1',
+    app: 'ghcr.io/acme/app:7',
+    'volume/models': '10.77.0.9:5000/models:3',
+  });
+});
+
+it('nothing else of the pod differs from one that was not rewritten', async () => {
+  const spec: PodSpec = {
+    containers: [
+      {
+        name: 'app',
+        image: 'nginx:1.27',
+        env: [{ name: 'A~/B', value: '"ü"' }],
+        resources: { limits: { memory: '64Mi' } },
+        livenessProbe: { httpGet: { path: '/', port: 80 } },
+      },
+    ],
+    tolerations: [{ key: 'x', operator: 'Exists' }],
+    volumes: [{ name: 'tmp', emptyDir: {} }],
+  };
+  const [cached, plain] = [await admit('same', spec), await admit('same', spec, PLAIN)];
+  const images = cached.spec?.containers.map((container) => ({ ...container, image: 'nginx:1.27' }));
+  expect({ ...cached.spec, containers: images }).toEqual(plain.spec);
+  expect(plain.metadata?.labels).toBeUndefined();
+});
+
+it('an ephemeral container is rewritten when it is added to a running pod', async () => {
+  const pod = await admit('debugged', { containers: [{ name: 'app', image: 'nginx' }] });
+  const ref = { name: pod.metadata?.name ?? '', namespace: CACHED };
+  const add = (...containers: { name: string; image: string }[]) =>
+    client.patch(
+      pods,
+      ref,
+      { type: 'merge', body: { spec: { ephemeralContainers: containers } } },
+      { subresource: 'ephemeralcontainers' },
+    );
+  const once = await add({ name: 'one', image: 'busybox:1' });
+  expect(once.spec?.ephemeralContainers?.[0]?.image).toBe('localhost:7439/docker.io/library/busybox:1');
+});
+
+it('a pod with an image that is no reference is admitted as the API server itself would', async () => {
+  const pod = await admit('odd', {
+    containers: [
+      { name: 'app', image: 'NOT/An:Image' },
+      { name: 'ok', image: 'nginx' },
+    ],
+  });
+  expect(pod.spec?.containers.map(({ image }) => image)).toEqual([
+    'NOT/An:Image',
+    'localhost:7439/docker.io/library/nginx:latest',
+  ]);
+});
