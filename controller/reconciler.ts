@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CachedImage, CachedImageStatus } from '../api/cached-image.ts';
 import { MADE_FOR_LABEL, MADE_FOR_PODS } from '../api/names.ts';
 import type { Clock } from '../platform/clock.ts';
-import type { Patch } from '../platform/kube/client.ts';
+import type { Patch, WriteOptions } from '../platform/kube/client.ts';
 import type { ObjectCache } from '../platform/kube/cache.ts';
 import { isConflict, isNotFound } from '../platform/kube/error.ts';
 import { apiVersionOf } from '../platform/kube/resource.ts';
@@ -86,7 +86,7 @@ export class Reconciler {
       { name, ...(forPods ? { labels } : {}) },
       { spec: { ...spec, ...(image === undefined ? {} : { image: image.spec.image }) } },
     );
-    await this.options.writer.patch(imageRecords, { name }, patch, { signal });
+    await this.write(name, patch, { signal });
     if (image === undefined) this.options.log.info('image wanted', { image: spec.image, name });
   }
 
@@ -99,9 +99,13 @@ export class Reconciler {
     const { name, resourceVersion } = image.metadata;
     // The version makes it fail when somebody wrote in between: then we decided from what is no longer so.
     const patch = applied({ name, resourceVersion }, { status });
+    await this.write(name, patch, { subresource: 'status', signal });
+  }
+
+  /** The cache knows at once what was written, and need not wait for the watch to tell. */
+  private async write(name: string, patch: Patch, options: WriteOptions): Promise<void> {
     const { images, writer } = this.options;
-    const written = await writer.patch(imageRecords, { name }, patch, { subresource: 'status', signal });
-    images.apply({ type: 'upsert', object: written });
+    images.apply({ type: 'upsert', object: await writer.patch(imageRecords, { name }, patch, options) });
   }
 
   private actOnCopy(name: string, action: CopyAction | undefined): void {
