@@ -1,7 +1,8 @@
 /** What CNCF distribution is told: the configuration file and the environment of one instance. */
 import type { ListenAddress } from '../platform/settings.ts';
 
-export type Role = 'reader' | 'writer';
+export const ROLES = ['reader', 'writer'] as const;
+export type Role = (typeof ROLES)[number];
 
 /** Where images are kept: a storage driver of distribution and its parameters. */
 export interface StorageDriver {

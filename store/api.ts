@@ -1,0 +1,88 @@
+/** The supervisor's own endpoint: what the controller asks and orders. */
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import type { Logger } from '../platform/log.ts';
+import { ROLES, TOKEN_ISSUER } from './distribution-config.ts';
+import type { Supervisor } from './supervisor.ts';
+import type { KeySet } from './trust.ts';
+
+/** The audience of the tokens that are meant for us and not for the registries. */
+export const SUPERVISOR_AUDIENCE = 'larder-store-supervisor';
+
+export interface ApiOptions {
+  readonly supervisor: Pick<Supervisor, 'status' | 'requestCollection' | 'registryMetrics'>;
+  /** The keys of the writing login. */
+  readonly writerKeys: () => KeySet;
+  readonly log: Logger;
+}
+
+/**
+ * For the login that may write: `GET /status`, and `POST /collect` (202, or 200 when a collection was asked for already).
+ * For anybody: `GET /healthz`, and distribution's own metrics at `/metrics/reader` and `/metrics/writer`.
+ */
+export function supervisorApi({ supervisor, writerKeys, log }: ApiOptions): Express {
+  const app = express().disable('x-powered-by');
+  app.get('/healthz', (_req, res) => {
+    res.type('text').send('ok\n');
+  });
+  app.get('/metrics/:role', async (req, res, next) => {
+    const role = ROLES.find((name) => name === req.params.role);
+    if (!role) {
+      next();
+      return;
+    }
+    const metrics = await supervisor.registryMetrics(role);
+    res
+      .status(metrics === undefined ? 503 : 200)
+      .type('text')
+      .send(metrics ?? 'the registry does not answer\n');
+  });
+  app.use(requireWriter(writerKeys, log));
+  app.get('/status', async (_req, res) => {
+    res.json(await supervisor.status());
+  });
+  app.post('/collect', async (_req, res) => {
+    const accepted = supervisor.requestCollection();
+    res.status(accepted ? 202 : 200).json(await supervisor.status());
+  });
+  app.use((_req, res) => {
+    res.status(404).json({ error: 'there is nothing here; try GET /status' });
+  });
+  app.use(internalError(log));
+  return app;
+}
+
+/** RFC 6750: a bearer token, here a JWT that the writing login's key signed with ES256. */
+function requireWriter(writerKeys: () => KeySet, log: Logger): RequestHandler {
+  return async (req, res, next) => {
+    const token = /^Bearer ([\w.-]+)$/i.exec(req.headers.authorization ?? '')?.[1];
+    if (token && (await signedBy(writerKeys(), token, log))) {
+      next();
+      return;
+    }
+    res.set('WWW-Authenticate', `Bearer${token ? ' error="invalid_token"' : ''}`);
+    res.status(401).json({ error: 'a token signed by the login that may write is needed' });
+  };
+}
+
+async function signedBy(keys: KeySet, token: string, log: Logger): Promise<boolean> {
+  try {
+    await jwtVerify(token, createLocalJWKSet(keys), {
+      algorithms: ['ES256'],
+      issuer: TOKEN_ISSUER,
+      audience: SUPERVISOR_AUDIENCE,
+      requiredClaims: ['exp'],
+    });
+    return true;
+  } catch (error) {
+    log.warn('token refused', { error });
+    return false;
+  }
+}
+
+function internalError(log: Logger): ErrorRequestHandler {
+  return (error, req, res, _next) => {
+    log.error('request failed', { path: req.path, error });
+    res.status(500).json({ error: 'internal error' });
+  };
+}

@@ -1,0 +1,61 @@
+/** What the store tells Prometheus. */
+import { Gauge } from 'prom-client';
+import type { Metrics } from '../platform/metrics.ts';
+import type { Role } from './distribution-config.ts';
+import type { Collection } from './record.ts';
+import type { Supervisor } from './supervisor.ts';
+
+/** The counters that a supervisor drives through its callbacks. */
+export interface SupervisorEvents {
+  readonly onRestart: (role: Role) => void;
+  readonly onCollection: (collection: Collection) => void;
+}
+
+export function supervisorEvents(metrics: Metrics): SupervisorEvents {
+  const restarts = metrics.counter(
+    'store_registry_restarts_total',
+    'Registries that ended and were started again',
+    ['instance'],
+  );
+  const collections = metrics.counter('store_collections_total', 'Garbage collections', ['result']);
+  const freed = metrics.counter('store_collected_bytes_total', 'Bytes that collections won back');
+  const seconds = metrics.gauge(
+    'store_last_collection_seconds',
+    'How long the last collection kept the writer away',
+  );
+  return {
+    onRestart: (instance) => {
+      restarts.inc({ instance });
+    },
+    onCollection: (collection) => {
+      collections.inc({ result: collection.error === undefined ? 'success' : 'failure' });
+      freed.inc(collection.freedBytes ?? 0);
+      seconds.set(collection.seconds);
+    },
+  };
+}
+
+/** Gauges that are asked of the supervisor at every scrape. */
+export function observeSupervisor(metrics: Metrics, supervisor: Pick<Supervisor, 'ready' | 'status'>): void {
+  metrics.gauge(
+    'store_registry_ready',
+    'Whether a registry answers (1) or not (0)',
+    ['instance'],
+    (gauge) => {
+      for (const instance of ['reader', 'writer'] as const)
+        gauge.set({ instance }, Number(supervisor.ready(instance)));
+    },
+  );
+  new Gauge({
+    name: 'larder_store_volume_bytes',
+    help: 'Bytes of the volume that images take (used) and that are left (free)',
+    labelNames: ['space'],
+    registers: [metrics.registry],
+    async collect() {
+      const { volume } = await supervisor.status();
+      if (!volume) return;
+      this.set({ space: 'used' }, volume.usedBytes);
+      this.set({ space: 'free' }, volume.freeBytes);
+    },
+  });
+}
