@@ -304,7 +304,7 @@ describe('the door', () => {
 
   it('lets the peer go when the client leaves', async () => {
     const left = new Promise<void>((resolve) => {
-      bench.store = (req, res) => {
+      bench.store = (_req, res) => {
         res.writeHead(200, { 'content-length': '1000' });
         res.write('begin');
         res.on('close', resolve);
