@@ -1,0 +1,4 @@
+/** All groups of benchmarks, in the order in which they run. */
+import type { BenchGroup } from './group.ts';
+
+export const GROUPS: readonly BenchGroup[] = [];
