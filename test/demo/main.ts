@@ -32,10 +32,10 @@ async function larderIsReady(cluster: Cluster): Promise<string[]> {
   };
   await installLarder(cluster, { report });
   const pods = await cluster.kubectl(['get', 'pods', '--namespace', NAMESPACE, '--output=wide']);
-  return pods.stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.split(/ {3,}/).slice(0, 7).join('   '));
+  const lines = pods.stdout.trimEnd().split('\n');
+  // The last columns of the wide table are about scheduling.
+  const end = lines[0]?.indexOf('NOMINATED');
+  return lines.map((line) => line.slice(0, end).trimEnd());
 }
 
 function summary(story: Story): void {
