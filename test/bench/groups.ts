@@ -1,4 +1,6 @@
 /** All groups of benchmarks, in the order in which they run. */
 import type { BenchGroup } from './group.ts';
 
-export const GROUPS: readonly BenchGroup[] = [];
+import { warm } from './warm.ts';
+
+export const GROUPS: readonly BenchGroup[] = [warm];
