@@ -42,11 +42,12 @@ export async function pushImage(
   const transport = new Transport(dispatcher, { headMs: 120_000, silenceMs: 60_000 });
   const client = new RepositoryClient({ transport, origin, repository, authenticator });
   try {
-    for (const { digest, size, bytes } of image.blobs) {
-      await uploadBlob(client, { digest: parseDigest(digest), size, body: chunksOf({ bytes }), signal });
+    for (const blob of image.blobs) {
+      const { digest, size } = blob;
+      await uploadBlob(client, { digest: parseDigest(digest), size, body: chunksOf(blob), signal });
     }
-    const { digest, mediaType, bytes, size } = image.manifest;
-    const content = Buffer.concat([...bytes()]);
+    const { digest, mediaType, size } = image.manifest;
+    const content = Buffer.concat([...image.manifest.bytes()]);
     const manifest = {
       bytes: content,
       digest: parseDigest(digest),
@@ -64,7 +65,7 @@ export async function pushImage(
   }
 }
 
-async function* chunksOf({ bytes }: Pick<Content, 'bytes'>): AsyncGenerator<Uint8Array> {
+async function* chunksOf(content: Content): AsyncGenerator<Uint8Array> {
   // Each is a copy: the noise is made in one buffer over and over.
-  for (const chunk of bytes()) yield await Promise.resolve(Uint8Array.from(chunk));
+  for (const chunk of content.bytes()) yield await Promise.resolve(Uint8Array.from(chunk));
 }

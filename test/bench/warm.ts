@@ -2,7 +2,6 @@
 import { Agent, request } from 'undici';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
 import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
-import { waitFor } from '../cluster/wait.ts';
 import { drain } from './drain.ts';
 import type { Bench, BenchGroup } from './group.ts';
 import { GIB, pushImage, type PushedImage } from './images.ts';
