@@ -1,4 +1,5 @@
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
+import { silentLogger } from '../platform/log.ts';
 import { Authenticator, discoverKeys, type IssuerKeys } from './authn.ts';
 
 const ISSUER = 'https://kubernetes.default.svc';
@@ -34,6 +35,7 @@ async function startCluster(): Promise<Cluster> {
     readers: ['larder/proxy'],
     operators: ['larder/controller'],
     now: () => cluster.now,
+    log: silentLogger,
   });
   return cluster;
 }

@@ -1,6 +1,7 @@
 /** Who calls: ServiceAccount tokens, verified offline against the cluster's published keys. */
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import { z } from 'zod';
+import type { Logger } from '../platform/log.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 
 /** The cluster's token issuer and its public keys (OIDC discovery of the API server). */
@@ -18,6 +19,7 @@ export interface AuthnOptions {
   readonly operators: readonly string[];
   /** Milliseconds of a clock that never jumps. */
   readonly now: () => number;
+  readonly log: Logger;
 }
 
 export type Role = 'reader' | 'operator';
@@ -81,7 +83,9 @@ export class Authenticator {
       ({ issuer, jwks }) => {
         this.#keys = { issuer, find: createLocalJWKSet(jwks) };
       },
-      () => undefined,
+      (error: unknown) => {
+        this.#options.log.warn("the cluster's token keys cannot be fetched", { error });
+      },
     );
     return this.#fetching;
   }

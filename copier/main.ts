@@ -39,6 +39,7 @@ await runMain({
       readers: settings.readers,
       operators: settings.operators,
       now: () => performance.now(),
+      log,
     });
     const work = new AbortController();
     const copier = composeCopier({

@@ -21,7 +21,7 @@ import { SpoolFull } from './spool.ts';
 import type { Keyring } from './keyring.ts';
 import type { PullTarget } from './manifests.ts';
 import type { UpstreamRepository } from './repositories.ts';
-import type { Store } from './store.ts';
+import { toStoreFailure, type Store } from './store.ts';
 import { followFlight } from './transfer.ts';
 
 export interface OrdersOptions {
@@ -148,9 +148,16 @@ interface FailureJson {
 }
 
 function describe(thrown: unknown): FailureJson {
-  const error = thrown instanceof SpoolFull ? spoolFull(thrown) : toRegistryError(thrown);
+  const error = thrown instanceof SpoolFull ? spoolFull(thrown) : ofImageOrStore(toRegistryError(thrown));
   const { reason, message, retryAfterSeconds } = error;
   return { reason, message, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
+}
+
+/** Upstream's failures are marked as such; what remains is wrong with the image itself, or is the store's. */
+function ofImageOrStore(error: RegistryError): RegistryError {
+  const ofImage =
+    error.reason === 'NotFound' || (error.reason === 'Invalid' && error.code !== 'MANIFEST_BLOB_UNKNOWN');
+  return ofImage ? error : toStoreFailure(error);
 }
 
 function spoolFull(cause: SpoolFull): RegistryError {

@@ -10,7 +10,7 @@ import { RepositoryClient } from '../registry/client/repository-client.ts';
 import { uploadBlob } from '../registry/client/upload.ts';
 import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
-import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
+import { RegistryError, toRegistryError, type Reason } from '../registry/core/errors.ts';
 import type { Authenticator } from '../registry/transport/authenticator.ts';
 import type { Transport } from '../registry/transport/transport.ts';
 import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
@@ -139,14 +139,25 @@ async function absent<T>(found: Promise<T>): Promise<T | undefined> {
   }
 }
 
+const NOT_THE_STORES: readonly Reason[] = [
+  'StoreFull',
+  'StoreUnavailable',
+  'DigestMismatch',
+  'Canceled',
+  'Internal',
+];
+
 /** What the store answers is our own trouble; what upstream or a client did to a transfer into it is not. */
-function rethrow(thrown: unknown): never {
+export function toStoreFailure(thrown: unknown): RegistryError {
   const error = toRegistryError(thrown);
-  const kept = ['StoreFull', 'StoreUnavailable', 'DigestMismatch', 'Canceled', 'Internal'];
-  if (error instanceof UpstreamFailure || kept.includes(error.reason)) throw error;
-  throw new RegistryError(`the store does not serve: ${error.message}`, {
+  if (error instanceof UpstreamFailure || NOT_THE_STORES.includes(error.reason)) return error;
+  return new RegistryError(`the store does not serve: ${error.message}`, {
     reason: 'StoreUnavailable',
     code: error.code === 'MANIFEST_BLOB_UNKNOWN' ? error.code : 'UNAVAILABLE',
     cause: error,
   });
+}
+
+function rethrow(thrown: unknown): never {
+  throw toStoreFailure(thrown);
 }

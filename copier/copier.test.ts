@@ -1,0 +1,619 @@
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { FakeRegistry } from '../test/fakes/registry.ts';
+import { testImage, testIndex, type TestImage } from '../test/fakes/images.ts';
+import { loadConfig } from '../platform/config.ts';
+import { silentLogger } from '../platform/log.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import { composeCopier, type Copier } from './compose.ts';
+import { copierConfig } from './config.ts';
+import { copierHandler } from './server.ts';
+
+const REVALIDATE_MS = 150;
+const HEAD_MS = 500;
+const layer = Buffer.alloc(3_000_000, 'larder');
+const image = testImage([layer, 'small']);
+const other = testImage(['another image']);
+
+interface Reply {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: Buffer;
+  readonly complete: boolean;
+}
+
+/** A copier between a fake upstream and a fake store, behind plain HTTP. */
+class Bench {
+  readonly upstream: FakeRegistry;
+  readonly store: FakeRegistry;
+  readonly secrets = new Map<string, unknown>();
+  secretNames: readonly string[] = [];
+  /** Undefined: a stranger. */
+  role: 'reader' | 'operator' | undefined = 'operator';
+  readonly #folder: string;
+  readonly #stop = new AbortController();
+  #copier!: Copier;
+  #server!: Server;
+
+  private constructor(upstream: FakeRegistry, store: FakeRegistry, folder: string) {
+    this.upstream = upstream;
+    this.store = store;
+    this.#folder = folder;
+  }
+
+  static async start(
+    env: Record<string, string> = {},
+    login?: { username: string; password: string },
+  ): Promise<Bench> {
+    const upstream = await FakeRegistry.start(login ? { login: { kind: 'basic', ...login } } : {});
+    const bench = new Bench(
+      upstream,
+      await FakeRegistry.start(),
+      await mkdtemp(join(tmpdir(), 'larder-copier-')),
+    );
+    const settings = loadConfig(copierConfig, {
+      LARDER_STORE_READER_URL: bench.store.origin,
+      LARDER_STORE_WRITER_URL: bench.store.origin,
+      LARDER_SPOOL_DIR: bench.#folder,
+      LARDER_REVALIDATE_DEADLINE: `${REVALIDATE_MS}ms`,
+      LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
+      LARDER_FRESH_FOR: '0',
+      ...env,
+    });
+    bench.#copier = composeCopier({
+      settings,
+      upstreams: [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
+      secrets: {
+        readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
+        secretNames: () => Promise.resolve(bench.secretNames),
+      },
+      log: silentLogger,
+      signal: bench.#stop.signal,
+    });
+    const handler = copierHandler({
+      authenticator: {
+        authenticate: () =>
+          bench.role === undefined
+            ? Promise.reject(new RegistryError('who are you', { reason: 'Unauthorized' }))
+            : Promise.resolve(bench.role),
+      },
+      manifests: bench.#copier.manifests,
+      blobs: bench.#copier.blobs,
+      orders: bench.#copier.orders,
+      metrics: { observe: () => undefined },
+      log: silentLogger,
+    });
+    bench.#server = createServer(handler);
+    await once(bench.#server.listen(0, '127.0.0.1'), 'listening');
+    return bench;
+  }
+
+  /** How the cache calls upstream's repository `acme/app`. */
+  name(tenant?: string): string {
+    return `${tenant === undefined ? '' : `${tenant}.tenant/`}${this.upstream.host.replace(':', '-')}/acme/app`;
+  }
+
+  ask(
+    path: string,
+    {
+      method = 'GET',
+      headers = {},
+      body = '',
+    }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+  ): Promise<Reply> {
+    const { port } = this.#server.address() as AddressInfo;
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
+        const chunks: Buffer[] = [];
+        res.on('data', (chunk: Buffer) => chunks.push(chunk));
+        res.on('error', () => undefined);
+        res.on('close', () => {
+          resolve({
+            status: res.statusCode ?? 0,
+            headers: res.headers,
+            body: Buffer.concat(chunks),
+            complete: res.complete,
+          });
+        });
+      });
+      request.on('error', reject).end(body);
+    });
+  }
+
+  /** Asks, and hangs up as soon as the first bytes have come. */
+  async leaveDuring(path: string): Promise<void> {
+    const { port } = this.#server.address() as AddressInfo;
+    const request = httpRequest({ host: '127.0.0.1', port, path, agent: false });
+    request.on('error', () => undefined).end();
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.on('error', () => undefined);
+    const closed = new Promise((resolve) => response.on('close', resolve));
+    response.once('data', () => request.destroy());
+    await closed;
+  }
+
+  blob(digest: string, headers: Record<string, string> = {}): Promise<Reply> {
+    return this.ask(`/v2/${this.name()}/blobs/${digest}`, { headers });
+  }
+
+  manifest(reference: string, tenant?: string): Promise<Reply> {
+    return this.ask(`/v2/${this.name(tenant)}/manifests/${reference}`);
+  }
+
+  async order(kind: string, order: object): Promise<Reply & { lines: Record<string, unknown>[] }> {
+    const reply = await this.ask(`/larder/v1/${kind}`, { method: 'POST', body: JSON.stringify(order) });
+    const text = reply.body.toString().trim();
+    const lines =
+      text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+    return { ...reply, lines };
+  }
+
+  /** What upstream gives under `acme/app`. */
+  offer(offered: TestImage, tag?: string): void {
+    this.upstream.repository('acme/app').add(offered, tag);
+  }
+
+  get image(): string {
+    return `${this.upstream.host}/acme/app:1`;
+  }
+
+  get cached(): ReturnType<FakeRegistry['repository']> {
+    return this.store.repository(this.name());
+  }
+
+  async settled(): Promise<void> {
+    await this.#copier.flights.settle();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await Promise.all([this.upstream.close(), this.store.close()]);
+    await this.#copier.close();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await setImmediate();
+}
+
+function errorOf({ body }: Reply): unknown {
+  return (JSON.parse(body.toString()) as { errors: unknown[] }).errors[0];
+}
+
+const layerDigest = image.root.manifest.kind === 'image' ? (image.root.manifest.layers[0]?.digest ?? '') : '';
+let bench: Bench;
+
+beforeEach(async () => {
+  bench = await Bench.start();
+});
+
+afterEach(async () => {
+  await bench.stop();
+});
+
+describe('a blob that the store lacks', () => {
+  it('is fetched once for fifty clients, given to all, and stored', async () => {
+    bench.offer(image);
+    const replies = await Promise.all(Array.from({ length: 50 }, () => bench.blob(layerDigest)));
+    expect(replies.every(({ status, body }) => status === 200 && body.equals(layer))).toBe(true);
+    await bench.settled();
+    expect(bench.upstream.count('GET', layerDigest)).toBe(1);
+    expect([...bench.cached.blobs.keys()]).toEqual([layerDigest]);
+  });
+
+  it('is given in part when a part is asked for, on its way and when it is stored', async () => {
+    bench.offer(image);
+    for (const state of ['on its way', 'stored']) {
+      const reply = await bench.blob(layerDigest, { range: 'bytes=10-19' });
+      expect([state, reply.status, reply.body.toString()]).toEqual([
+        state,
+        206,
+        layer.subarray(10, 20).toString(),
+      ]);
+      expect(reply.headers).toMatchObject({
+        'content-range': `bytes 10-19/${layer.length}`,
+        'content-length': '10',
+      });
+      await bench.settled();
+    }
+    expect(await bench.blob(layerDigest, { range: 'bytes=9999999-' })).toMatchObject({
+      status: 416,
+      headers: { 'content-range': `bytes */${layer.length}` },
+    });
+    expect(await bench.blob(layerDigest, { range: 'bytes=0-4', 'if-range': '"other"' })).toMatchObject({
+      status: 200,
+    });
+    expect(bench.upstream.count('GET', layerDigest)).toBe(1);
+  });
+
+  it('is taken up again by Range when upstream breaks off', async () => {
+    bench.offer(image);
+    let broken = false;
+    bench.upstream.intercept = (request, response) => {
+      if (broken || !request.url?.includes('/blobs/')) return false;
+      broken = true;
+      response.writeHead(200, { 'content-length': String(layer.length) });
+      response.write(layer.subarray(0, 1_000_000), () => response.destroy());
+      return true;
+    };
+    const reply = await bench.blob(layerDigest);
+    expect(reply.body.equals(layer)).toBe(true);
+    await bench.settled();
+    expect(bench.cached.blobs.size).toBe(1);
+  });
+
+  it('is cut short and not stored when its bytes are wrong', async () => {
+    bench.offer(image);
+    const wrong = Buffer.from(layer).fill('x', 1_000, 2_000);
+    bench.upstream.repository('acme/app').blobs.set(image.root.digest, wrong);
+    bench.upstream.intercept = (request, response) => {
+      if (!request.url?.includes('/blobs/')) return false;
+      response.writeHead(200, { 'content-length': String(wrong.length) }).end(wrong);
+      return true;
+    };
+    const reply = await bench.blob(layerDigest);
+    expect(reply).toMatchObject({ status: 200, complete: false });
+    expect(reply.body.length).toBeLessThan(wrong.length);
+    await bench.settled();
+    expect(bench.cached.blobs.size).toBe(0);
+  });
+
+  it('is stored although its only client has left', async () => {
+    bench.offer(image);
+    const held = Promise.withResolvers<undefined>();
+    bench.upstream.intercept = (request, response) => {
+      if (!request.url?.includes('/blobs/')) return false;
+      response.writeHead(200, { 'content-length': String(layer.length) });
+      response.write(layer.subarray(0, 100_000));
+      void held.promise.then(() => response.end(layer.subarray(100_000)));
+      return true;
+    };
+    await bench.leaveDuring(`/v2/${bench.name()}/blobs/${layerDigest}`);
+    held.resolve(undefined);
+    await bench.settled();
+    expect([...bench.cached.blobs.keys()]).toEqual([layerDigest]);
+  });
+
+  it('is passed on without being stored when the spool is full, and still verified', async () => {
+    await bench.stop();
+    bench = await Bench.start({ LARDER_SPOOL_LIMIT: '1Mi' });
+    bench.offer(image);
+    expect((await bench.blob(layerDigest)).body.equals(layer)).toBe(true);
+    expect(bench.cached.blobs.size).toBe(0);
+  });
+
+  it('reaches its client while the store cannot be written, and the store afterwards', async () => {
+    bench.offer(image);
+    let away = true;
+    bench.store.intercept = (request, response) => {
+      if (!away || request.method === 'GET' || request.method === 'HEAD') return false;
+      response.destroy();
+      return true;
+    };
+    expect((await bench.blob(layerDigest)).body.equals(layer)).toBe(true);
+    away = false;
+    await bench.settled();
+    expect(bench.cached.blobs.size).toBe(1);
+    expect(bench.upstream.count('GET', layerDigest)).toBe(1);
+  });
+
+  it('answers HEAD without fetching it', async () => {
+    bench.offer(image);
+    const reply = await bench.ask(`/v2/${bench.name()}/blobs/${layerDigest}`, { method: 'HEAD' });
+    expect(reply).toMatchObject({ status: 200, headers: { 'content-length': String(layer.length) } });
+    expect(bench.upstream.count('GET', layerDigest)).toBe(0);
+  });
+});
+
+describe('a manifest', () => {
+  it('is given byte for byte, and stored with the image once its content is', async () => {
+    bench.offer(image, '1');
+    const reply = await bench.manifest('1');
+    expect(reply.body.equals(image.root.bytes)).toBe(true);
+    expect(reply.headers).toMatchObject({
+      'docker-content-digest': image.root.digest,
+      'content-type': image.root.manifest.mediaType,
+    });
+    await until(() => bench.cached.tags.has('1'));
+    expect(bench.cached.blobs.size).toBe(3);
+  });
+
+  it('is fetched once for fifty clients', async () => {
+    await bench.stop();
+    bench = await Bench.start({ LARDER_FRESH_FOR: '30s' });
+    bench.offer(image, '1');
+    await Promise.all(Array.from({ length: 50 }, () => bench.manifest('1')));
+    expect(bench.upstream.count('GET', '/manifests/1')).toBe(1);
+  });
+
+  it('of several platforms is stored whole with the one platform that was pulled, its tag last', async () => {
+    const index = testIndex({ 'linux/amd64': image, 'linux/arm64': other });
+    bench.offer(index, '1');
+    expect((await bench.manifest('1')).body.equals(index.root.bytes)).toBe(true);
+    await bench.settled();
+    expect(bench.cached.tags.size).toBe(0);
+    await bench.manifest(image.root.digest);
+    await until(() => bench.cached.tags.has('1'));
+    expect([...bench.cached.manifests.keys()].sort()).toEqual([image.root.digest, index.root.digest].sort());
+  });
+
+  it('that has moved is served new, and stored', async () => {
+    bench.offer(image, '1');
+    await bench.manifest('1');
+    await until(() => bench.cached.tags.has('1'));
+    bench.offer(other, '1');
+    expect((await bench.manifest('1')).body.equals(other.root.bytes)).toBe(true);
+    await until(() => bench.cached.tags.get('1') === other.root.digest);
+  });
+
+  it('that is fresh is served without asking upstream', async () => {
+    await bench.stop();
+    bench = await Bench.start({ LARDER_FRESH_FOR: '1h' });
+    bench.offer(image, '1');
+    await bench.manifest('1');
+    const before = bench.upstream.requests.length;
+    expect((await bench.manifest('1')).status).toBe(200);
+    await bench.settled();
+    expect(bench.upstream.requests.filter(({ path }) => path.includes('/manifests/')).length).toBe(1);
+    expect(before).toBeGreaterThan(0);
+  });
+
+  it.each<[string, (request: IncomingMessage, response: ServerResponse) => void]>([
+    ['refuses', (_, response) => response.writeHead(403).end()],
+    ['has lost it', (_, response) => response.writeHead(404).end()],
+    ['limits its rate', (_, response) => response.writeHead(429, { 'retry-after': '60' }).end()],
+    ['is broken', (_, response) => response.writeHead(500).end()],
+    ['hangs up', (_, response) => response.destroy()],
+    ['never answers', () => undefined],
+  ])('that is cached is served when upstream %s', async (_, behaviour) => {
+    bench.cached.add(image, '1');
+    bench.upstream.intercept = (request, response) => {
+      behaviour(request, response);
+      return true;
+    };
+    const startedAt = performance.now();
+    expect((await bench.manifest('1')).body.equals(image.root.bytes)).toBe(true);
+    expect(performance.now() - startedAt).toBeLessThan(REVALIDATE_MS + 300);
+  });
+
+  it('that is cached is not delayed again by an upstream that hangs', async () => {
+    bench.cached.add(image, '1');
+    bench.upstream.intercept = () => true;
+    await bench.manifest('1');
+    const startedAt = performance.now();
+    expect((await bench.manifest('1')).status).toBe(200);
+    expect(performance.now() - startedAt).toBeLessThan(50);
+    expect(bench.upstream.requests.length).toBe(1);
+  });
+
+  it.each([
+    [401, 'Unauthorized', 401, {}],
+    [403, 'Forbidden', 403, {}],
+    [404, 'NotFound', 404, {}],
+    [429, 'RateLimited', 429, { 'retry-after': '7' }],
+    [500, 'UpstreamError', 502, {}],
+  ])(
+    'that is not cached is answered with what upstream means: %d',
+    async (given, reason, status, headers) => {
+      bench.upstream.intercept = (_, response) => {
+        response.writeHead(given, headers).end();
+        return true;
+      };
+      expect(await bench.manifest('1')).toMatchObject({
+        status,
+        headers: { 'larder-upstream-reason': reason, ...headers },
+      });
+    },
+  );
+
+  it('that is not cached is not waited for without end', async () => {
+    bench.upstream.intercept = () => true;
+    expect(await bench.manifest('1')).toMatchObject({
+      status: 504,
+      headers: { 'larder-upstream-reason': 'TimedOut' },
+    });
+  });
+
+  it.each([
+    ['too large', Buffer.alloc(4 * 1024 * 1024 + 1, ' ')],
+    ['not JSON', Buffer.from('<html>')],
+    ['of schema 1', Buffer.from('{"schemaVersion":1,"fsLayers":[]}')],
+  ])('that is %s is refused, and nothing is stored', async (_, bytes) => {
+    bench.upstream.intercept = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }).end(bytes);
+      return true;
+    };
+    const reply = await bench.manifest('1');
+    expect(reply.status).toBe(502);
+    expect(errorOf(reply)).toHaveProperty('code');
+    expect(bench.cached.manifests.size).toBe(0);
+  });
+
+  it('with other bytes than its digest is refused', async () => {
+    bench.upstream.repository('acme/app').manifests.set(image.root.digest, {
+      bytes: other.root.bytes,
+      mediaType: other.root.manifest.mediaType,
+    });
+    expect(await bench.manifest(image.root.digest)).toMatchObject({
+      status: 502,
+      headers: { 'larder-upstream-reason': 'DigestMismatch' },
+    });
+    expect(bench.cached.manifests.size).toBe(0);
+  });
+});
+
+describe('a request that is none', () => {
+  it.each([
+    ['/v2/x/manifests/1', 'PUT', 405],
+    ['/v2/reg.example.com/a/blobs/md5:abc', 'GET', 400],
+    ['/v2/reg.example.com/a/nothing/1', 'GET', 404],
+    ['/elsewhere', 'GET', 404],
+    ['/larder/v1/nothing', 'POST', 404],
+    ['/larder/v1/copy', 'GET', 405],
+  ])('%s by %s is answered %d with an OCI error', async (path, method, status) => {
+    const reply = await bench.ask(path, { method });
+    expect(reply.status).toBe(status);
+    expect(errorOf(reply)).toHaveProperty('code');
+    expect(reply.headers).not.toHaveProperty('larder-upstream-reason');
+  });
+});
+
+describe("a tenant's image", () => {
+  const login = { username: 'team', password: 'secret' };
+  const secret = (password: string): object => ({
+    type: 'kubernetes.io/dockerconfigjson',
+    data: {
+      '.dockerconfigjson': Buffer.from(
+        JSON.stringify({ auths: { [bench.upstream.host]: { username: login.username, password } } }),
+      ).toString('base64'),
+    },
+  });
+
+  beforeEach(async () => {
+    await bench.stop();
+    bench = await Bench.start({ LARDER_SECRET_FRESH_FOR: '0' }, login);
+    bench.offer(image, '1');
+  });
+
+  it("is fetched with its namespace's pull secrets, and nobody else's", async () => {
+    bench.secretNames = ['regcred'];
+    bench.secrets.set('team-a/regcred', secret('secret'));
+    expect((await bench.manifest('1', 'team-a')).status).toBe(200);
+    expect((await bench.manifest('1', 'team-b')).status).toBe(401);
+    expect((await bench.manifest('1')).status).toBe(401);
+  });
+
+  it('works with a rotated secret at once', async () => {
+    bench.secretNames = ['regcred'];
+    bench.secrets.set('team-a/regcred', secret('old'));
+    expect((await bench.manifest('1', 'team-a')).status).toBe(401);
+    bench.secrets.set('team-a/regcred', secret('secret'));
+    expect((await bench.manifest('1', 'team-a')).status).toBe(200);
+  });
+
+  it('takes the secrets that an order names', async () => {
+    bench.secrets.set('team-a/named', secret('secret'));
+    const { lines } = await bench.order('copy', {
+      image: bench.image,
+      tenant: 'team-a',
+      pullSecrets: ['named'],
+    });
+    expect(lines.at(-1)).toMatchObject({ type: 'done', digest: image.root.digest });
+    expect(bench.store.repository(bench.name('team-a')).tags.has('1')).toBe(true);
+  });
+});
+
+describe('an order', () => {
+  it('copies an image, telling its progress', async () => {
+    bench.offer(testIndex({ 'linux/amd64': image, 'linux/arm64': other }), '1');
+    const { status, headers, lines } = await bench.order('copy', {
+      image: bench.image,
+      platforms: ['linux/amd64'],
+    });
+    expect([status, headers['content-type']]).toEqual([200, 'application/x-ndjson']);
+    expect(lines.at(-1)).toMatchObject({ type: 'done', platforms: ['linux/amd64'] });
+    const progress = lines.filter(({ type }) => type === 'progress').at(-1);
+    expect(progress?.['completedBytes']).toBe(progress?.['totalBytes']);
+    expect(bench.cached.blobs.size).toBe(3);
+    expect(await bench.order('verify', { image: bench.image, platforms: ['linux/amd64'] })).toMatchObject({
+      lines: [{ complete: true, digest: lines.at(-1)?.['digest'] }],
+    });
+  });
+
+  it('shares what clients are fetching already', async () => {
+    bench.offer(image, '1');
+    const [pulled] = await Promise.all([
+      bench.blob(layerDigest),
+      bench.order('copy', { image: bench.image }),
+    ]);
+    expect(pulled.status).toBe(200);
+    expect(bench.upstream.count('GET', layerDigest)).toBe(1);
+  });
+
+  it('that fails says why, in the end', async () => {
+    const { status, lines } = await bench.order('copy', { image: bench.image });
+    expect([status, lines.at(-1)]).toMatchObject([200, { type: 'failed', reason: 'NotFound' }]);
+  });
+
+  it('says that the store is away', async () => {
+    bench.offer(image, '1');
+    bench.store.intercept = (_, response) => {
+      response.destroy();
+      return true;
+    };
+    const { lines } = await bench.order('copy', { image: bench.image });
+    expect(lines.at(-1)).toMatchObject({ type: 'failed', reason: 'StoreUnavailable' });
+  });
+
+  it('checks an image upstream', async () => {
+    expect((await bench.order('check', { image: bench.image })).lines).toMatchObject([
+      { upstream: 'Unavailable', reason: 'NotFound' },
+    ]);
+    bench.offer(image, '1');
+    expect((await bench.order('check', { image: bench.image })).lines).toEqual([
+      { upstream: 'Available', digest: image.root.digest },
+    ]);
+  });
+
+  it('verifies what the store has', async () => {
+    expect((await bench.order('verify', { image: bench.image })).lines).toEqual([
+      { complete: false, missing: [] },
+    ]);
+    bench.cached.add(image, '1');
+    bench.cached.blobs.delete(image.root.digest);
+    expect((await bench.order('verify', { image: bench.image })).lines).toMatchObject([{ complete: true }]);
+    for (const digest of [...bench.cached.blobs.keys()].slice(0, 1)) bench.cached.blobs.delete(digest);
+    expect((await bench.order('verify', { image: bench.image })).lines).toMatchObject([
+      { complete: false, missing: [expect.any(String)] },
+    ]);
+  });
+
+  it('deletes the tag and nothing else, however often', async () => {
+    bench.cached.add(image, '1');
+    bench.cached.add(image, '2');
+    expect((await bench.order('delete', { image: bench.image })).status).toBe(204);
+    expect((await bench.order('delete', { image: bench.image })).status).toBe(204);
+    expect([...bench.cached.tags.keys()]).toEqual(['2']);
+    expect(bench.cached.manifests.size).toBe(1);
+  });
+
+  it('is refused to strangers, as pulls are', async () => {
+    bench.role = undefined;
+    bench.cached.add(image, '1');
+    expect((await bench.order('delete', { image: bench.image })).status).toBe(401);
+    expect(await bench.manifest('1')).toMatchObject({ status: 401 });
+    expect((await bench.manifest('1')).headers).not.toHaveProperty('larder-upstream-reason');
+  });
+
+  it('is refused to those who may only pull', async () => {
+    bench.role = 'reader';
+    expect((await bench.order('delete', { image: bench.image })).status).toBe(403);
+    bench.cached.add(image, '1');
+    expect((await bench.manifest('1')).status).toBe(200);
+  });
+
+  it.each([
+    ['not JSON', '{'],
+    ['no image', '{}'],
+    ['a bad image', '{"image":"UPPER/CASE"}'],
+    ['a bad tenant', '{"image":"a","tenant":"../x"}'],
+  ])('with %s is answered 400', async (_, body) => {
+    const reply = await bench.ask('/larder/v1/copy', { method: 'POST', body });
+    expect(reply.status).toBe(400);
+    expect(errorOf(reply)).toHaveProperty('code');
+  });
+});
