@@ -59,7 +59,13 @@ export type VerifyOrder = z.output<typeof verifyOrderSchema>;
 export type VerifyOrderJson = z.input<typeof verifyOrderSchema>;
 
 export const verifyAnswerSchema = z.discriminatedUnion('complete', [
-  z.object({ complete: z.literal(true), digest: digestField, sizeBytes: bytes }),
+  z.object({
+    complete: z.literal(true),
+    digest: digestField,
+    sizeBytes: bytes,
+    /** What the index says that its content is for; empty without one. */
+    platforms: z.array(z.string()).default([]),
+  }),
   /** `missing`: digests of blobs and manifests; empty when not even the tag is there. */
   z.object({ complete: z.literal(false), missing: z.array(digestField) }),
 ]);

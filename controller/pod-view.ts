@@ -19,6 +19,8 @@ export interface PodView {
   readonly rewritten: boolean;
   /** Not all of its containers have started. */
   readonly waiting: boolean;
+  /** What its containers run, as the runtime says; tags may have moved since. */
+  readonly digests: readonly string[];
 }
 
 /** An image that the cache should hold, and with which secrets of the tenant's namespace it is fetched. */
@@ -49,6 +51,7 @@ export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefin
     pullSecrets: (spec?.imagePullSecrets ?? []).flatMap(({ name }) => name ?? []),
     rewritten,
     waiting: phase === 'Pending',
+    digests: digestsOf(status),
   };
 }
 
@@ -94,6 +97,17 @@ function imagesOf(spec: Pod['spec']): readonly string[] {
   );
   const pulled = [...containers, ...volumes].filter(({ imagePullPolicy }) => imagePullPolicy !== 'Never');
   return [...new Set(pulled.flatMap(({ image }) => image ?? []))];
+}
+
+function digestsOf(status: Pod['status']): readonly string[] {
+  const containers = [
+    ...(status?.initContainerStatuses ?? []),
+    ...(status?.containerStatuses ?? []),
+    ...(status?.ephemeralContainerStatuses ?? []),
+  ];
+  return [
+    ...new Set(containers.flatMap(({ imageID }) => /@(sha(?:256|512):[0-9a-f]+)$/.exec(imageID)?.[1] ?? [])),
+  ];
 }
 
 /** A registry on the node itself is none that the copier could reach. */

@@ -61,6 +61,7 @@ export function usageOf(image: string, changes: Partial<ImageUsage> = {}): Image
     waitingPods: 0,
     namespaces: ['team-a'],
     pullSecrets: [],
+    digests: [],
     ...changes,
   };
 }

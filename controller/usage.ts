@@ -15,6 +15,8 @@ export interface ImageUsage {
   readonly namespaces: readonly string[];
   /** The union of the pods' own, sorted. */
   readonly pullSecrets: readonly string[];
+  /** What the pods run, sorted; those of their other images are among them. */
+  readonly digests: readonly string[];
 }
 
 interface Use {
@@ -56,6 +58,7 @@ export class UsageIndex {
       waitingPods: uses.filter(({ view }) => view.waiting).length,
       namespaces: sortedUnion(uses.map(({ view }) => [view.namespace])),
       pullSecrets: sortedUnion(uses.map(({ wanted }) => wanted.pullSecrets)),
+      digests: sortedUnion(uses.map(({ view }) => view.digests)),
     };
   }
 

@@ -107,13 +107,15 @@ export class Orders {
       { platforms: order.platforms },
       signal,
     );
-    return verification.complete ? verification : { complete: false, missing: [...verification.missing] };
+    return verification.complete
+      ? { ...verification, platforms: verification.platforms.map(formatPlatform) }
+      : { complete: false, missing: [...verification.missing] };
   }
 
-  /** Deletes our tag or anchor, and nothing else. @throws RegistryError */
+  /** Deletes our tag or anchor, and the manifests that only it led to. @throws RegistryError */
   async delete(order: DeleteOrder, signal: AbortSignal): Promise<void> {
     const { target, tag } = this.#understand({ ...order, pullSecrets: [] });
-    await this.#options.store.deleteTag(target.repository, tag, signal);
+    await this.#options.store.remove(target.repository, { tag, digest: order.image.digest }, signal);
   }
 
   #understand(order: {

@@ -1,13 +1,9 @@
 /** The cache as the copier uses it: reads from the reader or else the writer, writes to the writer only. */
 import { getBlob, headBlob, type OpenedBlob } from '../registry/client/blobs.ts';
-import {
-  deleteManifest,
-  getManifest,
-  putManifest,
-  type StoredManifest,
-} from '../registry/client/manifests.ts';
+import { getManifest, putManifest, type StoredManifest } from '../registry/client/manifests.ts';
 import { RepositoryClient } from '../registry/client/repository-client.ts';
 import { uploadBlob } from '../registry/client/upload.ts';
+import { removeImage, type RemovalTarget } from '../registry/copy/remove-image.ts';
 import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toRegistryError, type Reason } from '../registry/core/errors.ts';
@@ -71,9 +67,9 @@ export class Store implements ManifestStore, BlobStore {
     await putManifest(this.writer(repository), reference, manifest, signal).catch(rethrow);
   }
 
-  /** A tag only. @throws RegistryError */
-  async deleteTag(repository: string, tag: string, signal: AbortSignal): Promise<void> {
-    await deleteManifest(this.writer(repository), { tag }, signal).catch(rethrow);
+  /** A tag, and the manifests that only it led to. @throws RegistryError */
+  async remove(repository: string, target: RemovalTarget, signal: AbortSignal): Promise<void> {
+    await removeImage(this.writer(repository), target, signal).catch(rethrow);
   }
 
   async headBlob(

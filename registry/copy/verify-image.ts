@@ -2,6 +2,7 @@
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { RegistryError } from '../core/errors.ts';
+import type { Platform } from '../core/platform.ts';
 import type { Selection } from '../core/select.ts';
 import { headBlob } from '../client/blobs.ts';
 import { getManifest } from '../client/manifests.ts';
@@ -11,7 +12,13 @@ import type { CopyPlan } from './plan.ts';
 import { planCopy } from './plan.ts';
 
 export type Verification =
-  | { readonly complete: true; readonly digest: Digest; readonly sizeBytes: number }
+  | {
+      readonly complete: true;
+      readonly digest: Digest;
+      readonly sizeBytes: number;
+      /** What the chosen children of its indexes say that they are for. */
+      readonly platforms: readonly Platform[];
+    }
   /** Without the root nothing can be named; a missing manifest hides what is missing below it. */
   | { readonly complete: false; readonly missing: readonly Digest[] };
 
@@ -49,5 +56,6 @@ export async function verifyImage(
     if (head === undefined || (head.size ?? size) !== size) missing.push(digest);
   });
   if (missing.length > 0) return { complete: false, missing };
-  return { complete: true, digest: plan.root.digest, sizeBytes: plan.sizeBytes };
+  const { root, sizeBytes, platforms } = plan;
+  return { complete: true, digest: root.digest, sizeBytes, platforms };
 }

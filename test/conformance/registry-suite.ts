@@ -8,6 +8,7 @@ import { deleteManifest, getManifest, headManifest, putManifest } from '../../re
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
 import { copyImage } from '../../registry/copy/copy-image.ts';
+import { removeImage } from '../../registry/copy/remove-image.ts';
 import { streamInto } from '../../registry/copy/transfer.ts';
 import { verifyImage } from '../../registry/copy/verify-image.ts';
 import { parsePlatform } from '../../registry/core/platform.ts';
@@ -245,10 +246,50 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       });
       expect(copied).toMatchObject({ digest: index.root.digest, platforms: selection.platforms });
       const verified = await verifyImage(to, { tag: 'v1' }, selection, signal);
-      expect(verified).toEqual({ complete: true, digest: index.root.digest, sizeBytes: copied.sizeBytes });
+      const { platforms } = selection;
+      expect(verified).toEqual({
+        complete: true,
+        digest: index.root.digest,
+        sizeBytes: copied.sizeBytes,
+        platforms,
+      });
       expect(await verifyImage(to, { tag: 'v1' }, { platforms: [] }, signal)).toMatchObject({
         complete: false,
       });
+    });
+
+    it('loses an image with its manifests, but nothing that another tag leads to', async () => {
+      const client = repository();
+      const shared = testImage(['shared']);
+      const other = testImage(['other'], 'linux/arm64');
+      const both = testIndex({ 'linux/amd64': shared, 'linux/arm64': other });
+      await push(client, both, 'both');
+      await push(client, both, 'same');
+      await push(client, shared, 'single');
+      expect(await removeImage(client, { tag: 'same' }, signal)).toEqual([]);
+      expect((await getManifest(client, { tag: 'both' }, { signal })).digest).toBe(both.root.digest);
+      const removed = await removeImage(client, { tag: 'both' }, signal);
+      expect([...removed].sort()).toEqual([both.root.digest, other.root.digest].sort());
+      const tags: string[] = [];
+      for await (const tag of listTags(client, signal)) tags.push(tag);
+      expect(tags).toEqual(['single']);
+      expect((await getManifest(client, { digest: shared.root.digest }, { signal })).digest).toBe(
+        shared.root.digest,
+      );
+      await expect(getManifest(client, { digest: other.root.digest }, { signal })).rejects.toMatchObject({
+        reason: 'NotFound',
+      });
+    });
+
+    it('loses an image that no tag names any more, and one that was never there', async () => {
+      const client = repository();
+      const [before, after] = [testImage(['before']), testImage(['after'])];
+      await push(client, before, 'v1');
+      await push(client, after, 'v1');
+      const { digest } = before.root;
+      expect(await removeImage(client, { tag: 'larder-anchor', digest }, signal)).toEqual([digest]);
+      expect((await getManifest(client, { tag: 'v1' }, { signal })).digest).toBe(after.root.digest);
+      expect(await removeImage(repository(), { tag: 'v1' }, signal)).toEqual([]);
     });
   });
 }
