@@ -48,7 +48,8 @@ export async function exchange(
   try {
     signal.throwIfAborted();
     if (!streamed) watchdog.expect('head', deadlines.headMs);
-    const response = await dispatcher.request({
+    const abort = AbortSignal.any([signal, watchdog.signal]);
+    const sent = dispatcher.request({
       origin: url.origin,
       path: url.pathname + url.search,
       method,
@@ -56,8 +57,9 @@ export async function exchange(
       // While the reader pauses, undici does not count this time.
       bodyTimeout: deadlines.silenceMs,
       body: streamed ? (watchSending(body, watchdog, deadlines) as unknown as Readable) : (body ?? null),
-      signal: AbortSignal.any([signal, watchdog.signal]),
+      signal: abort,
     });
+    const response = await untilAborted(sent, abort);
     watchdog.clear();
     const { statusCode: status, headers: answered, body: stream } = response;
     return { status, url, body: stream, header: (name) => joined(answered[name]) };
@@ -66,6 +68,30 @@ export async function exchange(
     if (watchdog.signal.aborted) throw networkError(watchdog.signal.reason, url);
     if (signal.aborted) throw networkError(signal.reason, url);
     throw networkError(error, url);
+  }
+}
+
+/** undici looks at the signal only once it is connected, which to a black hole takes as long as connecting may. */
+async function untilAborted(
+  sent: Promise<Dispatcher.ResponseData>,
+  signal: AbortSignal,
+): Promise<Dispatcher.ResponseData> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => {
+    aborted.reject(signal.reason as Error);
+  };
+  signal.addEventListener('abort', onAbort, { once: true });
+  // What comes too late has no reader.
+  sent.then(
+    ({ body }) => {
+      if (signal.aborted) body.on('error', () => undefined).destroy();
+    },
+    () => undefined,
+  );
+  try {
+    return await Promise.race([sent, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
   }
 }
 

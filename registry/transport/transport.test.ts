@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
+import { Agent } from 'undici';
 import { FakeRegistry } from '../../test/fakes/registry.ts';
 import type { FakeRegistryOptions } from '../../test/fakes/registry.ts';
 import { noAuthentication } from './authenticator.ts';
@@ -301,6 +302,16 @@ describe('failures', () => {
     await expect(transport().send(get(`${registry.origin}/v2/`))).rejects.toMatchObject({
       reason: 'TimedOut',
     });
+  });
+
+  it('are in time also while a connection is being made, which to a black hole takes long', async () => {
+    // The connection is neither made nor refused.
+    const made = new Transport(new Agent({ connect: () => undefined }), { headMs: 200, silenceMs: 200 });
+    const started = performance.now();
+    await expect(made.send(get('http://192.0.2.1/v2/'))).rejects.toMatchObject({ reason: 'TimedOut' });
+    const canceled = made.send(get('http://192.0.2.1/v2/', { signal: AbortSignal.timeout(20) }));
+    await expect(canceled).rejects.toMatchObject({ reason: 'TimedOut' });
+    expect(performance.now() - started).toBeLessThan(1_000);
   });
 
   it('break off a body that falls silent', async () => {

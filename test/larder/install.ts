@@ -15,15 +15,25 @@ export interface InstallOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Values of a test cluster: its registries' peculiarities, no volume provisioner, and room for two nodes. */
+/** Port of sites that speak TLS and are known by their address. */
+export const TLS_PORT = 5443;
+
+/**
+ * Values of a test cluster: its registries' peculiarities, those of sites that tests add later too, no volume provisioner, and room
+ * for two nodes.
+ */
 function testValues(cluster: Cluster): Record<string, unknown> {
+  const ca = readFileSync(cluster.internet.caFile, 'utf8');
   const upstreams = cluster.internet.siteNames.map((name) => {
     const site = cluster.internet.site(name);
-    return site.record.tls
-      ? { host: site.registry, ca: readFileSync(cluster.internet.caFile, 'utf8') }
-      : { host: site.registry, plainHttp: true };
+    return site.record.tls ? { host: site.registry, ca } : { host: site.registry, plainHttp: true };
   });
-  return { upstreams, store: { persistence: { enabled: false } } };
+  const later = [
+    { host: `${cluster.plan.internet}.*:${TLS_PORT}`, ca },
+    { host: `${cluster.plan.internet}.*`, plainHttp: true },
+    { host: '*.test', ca },
+  ];
+  return { upstreams: [...upstreams, ...later], store: { persistence: { enabled: false } } };
 }
 
 /** Builds the container image when the sources changed, and imports it on every node: no registry is needed to start Larder. */

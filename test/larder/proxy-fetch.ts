@@ -39,3 +39,25 @@ export async function proxyFetch(
   const answer = JSON.parse(stdout) as { status: number; headers: Record<string, string>; body: string };
   return { ...answer, body: Buffer.from(answer.body, 'base64') };
 }
+
+const timesScript = `
+const [url, count, accept] = process.argv.slice(1);
+// The first use of fetch costs more than what is to be measured.
+await fetch(new URL('/v2/', url)).then((answer) => answer.arrayBuffer());
+const times = [];
+for (let n = 0; n < Number(count); n++) {
+  const started = performance.now();
+  const answer = await fetch(url, { headers: { accept }, signal: AbortSignal.timeout(60000) });
+  await answer.arrayBuffer();
+  if (answer.status !== 200) throw new Error('answered ' + answer.status);
+  times.push(performance.now() - started);
+}
+console.log(JSON.stringify(times));
+`;
+
+/** Asks one time after the other; gives how long each answer took, in milliseconds. @throws when one is not 200 */
+export async function proxyTimes(node: ClusterNode, path: string, count: number): Promise<number[]> {
+  const url = `http://127.0.0.1:7439${path}`;
+  const argv = [process.execPath, '--input-type=module', '-e', timesScript, url, String(count), ACCEPT];
+  return JSON.parse((await node.exec(argv)).stdout) as number[];
+}
