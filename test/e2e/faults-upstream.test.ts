@@ -52,7 +52,7 @@ type State = (typeof STATES)[number];
 
 interface Outcome {
   /** What the runtime says when the pull fails. */
-  readonly failure: Error | undefined;
+  readonly failure: CommandError | undefined;
   readonly milliseconds: number;
 }
 
@@ -75,10 +75,13 @@ describe('an upstream that fails', () => {
 
   async function pull(image: HostileImage): Promise<Outcome> {
     const started = performance.now();
-    const failure = await node.pull(throughProxy(image)).then(
-      () => undefined,
-      (error: unknown) => (error instanceof CommandError ? error : Promise.reject(error as Error)),
-    );
+    let failure: CommandError | undefined;
+    try {
+      await node.pull(throughProxy(image));
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error;
+      failure = error;
+    }
     return { failure, milliseconds: performance.now() - started };
   }
 

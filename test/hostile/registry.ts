@@ -47,22 +47,28 @@ export class HostileRegistry {
     }
     this.#asked.push({ method, path: url, ...(headers.range === undefined ? {} : { range: headers.range }) });
     if (url.startsWith('/token')) {
-      if (this.#armed) request.socket.resetAndDestroy();
-      else
-        response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ token: TOKEN }));
+      this.#giveToken(request, response);
       return;
     }
     const [, repository = '', kind = '', reference = ''] = ROUTE.exec(decodeURIComponent(url)) ?? [];
-    if (repository.startsWith(TOKEN_PREFIX) && (this.#armed || headers.authorization !== `Bearer ${TOKEN}`)) {
-      const realm = `http://${headers.host ?? ''}/token`;
-      refuse(response, 401, 'UNAUTHORIZED', {
-        'www-authenticate': `Bearer realm="${realm}",service="hostile"`,
-      });
+    if (this.#wantsToken(repository, headers.authorization)) {
+      const challenge = `Bearer realm="http://${headers.host ?? ''}/token",service="hostile"`;
+      refuse(response, 401, 'UNAUTHORIZED', { 'www-authenticate': challenge });
       return;
     }
     const found = this.#find(repository, kind, reference);
     const exchange = { request, response, found, deadHost: this.#deadHost };
     await (this.#armed ? faultOf(repository)(exchange) : sendContent(exchange));
+  }
+
+  #giveToken(request: IncomingMessage, response: ServerResponse): void {
+    if (this.#armed) request.socket.resetAndDestroy();
+    else
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ token: TOKEN }));
+  }
+
+  #wantsToken(repository: string, authorization: string | undefined): boolean {
+    return repository.startsWith(TOKEN_PREFIX) && (this.#armed || authorization !== `Bearer ${TOKEN}`);
   }
 
   #find(repository: string, kind: string, reference: string): Found | undefined {
