@@ -9,14 +9,8 @@ export interface HostileImage {
   readonly suffix: string;
 }
 
-export interface CachedStates {
-  /** One manifest, under a tag. */
-  readonly tag: HostileImage;
-  /** An index, under its digest. */
-  readonly digest: HostileImage;
-  /** An index under a tag, of which only the platforms of the cluster's nodes are cached. */
-  readonly sparse: HostileImage;
-}
+/** `tag`: one manifest under a tag. `digest`: an index under its digest. `sparse`: an index, cached for the nodes' platforms only. */
+export type CachedStates = Readonly<Record<'tag' | 'digest' | 'sparse', HostileImage>>;
 
 /** @param fault first part of the repositories' names */
 export function cachedStates(host: string, fault: string): CachedStates {
