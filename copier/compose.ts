@@ -83,7 +83,7 @@ export function composeCopier(world: CopierWorld): Copier {
     reference: string | undefined,
     callSignal: AbortSignal,
   ): Promise<UpstreamRepository> =>
-    upstreams.repository(cached, await keyring.credentials(cached, reference, callSignal));
+    upstreams.repository(cached, await keyring.login(cached, reference, callSignal));
   const spool = new Spool(settings.spoolFolder, settings.spoolLimit);
   const flights = new BlobFlights({
     spool,

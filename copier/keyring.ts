@@ -1,4 +1,5 @@
 /** Which credentials a tenant's image may be fetched with: pull secrets of its namespace, read only when they are needed. */
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { CachedName } from '../registry/core/cached-name.ts';
 import {
@@ -22,9 +23,22 @@ export interface PullSecretSource {
   ): Promise<readonly string[]>;
 }
 
+/** What whoever an image is fetched for may show to registries. */
+export interface Login {
+  /**
+   * Credentials to try in turn, best first; none: anonymously.
+   * @param host of the registry that they are shown to, as references name it
+   */
+  credentials(host: string): readonly Credential[];
+  /** For when a registry has refused: the login as the cluster has it by now; undefined when that is no other. */
+  renew(signal: AbortSignal): Promise<Login | undefined>;
+}
+
+const ANONYMOUS: Login = { credentials: () => [], renew: () => Promise.resolve(undefined) };
+
 export interface KeyringOptions {
   readonly source: PullSecretSource;
-  /** How long a secret is used without being read again, in milliseconds; a rotated one works from then on. */
+  /** How long a secret is used without being read again, in milliseconds. One that is refused is read again at once. */
   readonly freshForMs: number;
   /** How long it is used at most while it cannot be read again, in milliseconds. */
   readonly staleForMs: number;
@@ -38,6 +52,8 @@ const TYPES: Readonly<Record<PullSecretType, string>> = {
   'kubernetes.io/dockercfg': '.dockercfg',
 };
 const MAX_REMEMBERED = 5_000;
+/** How long a pull waits for the Kubernetes API when a secret is known from before, in milliseconds. */
+const REREAD_MS = 500;
 const secretSchema = z.object({
   type: z.enum(['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg']),
   data: z.record(z.string(), z.string()),
@@ -66,53 +82,84 @@ export class Keyring {
   }
 
   /**
-   * Credentials to try in turn, best first; none for a public name, which is fetched anonymously.
+   * The login that an image is fetched with; a public name is fetched anonymously.
    * @param reference tag or digest that is asked for, when it is one
    */
-  async credentials(
-    name: CachedName,
-    reference: string | undefined,
-    signal: AbortSignal,
-  ): Promise<readonly Credential[]> {
+  async login(name: CachedName, reference: string | undefined, signal: AbortSignal): Promise<Login> {
     const { tenant } = name;
-    if (tenant === undefined) return [];
-    const names = await this.#secretNames(name, reference, signal);
-    const entries = await Promise.all(names.map((secret) => this.#entries(tenant, secret, signal)));
-    return matchCredentials(entries.flat(), name);
+    if (tenant === undefined) return ANONYMOUS;
+    const known = this.#names.get(keyOf(name))?.value;
+    const names = known ?? (await this.#askNames(name, reference, signal));
+    const entries = await this.#entries(tenant, names, this.#options.freshForMs, signal);
+    return {
+      credentials: (host) => matchCredentials(entries, { host, repository: name.repository }),
+      renew: async (renewSignal) => {
+        // Nothing was known a moment ago, and that was waited for.
+        if (names.length === 0) return undefined;
+        await this.#askNames(name, reference, renewSignal);
+        const now = this.#names.get(keyOf(name))?.value ?? [];
+        if (isDeepStrictEqual(await this.#entries(tenant, now, 0, renewSignal), entries)) return undefined;
+        return this.login(name, reference, renewSignal);
+      },
+    };
   }
 
-  async #secretNames(
+  async #askNames(
     name: CachedName,
     reference: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly string[]> {
-    const known = this.#names.get(keyOf(name));
-    if (known !== undefined) return known.value;
-    this.learn(name, await this.#options.source.secretNames(name, reference, signal));
-    return this.#names.get(keyOf(name))?.value ?? [];
+    const names = await this.#options.source.secretNames(name, reference, signal);
+    this.learn(name, names);
+    return names;
   }
 
-  async #entries(namespace: string, name: string, signal: AbortSignal): Promise<readonly KeyringEntry[]> {
-    const { freshForMs, staleForMs, now, source, log } = this.#options;
+  async #entries(
+    namespace: string,
+    names: readonly string[],
+    freshForMs: number,
+    signal: AbortSignal,
+  ): Promise<KeyringEntry[]> {
+    const secrets = names.map((name) => this.#secret(namespace, name, freshForMs, signal));
+    return (await Promise.all(secrets)).flat();
+  }
+
+  async #secret(
+    namespace: string,
+    name: string,
+    freshForMs: number,
+    signal: AbortSignal,
+  ): Promise<readonly KeyringEntry[]> {
+    const { staleForMs, now, source, log } = this.#options;
     const key = `${namespace}/${name}`;
     const last = this.#secrets.get(key);
-    if (last !== undefined && now() - last.at < freshForMs) return last.value;
+    const age = last === undefined ? Infinity : now() - last.at;
+    if (last !== undefined && age < freshForMs) return last.value;
+    const usable = last !== undefined && age < staleForMs;
+    const limited = usable ? AbortSignal.any([signal, AbortSignal.timeout(REREAD_MS)]) : signal;
+    let secret: unknown;
     try {
-      const value = parse(await source.readSecret(namespace, name, signal));
-      remember(this.#secrets, key, { value, at: now() });
-      return value;
+      secret = await source.readSecret(namespace, name, limited);
     } catch (error) {
-      log.warn('pull secret cannot be used', { namespace, name, error });
-      return last !== undefined && now() - last.at < staleForMs ? last.value : [];
+      log.warn('pull secret cannot be read', { namespace, name, error });
+      return usable ? last.value : [];
+    }
+    const value = this.#parse(secret, { namespace, name });
+    remember(this.#secrets, key, { value, at: now() });
+    return value;
+  }
+
+  /** As for the kubelet, a secret that is gone, of another type or malformed gives nothing. */
+  #parse(secret: unknown, ref: { namespace: string; name: string }): readonly KeyringEntry[] {
+    if (secret === undefined) return [];
+    try {
+      const { type, data } = secretSchema.parse(secret);
+      return parsePullSecret(type, Buffer.from(data[TYPES[type]] ?? '', 'base64').toString('utf8'));
+    } catch (error) {
+      this.#options.log.warn('pull secret cannot be used', { ...ref, error });
+      return [];
     }
   }
-}
-
-/** A secret that is gone gives nothing. @throws when it is of no type that holds registry credentials, or malformed */
-function parse(secret: unknown): readonly KeyringEntry[] {
-  if (secret === undefined) return [];
-  const { type, data } = secretSchema.parse(secret);
-  return parsePullSecret(type, Buffer.from(data[TYPES[type]] ?? '', 'base64').toString('utf8'));
 }
 
 function keyOf({ tenant = '', host, repository }: CachedName): string {

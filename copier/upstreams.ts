@@ -4,9 +4,10 @@ import { getBlob, headBlob } from '../registry/client/blobs.ts';
 import { getManifest, headManifest } from '../registry/client/manifests.ts';
 import { RepositoryClient } from '../registry/client/repository-client.ts';
 import type { CachedName } from '../registry/core/cached-name.ts';
-import type { Credential } from '../registry/core/credentials.ts';
+import { toRegistryError } from '../registry/core/errors.ts';
 import type { Transport } from '../registry/transport/transport.ts';
 import { endpointsOf, type UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import type { Login } from './keyring.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import { askUpstream, toUpstreamFailure } from './upstream-failure.ts';
 
@@ -22,31 +23,46 @@ export class Upstreams {
     this.#options = options;
   }
 
-  /** @param credentials tried in turn; none: anonymously */
-  repository({ host, repository }: CachedName, credentials: readonly Credential[]): UpstreamRepository {
-    const { transport, settings } = this.#options;
-    const clients = endpointsOf(settings, host).map(
-      (endpoint) =>
-        new RepositoryClient({
-          transport,
-          origin: endpoint.origin,
-          repository,
-          authenticator: transport.authenticator(endpoint, credentials),
-        }),
-    );
-    const ask = <T>(attempt: (client: RepositoryClient) => Promise<T>): Promise<T> =>
-      askUpstream(() => firstOf(clients, attempt));
+  /** @param first the login to begin with; a refusal renews it, so that a rotated secret works at once */
+  repository(name: CachedName, first: Login): UpstreamRepository {
+    let login = first;
+    let clients = this.#clients(name, login);
+    const ask = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
+      askUpstream(async () => {
+        try {
+          return await firstOf(clients, attempt);
+        } catch (error) {
+          const renewed = isRefusal(error) ? await login.renew(signal) : undefined;
+          if (renewed === undefined) throw error;
+          login = renewed;
+          clients = this.#clients(name, login);
+          return await firstOf(clients, attempt);
+        }
+      });
     return {
       headManifest: async (reference, signal) =>
-        (await ask((client) => headManifest(client, reference, { signal }))).digest,
-      getManifest: (reference, signal) => ask((client) => getManifest(client, reference, { signal })),
-      headBlob: (digest, signal) => ask((client) => headBlob(client, digest, signal)),
+        (await ask((client) => headManifest(client, reference, { signal }), signal)).digest,
+      getManifest: (reference, signal) => ask((client) => getManifest(client, reference, { signal }), signal),
+      headBlob: (digest, signal) => ask((client) => headBlob(client, digest, signal), signal),
       blob: (digest) => ({
         open: async (offset, signal) => {
-          const opened = await ask((client) => getBlob(client, digest, { signal, offset }));
+          const opened = await ask((client) => getBlob(client, digest, { signal, offset }), signal);
           return { ...opened, toError: (error) => toUpstreamFailure(opened.toError(error)) };
         },
       }),
     };
   }
+
+  #clients({ host, repository }: CachedName, login: Login): RepositoryClient[] {
+    const { transport, settings } = this.#options;
+    return endpointsOf(settings, host).map((endpoint) => {
+      const authenticator = transport.authenticator(endpoint, login.credentials(endpoint.credentialHost));
+      return new RepositoryClient({ transport, origin: endpoint.origin, repository, authenticator });
+    });
+  }
+}
+
+/** Whether other credentials may help: some registries hide what may not be read as not found. */
+function isRefusal(error: unknown): boolean {
+  return ['Unauthorized', 'Forbidden', 'NotFound'].includes(toRegistryError(error).reason);
 }

@@ -15,7 +15,7 @@ export class StorePass implements PeerCredentials {
   }
 
   async renew({ path, signal }: Exchange, refused: string | undefined): Promise<string | undefined> {
-    const refusal = { challenges: [], header: refused, tried: 0 };
+    const refusal = { challenges: [], header: refused, tried: 0, status: 401 };
     return (await this.#authenticator.answer(refusal, scopesOf(path.name), signal))?.header;
   }
 }

@@ -6,6 +6,7 @@ import type { RegistryError } from '../core/errors.ts';
 import { toRegistryError } from '../core/errors.ts';
 import type { Endpoint } from './upstream-settings.ts';
 import type { AuthorizationCache } from './authorization-cache.ts';
+import { basicPair } from './secrets.ts';
 import type { TokenServer } from './token-server.ts';
 
 export type Action = 'pull' | 'push' | 'delete';
@@ -27,10 +28,13 @@ export interface Refusal {
   readonly header: string | undefined;
   /** How many of the credentials this request has tried already. */
   readonly tried: number;
+  /** 401, 403, or 404 from a registry that may hide what may not be read. */
+  readonly status: number;
 }
 
 export interface Answer {
-  readonly header: string;
+  /** Undefined: to be sent without, which brings a challenge. */
+  readonly header: string | undefined;
   readonly tried: number;
 }
 
@@ -73,11 +77,16 @@ export class ChallengeAuthenticator implements Authenticator {
 
   async answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined> {
     const { cache, credentials } = this.#options;
+    // Only what was shown something can be denied or hidden, and what is hidden only another credential can see.
+    const { header, status } = refusal;
+    if (status !== 401 && header === undefined) return undefined;
+    if (status === 404 && credentials.length < 2) return undefined;
     const key = this.#key(scopes);
     const known = cache.get(key);
     // Another request may have found a better one since this one was sent.
-    if (known !== undefined && known !== refusal.header) return { header: known, tried: refusal.tried };
+    if (known !== undefined && known !== header) return { header: known, tried: refusal.tried };
     cache.delete(key);
+    if (status !== 401 && refusal.challenges.length === 0) return { header: undefined, tried: 0 };
     const candidates = credentials.length === 0 ? [undefined] : credentials;
     let failure: RegistryError | undefined;
     for (let tried = refusal.tried; tried < candidates.length; tried++) {
@@ -109,8 +118,7 @@ export class ChallengeAuthenticator implements Authenticator {
     }
     const basic = challenges.some((challenge) => challenge.scheme === 'basic');
     if (!basic || credential === undefined || credential.identityToken !== undefined) return undefined;
-    const pair = Buffer.from(`${credential.username}:${credential.password}`).toString('base64');
-    return { header: `Basic ${pair}`, lifetimeMs: BASIC_LIFETIME_MS };
+    return { header: `Basic ${basicPair(credential)}`, lifetimeMs: BASIC_LIFETIME_MS };
   }
 
   #key(scopes: readonly Scope[]): string {

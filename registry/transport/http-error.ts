@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import type { OciErrorCode, Reason } from '../core/errors.ts';
+import { hideSecrets } from './secrets.ts';
 import { errorField, OCI_ERROR_CODES, RegistryError, toRegistryError } from '../core/errors.ts';
 
 /** How much of an error's body is read, in bytes. */
@@ -26,11 +27,13 @@ export interface HttpFailure {
   /** The answer came from where the registry redirected to, whose 401 and 403 do not speak of the user's rights. */
   readonly redirected: boolean;
   readonly body: Uint8Array;
+  /** What was shown to whoever answered, and may come back in what it says. */
+  readonly secrets: readonly string[];
 }
 
 export function httpError(failure: HttpFailure, now: number): RegistryError {
-  const { method, url, status, body, redirected } = failure;
-  const told = parseErrorBody(body);
+  const { method, url, status, body, redirected, secrets } = failure;
+  const told = parseErrorBody(body, secrets);
   const message = `${method} ${redactUrl(url)} was answered ${status}${told.message === '' ? '' : `: ${told.message}`}`;
   const reason = redirected && (status === 401 || status === 403) ? 'UpstreamError' : reasonOf(status);
   return new RegistryError(message, {
@@ -124,11 +127,16 @@ export async function readErrorBody(body: Readable): Promise<Uint8Array> {
   return await readBody(body, MAX_ERROR_BODY, tooLarge).catch(() => new Uint8Array());
 }
 
-function parseErrorBody(body: Uint8Array): { code?: OciErrorCode; message: string } {
+function parseErrorBody(
+  body: Uint8Array,
+  secrets: readonly string[],
+): { code?: OciErrorCode; message: string } {
   try {
     const { errors } = bodySchema.parse(JSON.parse(Buffer.from(body).toString('utf8')));
     const code = OCI_ERROR_CODES.find((known) => known === errors[0]?.code);
-    const message = (errors[0]?.message ?? '').replaceAll(/[\p{Cc}\s]+/gu, ' ').slice(0, MAX_QUOTED);
+    const message = hideSecrets(errors[0]?.message ?? '', secrets)
+      .replaceAll(/[\p{Cc}\s]+/gu, ' ')
+      .slice(0, MAX_QUOTED);
     return code === undefined ? { message } : { code, message };
   } catch {
     return { message: '' };

@@ -93,7 +93,7 @@ export class StoreAuthenticator implements Authenticator {
   }
 
   async answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined> {
-    if (this.#folder === undefined || refusal.tried > 0) return undefined;
+    if (this.#folder === undefined || refusal.status === 404 || refusal.tried > 0) return undefined;
     this.#login = await readStoreLogin(this.#folder, signal);
     this.#cache.delete(scopes.map(formatScope).join(' '));
     const header = await this.authorization(scopes, signal);

@@ -9,6 +9,7 @@ import type { HttpRequest, HttpResponse } from './exchange.ts';
 import { httpError, readBody, readErrorBody } from './http-error.ts';
 import { trustedRealm } from './realm.ts';
 import { followRedirects } from './redirect.ts';
+import { basicPair, secretsOf } from './secrets.ts';
 import type { Endpoint } from './upstream-settings.ts';
 
 const MAX_TOKEN_BODY = 1024 * 1024;
@@ -54,7 +55,8 @@ export class TokenServer {
       const { status, redirected } = response;
       const retryAfter = response.header('retry-after');
       const body = await readErrorBody(response.body);
-      throw httpError({ method, url, status, retryAfter, redirected, body }, Date.now());
+      const secrets = secretsOf(request.credential);
+      throw httpError({ method, url, status, retryAfter, redirected, body, secrets }, Date.now());
     }
     const nonsense = (): RegistryError =>
       new RegistryError(`the token server ${url.host} did not answer with a token`, {
@@ -85,8 +87,8 @@ function toHttpRequest(realm: URL, { challenge, scopes, credential }: TokenReque
   }
   if (challenge.service !== undefined) url.searchParams.set('service', challenge.service);
   for (const scope of wanted) url.searchParams.append('scope', scope);
-  const pair = Buffer.from(`${credential?.username ?? ''}:${credential?.password ?? ''}`).toString('base64');
-  return { method: 'GET', url, headers: credential === undefined ? {} : { authorization: `Basic ${pair}` } };
+  const headers = credential === undefined ? {} : { authorization: `Basic ${basicPair(credential)}` };
+  return { method: 'GET', url, headers };
 }
 
 function parseAnswer(body: Buffer, nonsense: () => RegistryError): z.infer<typeof answerSchema> {

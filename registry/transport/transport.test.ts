@@ -116,6 +116,62 @@ describe('authentication', () => {
     },
   );
 
+  describe('with several credentials, of which only the second may read', () => {
+    const first = { username: 'first', password: 'may-log-in' };
+    const pair = (of: typeof first): string =>
+      Buffer.from(`${of.username}:${of.password}`).toString('base64');
+
+    it.each([401, 403, 404])('gets what is answered %d to the first', async (status) => {
+      const registry = await fake();
+      registry.intercept = (request, response) => {
+        const { authorization } = request.headers;
+        if (authorization === `Basic ${pair(credential)}`) return false;
+        const refused = authorization === undefined ? 401 : status;
+        response.writeHead(refused, refused === 401 ? { 'www-authenticate': 'Basic realm="x"' } : {}).end();
+        return true;
+      };
+      const client = transport();
+      const authenticator = client.authenticator(endpointOf(registry), [first, credential]);
+      const send = async (): Promise<number> =>
+        (await client.send(get(`${registry.origin}/v2/`, { authenticator }))).status;
+      expect([await send(), await send()]).toEqual([200, 200]);
+      expect(registry.requests).toHaveLength(4);
+    });
+
+    it('gets it also when only the first has been needed so far', async () => {
+      const registry = await fake();
+      let hidden = false;
+      registry.intercept = (request, response) => {
+        const { authorization } = request.headers;
+        if (authorization === undefined)
+          response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end();
+        else if (hidden && authorization === `Basic ${pair(first)}`) response.writeHead(403).end();
+        else return false;
+        return true;
+      };
+      const client = transport();
+      const authenticator = client.authenticator(endpointOf(registry), [first, credential]);
+      const send = async (): Promise<number> =>
+        (await client.send(get(`${registry.origin}/v2/`, { authenticator }))).status;
+      expect(await send()).toBe(200);
+      hidden = true;
+      expect(await send()).toBe(200);
+    });
+
+    it('is told that something is not there by the one that could have seen it', async () => {
+      const registry = await fake();
+      registry.intercept = (request, response) => {
+        const known = request.headers.authorization === `Basic ${pair(first)}`;
+        response.writeHead(known ? 404 : 401, known ? {} : { 'www-authenticate': 'Basic realm="x"' }).end();
+        return true;
+      };
+      const client = transport();
+      const authenticator = client.authenticator(endpointOf(registry), [first, credential]);
+      const sent = client.send(get(`${registry.origin}/v2/`, { authenticator }));
+      await expect(sent).rejects.toMatchObject({ reason: 'NotFound' });
+    });
+  });
+
   it('shows a refresh token to the token server only', async () => {
     const registry = await fake({ login: { kind: 'token' } });
     const client = transport();
@@ -271,6 +327,27 @@ describe('failures', () => {
     expect((error as Error).message).toMatch(
       /^GET http:\/\/127.0.0.1:\d+\/v2\/ was answered 403: toomany requests x{183}$/,
     );
+  });
+
+  it('do not repeat what a registry repeats of the credentials that it was shown', async () => {
+    const registry = await fake();
+    const credential = { username: 'someone', password: 'p4ssw0rd' };
+    registry.intercept = (request, response) => {
+      const told = request.headers.authorization ?? '';
+      const message = `${told} ${Buffer.from(told.slice(6), 'base64').toString()} http://u:pw@x/?sig=s3cret`;
+      const body = JSON.stringify({ errors: [{ code: 'DENIED', message }] });
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="x"' }).end(body);
+      return true;
+    };
+    const client = transport();
+    const authenticator = client.authenticator(endpointOf(registry), [credential]);
+    const error: unknown = await client
+      .send(get(`${registry.origin}/v2/`, { authenticator }))
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ reason: 'Unauthorized' });
+    const pair = Buffer.from('someone:p4ssw0rd').toString('base64');
+    for (const secret of ['p4ssw0rd', pair, 'pw@', 's3cret']) expect(inspect(error)).not.toContain(secret);
+    expect((error as Error).message).toContain('[redacted]');
   });
 
   it('do not wait for the end of an endless error', async () => {

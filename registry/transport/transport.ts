@@ -3,12 +3,14 @@ import type { Dispatcher } from 'undici';
 import type { Challenge } from '../core/challenge.ts';
 import { parseChallenges } from '../core/challenge.ts';
 import type { Credential } from '../core/credentials.ts';
+import type { RegistryError } from '../core/errors.ts';
 import { AuthorizationCache } from './authorization-cache.ts';
 import type { Authenticator, Scope } from './authenticator.ts';
 import { ChallengeAuthenticator } from './authenticator.ts';
 import type { Deadlines, HttpRequest, HttpResponse } from './exchange.ts';
 import { exchange } from './exchange.ts';
 import { httpError, readErrorBody } from './http-error.ts';
+import { secretsIn } from './secrets.ts';
 import type { FollowedResponse } from './redirect.ts';
 import { followRedirects } from './redirect.ts';
 import { TokenServer } from './token-server.ts';
@@ -23,6 +25,9 @@ export interface RegistryRequest extends HttpRequest {
   /** Instead of the transport's own. */
   readonly deadlines?: Partial<Deadlines>;
 }
+
+/** Answers to which other credentials may be a remedy: some registries say that what may not be read is not there. */
+const REFUSALS: readonly number[] = [401, 403, 404];
 
 /** One per process and kind of peer. */
 export class Transport {
@@ -51,23 +56,24 @@ export class Transport {
     let header = await authenticator.authorization(scopes, signal);
     let tried = 0;
     let challenges: readonly Challenge[] = [];
+    let notFound: RegistryError | undefined;
     for (;;) {
       const response = await this.#sendOnce(request, header);
       if (accept.includes(response.status)) return response;
       const { status, redirected } = response;
       const retryAfter = response.header('retry-after');
       const body = await readErrorBody(response.body);
-      const error = httpError(
-        { method, url: response.url, status, retryAfter, redirected, body },
-        Date.now(),
-      );
-      const mayHelp = !redirected && (status === 401 || (status === 403 && header !== undefined));
-      if (!mayHelp || !isRepeatable(request)) throw error;
+      const failure = { method, url: response.url, status, retryAfter, redirected, body };
+      const error = httpError({ ...failure, secrets: secretsIn(header) }, Date.now());
+      if (status === 404) notFound ??= error;
+      // One credential that may see that there is nothing knows better than others that may not look.
+      const verdict = notFound ?? error;
+      if (redirected || !REFUSALS.includes(status) || !isRepeatable(request)) throw verdict;
       const challenge = response.header('www-authenticate');
       // A 403 brings no challenge of its own: the next credential answers the one that came before.
       if (challenge !== undefined) challenges = parseChallenges(challenge);
-      const answer = await authenticator.answer({ challenges, header, tried }, scopes, signal);
-      if (answer === undefined || (answer.header === header && answer.tried === tried)) throw error;
+      const answer = await authenticator.answer({ challenges, header, tried, status }, scopes, signal);
+      if (answer === undefined || (answer.header === header && answer.tried === tried)) throw verdict;
       ({ header, tried } = answer);
     }
   }

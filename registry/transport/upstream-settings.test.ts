@@ -31,6 +31,25 @@ describe('endpointsOf', () => {
   });
 });
 
+describe('credentials of a host', () => {
+  const hosts = (more: object, ...endpoints: string[]): string[] =>
+    endpointsOf([{ host: 'docker.io', endpoints, ...more }], 'docker.io').map(
+      ({ credentialHost }) => credentialHost,
+    );
+
+  it('are for the registry itself, also where it has another name', () => {
+    expect(hosts({})).toEqual(['docker.io']);
+    expect(hosts({}, 'https://mirror.example:5000', 'https://registry-1.docker.io')).toEqual([
+      'mirror.example:5000',
+      'docker.io',
+    ]);
+  });
+
+  it('are shown to its other endpoints when an administrator says so', () => {
+    expect(hosts({ shareCredentials: true }, 'https://mirror.example')).toEqual(['docker.io']);
+  });
+});
+
 describe('settings', () => {
   it('for a host are those that name it, else the first that match', () => {
     const settings = [{ host: '*.example' }, { host: 'a.*' }, { host: 'a.example' }];

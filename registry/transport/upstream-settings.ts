@@ -17,6 +17,8 @@ const upstreamSchema = z.strictObject({
   insecureSkipVerify: z.boolean().optional(),
   /** Origins tried in order instead of the host itself; how to speak TLS to them is said by their own entries. */
   endpoints: z.array(z.url({ protocol: /^https?$/ })).optional(),
+  /** Shows the credentials of `host` to all `endpoints`; else each gets those that pull secrets hold for its own name. */
+  shareCredentials: z.boolean().optional(),
   /** Hosts that may ask for this registry's credentials although they are of another domain. */
   tokenHosts: z.array(z.string()).optional(),
   /** Addresses or CIDRs that are refused otherwise (loopback, link-local, metadata services). */
@@ -24,6 +26,8 @@ const upstreamSchema = z.strictObject({
     .array(z.string().regex(/^[0-9a-fA-F.:]+(\/[0-9]{1,3})?$/, 'must be an address or a CIDR'))
     .optional(),
 });
+
+const DOCKER_HUB_REGISTRY = 'registry-1.docker.io';
 
 export const upstreamSettingsSchema = z.array(upstreamSchema);
 export type UpstreamSettings = z.infer<typeof upstreamSchema>;
@@ -33,6 +37,12 @@ export interface Endpoint {
   /** Scheme, host and port, for example `https://registry-1.docker.io`. */
   readonly origin: string;
   readonly tokenHosts: readonly string[];
+}
+
+/** One of the places where the images of a host are had. */
+export interface UpstreamEndpoint extends Endpoint {
+  /** The host, as references name it, whose credentials may be shown there. */
+  readonly credentialHost: string;
 }
 
 /**
@@ -69,16 +79,19 @@ export function settingsFor(
 }
 
 /** At least one; the later ones are for when the earlier do not help. */
-export function endpointsOf(settings: readonly UpstreamSettings[], host: string): Endpoint[] {
+export function endpointsOf(settings: readonly UpstreamSettings[], host: string): UpstreamEndpoint[] {
   const entry = settingsFor(settings, host);
-  const tokenHosts = entry?.tokenHosts ?? [];
-  if (entry?.endpoints !== undefined && entry.endpoints.length > 0) {
-    return entry.endpoints.map((url) => ({ origin: new URL(url).origin, tokenHosts }));
-  }
+  const { endpoints = [], tokenHosts = [], shareCredentials = false } = entry ?? {};
   const scheme = (entry?.plainHttp ?? isLoopbackHost(host)) ? 'http' : 'https';
   // Docker Hub's registry does not live under the name by which references know it.
-  const address = host === DOCKER_HUB ? 'registry-1.docker.io' : host;
-  return [{ origin: `${scheme}://${address}`, tokenHosts }];
+  const address = host === DOCKER_HUB ? DOCKER_HUB_REGISTRY : host;
+  if (endpoints.length === 0) return [{ origin: `${scheme}://${address}`, tokenHosts, credentialHost: host }];
+  return endpoints.map((endpoint) => {
+    const url = new URL(endpoint);
+    // A credential belongs to one registry: another one, also one that has the same images, gets its own or none.
+    const credentialHost = shareCredentials || url.host === address ? host : url.host;
+    return { origin: url.origin, tokenHosts, credentialHost };
+  });
 }
 
 /** Every runtime speaks plain http to a registry on its own machine unless told otherwise. */
