@@ -30,6 +30,19 @@ export const objectNameField = z
   .max(253)
   .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be the name of an object');
 
+const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** A duration as Kubernetes writes it (`30s`, `1h30m`, `720h`), in milliseconds. */
+export const durationField = z.string().transform((text, context) => {
+  if (!DURATION.test(text)) {
+    context.addIssue({ code: 'custom', message: 'must be a duration, for example 30s, 1h30m or 720h' });
+    return z.NEVER;
+  }
+  const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)];
+  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNIT_MS[unit ?? ''] ?? 0), 0);
+});
+
 /** The first thing that is wrong, as one sentence. */
 export function describeIssue(error: z.ZodError): string {
   const [issue] = error.issues;
