@@ -2,6 +2,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { PullPath } from '../registry/core/pull-path.ts';
+import { BlobStream } from './blob-stream.ts';
 import type { Failure } from './plan.ts';
 
 /** One request of a node's runtime. */
@@ -18,13 +19,19 @@ export interface Exchange {
 export interface Answer {
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
-  readonly body: Readable;
+  readonly body: Readable | BlobStream;
 }
 
 /** Someone who may have what is asked for. */
 export interface Origin {
   /** An answer to pass on to the client, or why there is none. Does not throw. */
   ask(exchange: Exchange): Promise<Answer | Failure>;
+}
+
+/** Gives a body up; what is left of a small one is read, so that its connection can be used again. */
+export function discard({ body }: Answer): void {
+  if (body instanceof BlobStream) body.destroy();
+  else body.on('error', () => undefined).resume();
 }
 
 /** Above all no Authorization. */
@@ -50,6 +57,13 @@ const RETURNED = [
   'link',
   'oci-filters-applied',
 ] as const;
+
+/** Those that an origin may see, as they came. */
+export function forwardedHeaders({ headers }: IncomingMessage): Record<string, string> {
+  return Object.fromEntries(
+    [...FORWARDED].flatMap((name) => (typeof headers[name] === 'string' ? [[name, headers[name]]] : [])),
+  );
+}
 
 export function keepForwardedHeaders(request: IncomingMessage): void {
   for (const name of Object.keys(request.headers)) {

@@ -1,7 +1,7 @@
 /** The store and the copier as origins: what their answers mean. */
 import { STATUS_CODES } from 'node:http';
 import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
-import type { Answer, Exchange, Origin } from './answer.ts';
+import { discard, type Answer, type Exchange, type Origin } from './answer.ts';
 import type { Peer } from './peer.ts';
 import type { Failure } from './plan.ts';
 import { readRefusal, upstreamReason } from './refusal.ts';
@@ -31,7 +31,7 @@ export class PeerOrigin implements Origin {
     const reason = upstreamReason(answer);
     if (reason !== undefined) return { origin, verdict: 'refused', error: await readRefusal(answer, reason) };
     // What is left is read, so that the connection can be used again.
-    answer.body.on('error', () => undefined).resume();
+    discard(answer);
     if (origin === 'store' && answer.status === 404) {
       return {
         origin,

@@ -2,8 +2,10 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import { createProxyServer } from 'http-proxy';
 import { DeadlineError } from '../platform/deadline.ts';
+import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
-import type { Answer, Exchange } from './answer.ts';
+import { discard, forwardedHeaders, type Answer, type Exchange } from './answer.ts';
+import { openBlob } from './blob-stream.ts';
 
 export interface PeerDeadlines {
   /** Within this many milliseconds a peer gives a sign of life: its answer's head, or `102 Processing`. */
@@ -19,6 +21,8 @@ export interface PeerOptions {
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
   readonly credentials: PeerCredentials;
+  /** Blobs are taken from the socket itself: for a peer that speaks plain HTTP and gives no sign of life but its answer. */
+  readonly directBlobs?: boolean;
 }
 
 /** What goes into the Authorization header. Both throw RegistryError. */
@@ -34,7 +38,8 @@ interface Attempt {
   onAnswer(answer: IncomingMessage): void;
 }
 
-/** Goes through http-proxy, which keeps hop-by-hop headers apart and ends the peer's request when the client leaves. */
+/** Goes through http-proxy but for the bulk of the bytes (see blob-stream.ts): it keeps hop-by-hop headers apart and ends the
+ * peer's request when the client leaves. */
 export class Peer {
   readonly #options: PeerOptions;
   /** The library's events name the client's request only, and a client's request has one attempt at a time. */
@@ -51,20 +56,49 @@ export class Peer {
   async open(exchange: Exchange): Promise<Answer> {
     const { credentials } = this.#options;
     const shown = await credentials.authorization(exchange);
-    const answer = await this.#attempt(exchange, shown);
+    const answer = await this.#ask(exchange, shown);
     if (answer.status !== 401) return answer;
     const renewed = await credentials.renew(exchange, shown);
     if (renewed === undefined || renewed === shown) return answer;
-    answer.body.on('error', () => undefined).resume();
-    return this.#attempt(exchange, renewed);
+    discard(answer);
+    return this.#ask(exchange, renewed);
   }
 
-  async #attempt(exchange: Exchange, credential: string | undefined): Promise<Answer> {
-    const { name, target, agent } = this.#options;
+  async #ask(exchange: Exchange, credential: string | undefined): Promise<Answer> {
     const headers = {
       'x-request-id': exchange.id,
       ...(credential === undefined ? {} : { authorization: credential }),
     };
+    const isBlob = exchange.path.kind === 'blob' && exchange.request.method === 'GET';
+    const direct =
+      this.#options.directBlobs && isBlob ? await this.#askDirectly(exchange, headers) : undefined;
+    return direct ?? this.#attempt(exchange, headers);
+  }
+
+  /** Undefined when the peer does not tell how long the blob is. */
+  async #askDirectly(
+    { path, request, signal }: Exchange,
+    headers: Readonly<Record<string, string>>,
+  ): Promise<Answer | undefined> {
+    const { name, target, deadlines } = this.#options;
+    try {
+      const { stream, ...head } = await openBlob({
+        target,
+        path: formatDistributionPath(path),
+        headers: { ...forwardedHeaders(request), ...headers },
+        deadlineMs: deadlines.signMs,
+        signal,
+      });
+      if (Number.isSafeInteger(stream.length)) return { ...head, body: stream };
+      stream.destroy();
+      return undefined;
+    } catch (error) {
+      throw unanswered(name, error as Error);
+    }
+  }
+
+  async #attempt(exchange: Exchange, headers: Readonly<Record<string, string>>): Promise<Answer> {
+    const { name, target, agent } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const deadline = this.#deadline();
     this.#attempts.set(exchange.request, {

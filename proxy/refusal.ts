@@ -1,9 +1,9 @@
 /** Upstream's refusal as the copier repeats it: an OCI error that reaches the client with its own meaning. */
-import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { UPSTREAM_REASON_HEADER } from '../api/copier-headers.ts';
 import { OCI_ERROR_CODES, REASONS, RegistryError, type Reason } from '../registry/core/errors.ts';
 import type { Answer } from './answer.ts';
+import { BlobStream } from './blob-stream.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 
@@ -39,7 +39,11 @@ function parseBody(text: string): { code?: RegistryError['code']; message: strin
 }
 
 /** A body that breaks or is too long is as good as none: the status has said what matters. */
-async function readCapped(body: Readable): Promise<string> {
+async function readCapped(body: Answer['body']): Promise<string> {
+  if (body instanceof BlobStream) {
+    body.destroy();
+    return '';
+  }
   const chunks: Buffer[] = [];
   let size = 0;
   try {

@@ -1,8 +1,9 @@
 /** Moves an answer's body to the client, and notices when the origin falls silent. */
 import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import type { Readable } from 'node:stream';
 import { DeadlineError } from '../platform/deadline.ts';
+import type { Answer } from './answer.ts';
+import { BlobStream } from './blob-stream.ts';
 
 /**
  * Ends the response with the body. A body that breaks cuts the connection short of Content-Length, so that no client takes
@@ -10,7 +11,15 @@ import { DeadlineError } from '../platform/deadline.ts';
  * @param silenceMs how long the origin may send nothing while the client is ready to take
  * @throws what broke the transfer, DeadlineError among it
  */
-export async function relay(body: Readable, response: ServerResponse, silenceMs: number): Promise<void> {
+export async function relay(
+  body: Answer['body'],
+  response: ServerResponse,
+  silenceMs: number,
+): Promise<void> {
+  if (body instanceof BlobStream) {
+    await body.sendTo(response, silenceMs);
+    return;
+  }
   const watch = setTimeout(() => {
     if (response.writableNeedDrain) watch.refresh();
     else body.destroy(new DeadlineError('the next bytes of the body', silenceMs));

@@ -65,6 +65,7 @@ class Bench {
           target,
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           agent: () => bench.#agent,
+          directBlobs: name === 'store',
           credentials: {
             authorization: () => Promise.resolve(token),
             renew: () => Promise.resolve(undefined),
