@@ -33,6 +33,7 @@ beforeAll(async () => {
     serverName: SERVER_NAME,
     ca: () => ca.cert,
     token: () => Promise.resolve('our-token'),
+    beforeOrder: () => undefined,
     silenceMs: 500,
   });
 });

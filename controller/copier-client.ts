@@ -1,12 +1,23 @@
 /** Orders to the copier over TLS: what it answers as domain values, what goes wrong as one typed error. */
 import { Agent, request } from 'undici';
 import type { Dispatcher } from 'undici';
-import { COPY_PATH, copyEventSchema, parseMessage } from '../api/copier-api.ts';
-import type { CopyEvent, CopyOrderJson } from '../api/copier-api.ts';
+import {
+  CHECK_PATH,
+  checkAnswerSchema,
+  COPY_PATH,
+  copyEventSchema,
+  DELETE_PATH,
+  parseMessage,
+  VERIFY_PATH,
+  verifyAnswerSchema,
+} from '../api/copier-api.ts';
+import type { CheckAnswer, CopyEvent, CopyOrderJson } from '../api/copier-api.ts';
 import type { ReadyReason } from '../api/reasons.ts';
 import { formatReference } from '../registry/core/reference.ts';
 import type { CopyProgress, CopyRequest, CopyResult } from './copy-state.ts';
+import type { Verification } from './findings.ts';
 import { lines } from './lines.ts';
+import type { StoredImage } from './removals.ts';
 
 export interface CopierClientOptions {
   readonly url: URL;
@@ -16,6 +27,8 @@ export interface CopierClientOptions {
   readonly ca: () => string;
   /** Our ServiceAccount token; asked at every order, for it is renewed. */
   readonly token: () => Promise<string>;
+  /** Throws when nothing may be ordered any more, because another leads by now. */
+  readonly beforeOrder: () => void;
   /** How long the copier may take to answer, and to be silent afterwards, in milliseconds. */
   readonly silenceMs: number;
 }
@@ -68,8 +81,39 @@ export class CopierClient {
     throw unavailable('the copier ended its answer before the copy was done');
   };
 
+  /** Asks upstream. @throws OrderFailed; the signal's reason when it was aborted */
+  readonly check = async (order: CopyRequest, signal: AbortSignal): Promise<CheckAnswer> => {
+    const { image, tenant, pullSecrets } = orderJson(order);
+    const question = { image, tenant, pullSecrets };
+    return parseMessage(checkAnswerSchema, await this.ask(CHECK_PATH, question, signal));
+  };
+
+  /** Asks the store. @throws OrderFailed; the signal's reason when it was aborted */
+  readonly verify = async (order: CopyRequest, signal: AbortSignal): Promise<Verification> => {
+    const { image, tenant, platforms } = orderJson(order);
+    const question = { image, tenant, platforms };
+    const answer = parseMessage(verifyAnswerSchema, await this.ask(VERIFY_PATH, question, signal));
+    return { ...answer, requested: order.platforms };
+  };
+
+  /** Deletes what the store holds for an image. @throws OrderFailed; the signal's reason when it was aborted */
+  readonly remove = async ({ reference, tenant }: StoredImage, signal: AbortSignal): Promise<void> => {
+    const order = { image: formatReference(reference), ...(tenant === undefined ? {} : { tenant }) };
+    await (await this.post(DELETE_PATH, order, signal)).dump();
+  };
+
   async close(): Promise<void> {
     await this.agent?.dispatcher.close();
+  }
+
+  private async ask(path: string, order: object, signal: AbortSignal): Promise<unknown> {
+    const body = await this.post(path, order, signal);
+    try {
+      return await body.json();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unavailable('the copier broke off its answer', error);
+    }
   }
 
   private async post(
@@ -78,7 +122,7 @@ export class CopierClient {
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData['body']> {
     const answer = await this.send(path, order, signal);
-    if (answer.statusCode === 200) return answer.body;
+    if (answer.statusCode === 200 || answer.statusCode === 204) return answer.body;
     await answer.body.dump();
     if (answer.statusCode === 400)
       throw new OrderFailed('the copier does not understand the order', 'Internal');
@@ -86,13 +130,15 @@ export class CopierClient {
   }
 
   private async send(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const token = await this.options.token();
+    this.options.beforeOrder();
     try {
       return await request(new URL(path, this.options.url), {
         dispatcher: this.dispatcher(),
         method: 'POST',
         headers: {
           'content-type': 'application/json',
-          authorization: `Bearer ${await this.options.token()}`,
+          authorization: `Bearer ${token}`,
         },
         body: JSON.stringify(order),
         headersTimeout: this.options.silenceMs,

@@ -41,6 +41,7 @@ function setUp(limits = { total: 2, perUpstream: 1 }): {
     log: silentLogger,
     limits,
     backoff: { baseMs: 1_000, maxMs: 60_000 },
+    isBlocked: () => false,
     progressEveryMs: 2_000,
     onChange: (name) => changes.push(name),
     onFailure: (reason) => failures.push(reason),

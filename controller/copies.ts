@@ -7,6 +7,7 @@ import type { Logger } from '../platform/log.ts';
 import { OrderFailed } from './copier-client.ts';
 import type { Copy } from './copier-client.ts';
 import { sameRequest } from './copy-state.ts';
+import { repositoryOf } from './removals.ts';
 import type { CopyFailure, CopyProgress, CopyRequest, CopyState } from './copy-state.ts';
 
 export interface CopiesOptions {
@@ -16,6 +17,8 @@ export interface CopiesOptions {
   /** At once, in total and from one upstream host. */
   readonly limits: { readonly total: number; readonly perUpstream: number };
   readonly backoff: BackoffPolicy;
+  /** Whether nothing may be copied into a repository just now; `retry` when that changes. */
+  readonly isBlocked: (repository: string) => boolean;
   /** Progress is told at most this often, in milliseconds. */
   readonly progressEveryMs: number;
   /** Called when the state of a name has changed. */
@@ -51,6 +54,7 @@ export class Copies {
   private readonly states = new Map<string, CopyState>();
   private readonly running = new Map<string, Running>();
   private readonly perUpstream = new Map<string, number>();
+  private readonly perRepository = new Map<string, number>();
   private waiting: Waiting[] = [];
 
   constructor(options: CopiesOptions) {
@@ -94,6 +98,16 @@ export class Copies {
     await Promise.all(all.map(({ ended }) => ended));
   }
 
+  /** Looks again whether something may start. */
+  retry(): void {
+    this.dispatch();
+  }
+
+  /** Whether a copy into a repository of the store is under way. */
+  isCopyingInto(repository: string): boolean {
+    return (this.perRepository.get(repository) ?? 0) > 0;
+  }
+
   /** How many wait and how many are under way. */
   counts(): { readonly waiting: number; readonly running: number } {
     return { waiting: this.waiting.length, running: this.running.size };
@@ -109,24 +123,29 @@ export class Copies {
     for (const entry of byPriority) {
       if (this.running.size >= this.options.limits.total) return;
       // A canceled copy of the same name may still be on its way out.
-      if (this.running.has(entry.name) || this.isBusy(entry.state.request.reference.host)) continue;
+      if (this.running.has(entry.name) || this.isBusy(entry.state.request)) continue;
       this.withdraw(entry.name);
       this.run(entry);
     }
   }
 
-  private isBusy(host: string): boolean {
-    return (this.perUpstream.get(host) ?? 0) >= this.options.limits.perUpstream;
+  private isBusy(request: CopyRequest): boolean {
+    const { isBlocked, limits } = this.options;
+    const underWay = this.perUpstream.get(request.reference.host) ?? 0;
+    return underWay >= limits.perUpstream || isBlocked(repositoryOf(request));
   }
 
   private run({ name, state }: Waiting): void {
     const controller = new AbortController();
     const { host } = state.request.reference;
-    this.perUpstream.set(host, (this.perUpstream.get(host) ?? 0) + 1);
+    const repository = repositoryOf(state.request);
+    add(this.perUpstream, host, 1);
+    add(this.perRepository, repository, 1);
     this.set(name, { ...state, phase: 'running' });
     const ended = this.attempt(name, state, controller.signal).then((outcome) => {
       this.running.delete(name);
-      this.perUpstream.set(host, (this.perUpstream.get(host) ?? 1) - 1);
+      add(this.perUpstream, host, -1);
+      add(this.perRepository, repository, -1);
       if (outcome !== undefined) this.set(name, outcome);
       this.dispatch();
     });
@@ -195,6 +214,12 @@ export class Copies {
     this.states.set(name, state);
     this.options.onChange(name);
   }
+}
+
+function add(counts: Map<string, number>, key: string, change: 1 | -1): void {
+  const count = (counts.get(key) ?? 0) + change;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
 }
 
 function failureOf(state: CopyState): CopyFailure | undefined {

@@ -2,8 +2,9 @@ import fc from 'fast-check';
 import { READY_REASONS } from '../api/reasons.ts';
 import { findCondition } from '../platform/kube/conditions.ts';
 import type { CopyState } from './copy-state.ts';
-import { decide, PRIORITY } from './decide.ts';
-import type { Decision, Gathered } from './decide.ts';
+import { decide } from './decide.ts';
+import { PRIORITY } from './decision.ts';
+import type { Decision, Gathered } from './decision.ts';
 import {
   cachedImage,
   COPIED,
@@ -119,7 +120,10 @@ describe('a copy', () => {
       { type: 'Normal', reason: 'Cached', message: 'complete for linux/amd64' },
     ]);
     const settled = { ...copying, status: decision.status };
-    expect(decide(gathered({ image: settled, usage }))).toEqual({ events: [], status: decision.status });
+    expect(decide(gathered({ image: settled, usage }))).toMatchObject({
+      events: [],
+      status: decision.status,
+    });
   });
 
   it('says which platforms the image has nothing for', () => {
@@ -218,13 +222,13 @@ describe('a CachedImage', () => {
     fc.assert(
       fc.property(situations, ({ made, status, pods, nodePlatforms, copy, laterMs }) => {
         const image = cachedImage(IMAGE, { metadata: made, ...(status && { status }) });
-        const input: Gathered = {
+        const input: Gathered = gathered({
           image,
           ...(pods > 0 && { usage: usageOf(IMAGE, { pods }) }),
           nodePlatforms,
           copy,
           now: NOW + laterMs,
-        };
+        });
         const decision = decide(input);
         const condition = findCondition(decision.status?.conditions, 'Ready');
         expect(READY_REASONS).toContain(condition?.reason);

@@ -1,129 +1,108 @@
 /** What to do about one CachedImage: a pure decision over everything that was gathered about it. */
 import type { CachedImage, CachedImageStatus } from '../api/cached-image.ts';
-import { MADE_FOR_LABEL, MADE_FOR_PODS } from '../api/names.ts';
-import { parsePlatform, formatPlatform } from '../registry/core/platform.ts';
-import { RegistryError } from '../registry/core/errors.ts';
+import { CACHED_IMAGE_FINALIZER } from '../api/names.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';
+import { RegistryError } from '../registry/core/errors.ts';
+import { formatPlatform, parsePlatform } from '../registry/core/platform.ts';
 import { formatReference, parseReference } from '../registry/core/reference.ts';
 import type { Reference } from '../registry/core/reference.ts';
-import { sameRequest } from './copy-state.ts';
-import type { CopyRequest, CopyState } from './copy-state.ts';
-import { nextStatus } from './status.ts';
+import { assess, isMadeForPods, stopCopying } from './assess.ts';
+import type { CopyRequest } from './copy-state.ts';
+import type { AppliedSpec, Decision, Gathered } from './decision.ts';
+import { decideDeletion } from './deletion.ts';
+import { learn } from './findings.ts';
+import type { Findings } from './findings.ts';
+import { eventsOf } from './image-events.ts';
+import { expiresAt } from './life-rules.ts';
+import { nextStatus, timestamp } from './status.ts';
 import type { Situation } from './status.ts';
 import type { ImageUsage } from './usage.ts';
-
-/** Everything that a decision depends on. */
-export interface Gathered {
-  /** Absent when no CachedImage of that name exists. */
-  readonly image?: CachedImage;
-  /** Absent when no unfinished pod uses it. */
-  readonly usage?: ImageUsage;
-  /** Of the cluster's nodes, sorted. */
-  readonly nodePlatforms: readonly string[];
-  readonly copy: CopyState;
-  /** Milliseconds since the epoch. */
-  readonly now: number;
-}
-
-/** The fields that the controller itself sets in a spec; it owns no others. */
-export interface AppliedSpec {
-  readonly image: string;
-  readonly tenant?: string;
-  readonly pullSecrets?: readonly string[];
-}
+import { upkeep } from './upkeep.ts';
 
 /** The definition of the resource allows no more. */
 const MAX_PULL_SECRETS = 64;
-
-/** Larger is sooner. */
-export const PRIORITY = { podsWait: 2, inUse: 1, preheat: 0 } as const;
-export type Priority = (typeof PRIORITY)[keyof typeof PRIORITY];
-
-export type CopyAction =
-  | { readonly do: 'start'; readonly request: CopyRequest; readonly priority: Priority }
-  | { readonly do: 'cancel' }
-  /** What the copy has to tell is in the status now. */
-  | { readonly do: 'settle' };
-
-export interface ImageEvent {
-  readonly type: 'Normal' | 'Warning';
-  readonly reason: string;
-  readonly message: string;
-}
-
-export interface Decision {
-  /** Make the CachedImage, or bring our fields of its spec up to date. */
-  readonly apply?: AppliedSpec;
-  /** What its status should be; compare before writing. */
-  readonly status?: CachedImageStatus;
-  readonly copy?: CopyAction;
-  readonly events: readonly ImageEvent[];
-  /** When to decide again even if nothing changes, in milliseconds from now. */
-  readonly againInMs?: number;
-}
 
 export function decide(gathered: Gathered): Decision {
   const { image, usage, copy } = gathered;
   if (image === undefined) {
     return { events: [], ...(usage === undefined ? stopCopying(copy) : { apply: specFor(usage) }) };
   }
-  if (image.metadata.deletionTimestamp !== undefined) return { events: [], ...stopCopying(copy) };
   const target = readTarget(image);
-  if (target instanceof RegistryError) {
-    return concluded(gathered, image, { is: 'invalid', message: target.message }, stopCopying(copy));
-  }
+  const parsed = target instanceof RegistryError ? undefined : target;
+  if (image.metadata.deletionTimestamp !== undefined) return decideDeletion(gathered, image, parsed);
+  const decision =
+    target instanceof RegistryError
+      ? concluded(gathered, image, image.status ?? {}, { is: 'invalid', message: target.message }, {})
+      : decideLife(gathered, image, target);
+  const guarded = image.metadata.finalizers?.includes(CACHED_IMAGE_FINALIZER);
+  return guarded === true ? decision : { ...decision, finalizer: 'add' };
+}
+
+function decideLife(gathered: Gathered, image: CachedImage, target: Reference): Decision {
+  const { usage, now, verify } = gathered;
   const request = requestFor(image, target, gathered);
-  const [situation, rest] = assess(gathered, image, request);
+  const findings = findingsOf(gathered);
+  const status = learn(image.status ?? {}, findings);
+  const [situation, rest] = assess(gathered, image, status, request);
+  const { errands, againAt } = upkeep(gathered, image, status, request);
   const spec = usage && specFor(usage);
   const lacking = spec?.pullSecrets?.some((name) => image.spec.pullSecrets?.includes(name) !== true);
-  return concluded(gathered, image, situation, { ...rest, ...(lacking === true ? { apply: spec } : {}) });
+  const moments = [...againAt.map((at) => at - now), rest.againInMs ?? Infinity].filter(
+    (ms) => ms < Infinity,
+  );
+  const lost =
+    verify.phase === 'done' && !verify.answer.complete && image.status?.requestedPlatforms !== undefined;
+  return concluded(gathered, image, status, situation, {
+    ...rest,
+    errands: [...(rest.errands ?? []), ...errands],
+    settled: SETTLING.filter((errand) => findings[FINDING_OF[errand]] !== undefined),
+    ...(lacking === true ? { apply: spec } : {}),
+    ...(lost ? { suspect: true } : {}),
+    ...(moments.length > 0 ? { againInMs: Math.ceil(Math.min(...moments)) } : {}),
+  });
 }
 
-type Rest = Pick<Decision, 'apply' | 'copy' | 'againInMs'>;
+const FINDING_OF = { check: 'check', verify: 'verification', remove: 'removal' } as const;
+const SETTLING = ['check', 'verify', 'remove'] as const;
 
-/** Where the image stands, and what follows for its copying. */
-function assess(gathered: Gathered, image: CachedImage, request: CopyRequest): [Situation, Rest] {
-  const { copy, now } = gathered;
-  switch (copy.phase) {
-    case 'done':
-      return [{ is: 'copied', ...copy }, { copy: { do: 'settle' } }];
-    case 'queued':
-    case 'running':
-      return isWanted(gathered, image)
-        ? [{ is: 'copying', copy }, {}]
-        : [{ is: 'unused' }, stopCopying(copy)];
-    case 'failed':
-      if (!isWanted(gathered, image)) return [{ is: 'unused' }, stopCopying(copy)];
-      if (now < copy.failure.retryAt && sameRequest(copy.request, request)) {
-        return [{ is: 'failed', failure: copy.failure }, { againInMs: copy.failure.retryAt - now }];
-      }
-      return [{ is: 'failed', failure: copy.failure }, start(gathered, request)];
-    case 'idle':
-      if (isComplete(image, request)) return [{ is: 'complete' }, {}];
-      if (!isWanted(gathered, image)) return [{ is: 'unused' }, {}];
-      if (request.platforms.length === 0) return [{ is: 'noPlatforms' }, {}];
-      return [{ is: 'pending' }, start(gathered, request)];
-  }
+function findingsOf({ check, verify, removal, pinnedDigests }: Gathered): Findings {
+  return {
+    pinnedDigests,
+    ...(check.phase === 'done' ? { check } : {}),
+    ...(verify.phase === 'done' ? { verification: verify } : {}),
+    ...(removal.phase === 'done' ? { removal } : {}),
+  };
 }
 
-function concluded(gathered: Gathered, image: CachedImage, situation: Situation, rest: Rest): Decision {
-  const status = nextStatus(image, gathered.usage, situation, gathered.now);
-  return { ...rest, status, events: eventsOf(image.status, status) };
+function concluded(
+  gathered: Gathered,
+  image: CachedImage,
+  learned: CachedImageStatus,
+  situation: Situation,
+  rest: Omit<Decision, 'status' | 'events'>,
+): Decision {
+  const { usage, now } = gathered;
+  const situated = nextStatus({ ...image, status: learned }, usage, situation, now);
+  const expires = goesAt(gathered, image, situated);
+  const status = { ...situated, expirationTime: expires === undefined ? undefined : timestamp(expires) };
+  const decision = { ...rest, status, events: eventsOf(image.status, status, usage !== undefined) };
+  if (expires === undefined) return decision;
+  const againInMs = Math.min(rest.againInMs ?? Infinity, expires > now ? expires - now : RETRY_EXPIRY_MS);
+  const isOver = expires <= now && gathered.copy.phase === 'idle';
+  return { ...decision, againInMs, ...(isOver ? { expire: true } : {}) };
 }
 
-/** One that pods brought about is copied for pods; one that somebody made by hand is wanted as long as it exists. */
-function isWanted({ usage }: Gathered, image: CachedImage): boolean {
-  return usage !== undefined || !isMadeForPods(image);
-}
+/** When an expired image that could not be deleted is looked at again. */
+const RETRY_EXPIRY_MS = 5_000;
 
-export function isMadeForPods({ metadata }: CachedImage): boolean {
-  return metadata.labels?.[MADE_FOR_LABEL] === MADE_FOR_PODS;
-}
-
-/** Whether the last complete copy covers what is asked for now. */
-function isComplete({ status }: CachedImage, { platforms }: CopyRequest): boolean {
-  if (status?.digest === undefined || status.requestedPlatforms === undefined) return false;
-  return platforms.every((platform) => status.requestedPlatforms?.includes(platform));
+/** One whose copy never got anywhere, and which only pods wanted, is not kept as long as one that the cache holds. */
+function goesAt(
+  { usage, rules }: Gathered,
+  image: CachedImage,
+  status: CachedImageStatus,
+): number | undefined {
+  const begun = status.digest !== undefined || !isMadeForPods(image);
+  return expiresAt(image, status, usage, begun ? rules : { ...rules, expireAfterMs: rules.dropAfterMs });
 }
 
 function requestFor(
@@ -155,23 +134,4 @@ function specFor({ reference, tenant, pullSecrets }: ImageUsage): AppliedSpec {
     image: formatReference(reference),
     ...(tenant === undefined ? {} : { tenant, pullSecrets: pullSecrets.slice(0, MAX_PULL_SECRETS) }),
   };
-}
-
-function start({ usage }: Gathered, request: CopyRequest): Rest {
-  const inUse = usage === undefined ? PRIORITY.preheat : PRIORITY.inUse;
-  const priority = usage !== undefined && usage.waitingPods > 0 ? PRIORITY.podsWait : inUse;
-  return { copy: { do: 'start', request, priority } };
-}
-
-function stopCopying(copy: CopyState): Rest {
-  return copy.phase === 'idle' ? {} : { copy: { do: 'cancel' } };
-}
-
-/** Only what changed is told. */
-function eventsOf(before: CachedImageStatus | undefined, after: CachedImageStatus): readonly ImageEvent[] {
-  const [was, is] = [before, after].map((status) => status?.conditions?.find(({ type }) => type === 'Ready'));
-  if (is === undefined || (was?.reason === is.reason && was.message === is.message)) return [];
-  if (is.status === 'True') return [{ type: 'Normal', reason: is.reason, message: is.message }];
-  const quiet = ['Pending', 'Copying', 'Unused', 'Deleting'].includes(is.reason);
-  return quiet ? [] : [{ type: 'Warning', reason: is.reason, message: is.message }];
 }

@@ -15,6 +15,7 @@ import type { KubeObject, Namespace, Node, ObjectMeta, Pod, Resource } from '../
 import { RegistryError } from '../registry/core/errors.ts';
 import { parseReference } from '../registry/core/reference.ts';
 import { platformOf } from './node-platforms.ts';
+import { repositoryOf } from './removals.ts';
 import { viewPod } from './pod-view.ts';
 import type { PodView } from './pod-view.ts';
 
@@ -40,6 +41,8 @@ export interface NodeRecord extends Kept {
 export interface ImageRecord extends Kept {
   readonly image: CachedImage;
   readonly standsFor?: string;
+  /** Where in the store it lies. */
+  readonly repository?: string;
 }
 
 export const podRecords: Resource<PodRecord> = {
@@ -77,8 +80,12 @@ export const imageRecords: Resource<ImageRecord> = {
     const image = unlessInvalid(() => parseCachedImage(raw));
     if (image === undefined) return undefined;
     const { image: text, tenant } = image.spec;
-    const standsFor = unlessInvalid(() => cachedImageName(parseReference(text), tenant));
-    return { metadata: identity(raw), image, ...(standsFor === undefined ? {} : { standsFor }) };
+    const place = unlessInvalid(() => {
+      const reference = parseReference(text);
+      const repository = repositoryOf({ reference, ...(tenant === undefined ? {} : { tenant }) });
+      return { standsFor: cachedImageName(reference, tenant), repository };
+    });
+    return { metadata: identity(raw), image, ...place };
   },
 };
 

@@ -6,15 +6,17 @@ import type { ReadyReason, UpstreamReason } from '../api/reasons.ts';
 import { parsePlatform, platformMatches } from '../registry/core/platform.ts';
 import { setCondition } from '../platform/kube/conditions.ts';
 import type { CopyFailure, CopyRequest, CopyResult, CopyState } from './copy-state.ts';
+import { AVAILABLE, servingDigest } from './findings.ts';
 import { formatBytes } from './format-bytes.ts';
 import type { ImageUsage } from './usage.ts';
 
 /** Where an image stands. */
 export type Situation =
   | { readonly is: 'invalid'; readonly message: string }
-  | { readonly is: 'noPlatforms' | 'pending' | 'unused' | 'complete' }
+  | { readonly is: 'noPlatforms' | 'pending' | 'unused' | 'complete' | 'deleting' }
   | { readonly is: 'copying'; readonly copy: Extract<CopyState, { phase: 'queued' | 'running' }> }
-  | { readonly is: 'failed'; readonly failure: CopyFailure }
+  /** `stale`: the image is complete, but what its tag names by now could not be copied. */
+  | { readonly is: 'failed' | 'stale'; readonly failure: CopyFailure }
   | {
       readonly is: 'copied';
       readonly request: CopyRequest;
@@ -45,8 +47,8 @@ export function nextStatus(
   const status: CachedImageStatus = {
     ...before,
     ...usedNow(before, usage, now),
-    ...(situation.is === 'copied' ? contentOf(situation) : {}),
-    ...(situation.is === 'failed' && isUpstreams(situation.failure)
+    ...(situation.is === 'copied' ? contentOf(before, situation) : {}),
+    ...('failure' in situation && isUpstreams(situation.failure)
       ? { lastCheckedTime: timestamp(situation.failure.at) }
       : {}),
     ...progressOf(situation, progress),
@@ -81,6 +83,7 @@ type Ready = Pick<Condition, 'status' | 'message'> & { readonly reason: ReadyRea
 function readyFor(status: CachedImageStatus, situation: Situation): Ready {
   switch (situation.is) {
     case 'complete':
+    case 'stale':
     case 'copied':
       return { status: 'True', reason: 'Cached', message: describeContent(status) };
     case 'copying':
@@ -88,7 +91,15 @@ function readyFor(status: CachedImageStatus, situation: Situation): Ready {
     case 'failed':
       return failureFor(situation.failure);
     case 'pending':
-      return { status: 'False', reason: 'Pending', message: 'the copy is about to be ordered' };
+      return status.digest !== undefined && status.requestedPlatforms === undefined
+        ? {
+            status: 'False',
+            reason: 'Incomplete',
+            message: 'the store has lost a part of it, which is about to be copied again',
+          }
+        : { status: 'False', reason: 'Pending', message: 'the copy is about to be ordered' };
+    case 'deleting':
+      return { status: 'False', reason: 'Deleting', message: 'the store is about to delete it' };
     case 'noPlatforms':
       return { status: 'False', reason: 'Pending', message: 'no node has told its platform yet' };
     case 'unused':
@@ -118,10 +129,9 @@ function failureFor({ reason, message }: CopyFailure): Ready {
 function upstreamFor(situation: Situation): NewCondition | undefined {
   const type = CONDITION_UPSTREAM_AVAILABLE;
   if (situation.is === 'copied') {
-    const message = 'the upstream serves the image';
-    return { type, status: 'True', reason: 'Available' satisfies UpstreamReason, message };
+    return { type, ...AVAILABLE };
   }
-  if (situation.is === 'failed' && isUpstreams(situation.failure)) {
+  if ('failure' in situation && isUpstreams(situation.failure)) {
     const { reason, message } = situation.failure;
     return { type, status: 'False', reason, message };
   }
@@ -132,21 +142,28 @@ function isUpstreams({ reason }: CopyFailure): boolean {
   return UPSTREAM_FAILURES.includes(reason);
 }
 
-function describeContent({ platforms = [], requestedPlatforms = [] }: CachedImageStatus): string {
+function describeContent(status: CachedImageStatus): string {
+  const { platforms = [], requestedPlatforms = [], digest, upstreamDigest } = status;
   const lacking = requestedPlatforms.filter((wanted) => !platforms.some((held) => covers(held, wanted)));
   const held = platforms.length === 0 ? 'the image is complete' : `complete for ${platforms.join(', ')}`;
+  const moved = upstreamDigest === undefined || upstreamDigest === digest ? '' : `; ${MOVED}`;
   return lacking.length === 0 || platforms.length === 0
-    ? held
-    : `${held}; the image has nothing for ${lacking.join(', ')}`;
+    ? `${held}${moved}`
+    : `${held}; the image has nothing for ${lacking.join(', ')}${moved}`;
 }
+
+const MOVED = 'upstream has moved the tag to what is yet to be copied';
 
 function covers(held: string, wanted: string): boolean {
   return platformMatches(parsePlatform(wanted), parsePlatform(held));
 }
 
-function contentOf({ request, result, at }: Extract<Situation, { is: 'copied' }>): CachedImageStatus {
+function contentOf(
+  before: CachedImageStatus,
+  { request, result, at }: Extract<Situation, { is: 'copied' }>,
+): CachedImageStatus {
   return {
-    digest: result.digest,
+    ...servingDigest(before, result.digest, at),
     upstreamDigest: result.digest,
     sizeBytes: result.sizeBytes,
     size: formatBytes(result.sizeBytes),

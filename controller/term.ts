@@ -16,10 +16,15 @@ import { ensureRelease } from './bootstrap/release-objects.ts';
 import type { config } from './config.ts';
 import { CopierClient } from './copier-client.ts';
 import { Copies } from './copies.ts';
+import { errandRunners, lifeRules } from './errand-runners.ts';
 import { fenced } from './fenced.ts';
 import type { Figures } from './figures.ts';
 import { Reconciler } from './reconciler.ts';
+import type { ErrandRunners } from './reconciler.ts';
+import { Removals } from './removals.ts';
 import { imageRecords } from './resources.ts';
+import { Suspicion } from './suspicion.ts';
+import { Users } from './users.ts';
 import { watchCluster } from './watches.ts';
 
 const PROGRESS_EVERY_MS = 2_000;
@@ -55,6 +60,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     url: settings.copierUrl,
     serverName: settings.copierServerName,
     ca: release.bundle,
+    beforeOrder: options.assertLeader,
     token: async () => (await readFile(settings.copierTokenFile, 'utf8')).trim(),
     silenceMs: settings.copySilence,
   });
@@ -65,13 +71,14 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     controller: 'larder.dev/controller',
     instance: settings.identity,
   });
-  const copies = new Copies({
+  const copies: Copies = new Copies({
     copy: copier.copy,
     clock,
     log,
     limits: { total: settings.maxCopies, perUpstream: settings.maxCopiesPerUpstream },
     backoff: { baseMs: settings.retryBase, maxMs: settings.retryMax },
     progressEveryMs: PROGRESS_EVERY_MS,
+    isBlocked: (repository) => removals.isRemoving(repository),
     onChange: (name) => {
       queue.add(name);
     },
@@ -85,9 +92,29 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   const watches = watchCluster(client, rules, log, (name) => {
     queue.add(name, { priority: watches.usage.of(name)?.waitingPods ? 1 : 0 });
   });
+  const users = new Users(client, rules);
+  const removals: Removals = new Removals({
+    readUsers: users.read,
+    remove: copier.remove,
+    isCopying: (repository) => copies.isCopyingInto(repository),
+    onReleased: () => {
+      copies.retry();
+    },
+  });
+  const errands = errandRunners({ copier, removals, settings, clock, log }, (name) => {
+    queue.add(name);
+  });
+  const suspicion = new Suspicion(clock, () => {
+    log.warn('the store has lost something, everything in it is verified');
+    for (const { metadata } of watches.images.values()) queue.add(metadata.name ?? '');
+  });
   const reconciler = new Reconciler({
     ...watches,
     copies,
+    errands,
+    suspicion,
+    rules: lifeRules(settings),
+    readUsers: users.read,
     writer,
     tell: ({ metadata: { name, uid = '' } }, { type, reason, message }) => {
       const regarding = subjectOf(imageRecords, { metadata: { name, uid } });
@@ -118,7 +145,14 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   figures.follow({ images: watches.images, queue, copies });
   try {
     await runGroup(
-      [release, bundle, events.component(), ...watches.components, stopping(copies, copier), reconciling],
+      [
+        release,
+        bundle,
+        events.component(),
+        ...watches.components,
+        stopping(copies, errands, copier),
+        reconciling,
+      ],
       { signal, log },
     );
   } finally {
@@ -127,13 +161,15 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
 }
 
 /** Copies start when the first is asked for; what is under way when the term ends is canceled. */
-function stopping(copies: Copies, copier: CopierClient): Component {
+function stopping(copies: Copies, errands: ErrandRunners, copier: CopierClient): Component {
   return {
     name: 'copies',
     start: () =>
       Promise.resolve({
         stop: async () => {
-          await copies.stop();
+          await Promise.all(
+            [copies, errands.check, errands.verify, errands.remove].map((each) => each.stop()),
+          );
           await copier.close();
         },
       }),

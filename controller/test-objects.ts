@@ -6,12 +6,27 @@ import type { Pod } from '../platform/kube/resource.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';
 import { parseReference } from '../registry/core/reference.ts';
 import type { CopyFailure, CopyRequest } from './copy-state.ts';
-import type { Gathered } from './decide.ts';
+import type { Gathered } from './decision.ts';
+import type { LifeRules } from './life-rules.ts';
 import type { WantingRules } from './pod-view.ts';
 import type { ImageUsage } from './usage.ts';
 
 export const NOW = Date.parse('2026-11-21T03:00:00Z');
 export const DIGEST = `sha256:${'a'.repeat(64)}`;
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+export const DAY = 24 * HOUR;
+
+export const LIFE: LifeRules = {
+  expireAfterMs: 30 * DAY,
+  keepLost: true,
+  dropAfterMs: 10 * MINUTE,
+  refreshEveryMs: HOUR,
+  verifyEveryMs: HOUR,
+  keepPreviousMs: HOUR,
+  deleteDeadlineMs: 10 * MINUTE,
+};
 
 export const RULES: WantingRules = {
   publicRepositories: ['docker.io/library/*'],
@@ -87,5 +102,18 @@ export function copyFailure(changes: Partial<CopyFailure> = {}): CopyFailure {
 }
 
 export function gathered(changes: Partial<Gathered> = {}): Gathered {
-  return { nodePlatforms: ['linux/amd64'], copy: { phase: 'idle' }, now: NOW, ...changes };
+  return {
+    hasSibling: false,
+    pinnedDigests: [],
+    nodePlatforms: ['linux/amd64'],
+    copy: { phase: 'idle' },
+    copiesInRepository: false,
+    check: { phase: 'idle' },
+    verify: { phase: 'idle', lastAt: NOW - MINUTE },
+    removal: { phase: 'idle' },
+    rules: LIFE,
+    termBegan: NOW - MINUTE,
+    now: NOW,
+    ...changes,
+  };
 }

@@ -14,6 +14,8 @@ const BY_CONTENT = 'standsFor';
 
 export interface Watches {
   readonly images: ObjectCache<ImageRecord>;
+  /** The CachedImages that stand for the image that is called so: one, unless users made others. */
+  readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];
@@ -61,6 +63,7 @@ export function watchCluster(
 
   return {
     images,
+    standingFor: (name) => images.byIndex(BY_CONTENT, name),
     usage,
     platforms,
     components: [

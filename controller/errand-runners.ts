@@ -1,0 +1,57 @@
+/** The errands of a term of leadership: who carries them out, how many at once, and by which settings. */
+import type { Clock } from '../platform/clock.ts';
+import type { ConfigOf } from '../platform/config.ts';
+import type { Logger } from '../platform/log.ts';
+import type { config } from './config.ts';
+import type { CopierClient } from './copier-client.ts';
+import { Errands } from './errands.ts';
+import type { LifeRules } from './life-rules.ts';
+import type { ErrandRunners } from './reconciler.ts';
+import type { Removals } from './removals.ts';
+
+const CHECKS_AT_ONCE = 4;
+const VERIFICATIONS_AT_ONCE = 4;
+const REMOVALS_AT_ONCE = 2;
+
+export interface ErrandParts {
+  readonly copier: CopierClient;
+  readonly removals: Removals;
+  readonly settings: ConfigOf<typeof config>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** @param onChange called with the name of an image when an errand for it has ended */
+export function errandRunners(parts: ErrandParts, onChange: (name: string) => void): ErrandRunners {
+  const { copier, removals, settings, clock, log } = parts;
+  const backoff = { baseMs: settings.retryBase, maxMs: settings.retryMax };
+  const common = { clock, log, backoff, onChange };
+  return {
+    check: new Errands({
+      ...common,
+      name: 'check',
+      perform: copier.check,
+      limit: CHECKS_AT_ONCE,
+      spacingMs: settings.checkSpacing,
+    }),
+    verify: new Errands({
+      ...common,
+      name: 'verify',
+      perform: copier.verify,
+      limit: VERIFICATIONS_AT_ONCE,
+    }),
+    remove: new Errands({ ...common, name: 'remove', perform: removals.perform, limit: REMOVALS_AT_ONCE }),
+  };
+}
+
+export function lifeRules(settings: ConfigOf<typeof config>): LifeRules {
+  return {
+    expireAfterMs: settings.expireAfter,
+    keepLost: settings.keepLost,
+    dropAfterMs: settings.dropAfter,
+    refreshEveryMs: settings.refreshEvery,
+    verifyEveryMs: settings.verifyEvery,
+    keepPreviousMs: settings.keepPrevious,
+    deleteDeadlineMs: settings.deleteDeadline,
+  };
+}

@@ -1,0 +1,234 @@
+/** The controller's leader against a real API server, with a copier that answers as it is told. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { once } from 'node:events';
+import { parseDocument } from 'yaml';
+import type { CachedImage } from '../../api/cached-image.ts';
+import { releaseNames } from '../../api/names.ts';
+import { config } from '../../controller/config.ts';
+import { controllerFigures } from '../../controller/figures.ts';
+import { imageRecords } from '../../controller/resources.ts';
+import { lead } from '../../controller/term.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { loadConfig } from '../../platform/config.ts';
+import { KubeClient } from '../../platform/kube/client.ts';
+import { findCondition } from '../../platform/kube/conditions.ts';
+import {
+  mutatingWebhookConfigurations,
+  namespaces,
+  nodes,
+  pods,
+  secrets,
+} from '../../platform/kube/resource.ts';
+import type { KubeObject, MutatingWebhookConfiguration, Resource } from '../../platform/kube/resource.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { Metrics } from '../../platform/metrics.ts';
+import { waitFor } from '../cluster/wait.ts';
+import { FakeCopier } from '../fakes/copier.ts';
+import { ApiServer } from './api-server.ts';
+
+const CRDS = join(import.meta.dirname, '../../manifests/chart/larder/files/crds');
+export const NAMES = releaseNames('larder');
+export const RELEASE = 'larder-system';
+
+const definitions: Resource<KubeObject> = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  namespaced: false,
+  decode: (raw) => raw as KubeObject,
+};
+
+/** One term of leadership. */
+export interface Term {
+  /** Until it is set to true, the term leads. */
+  readonly fence: { lost: boolean };
+  readonly stop: () => Promise<void>;
+}
+
+export class ControllerBench {
+  readonly client: KubeClient;
+  readonly copier: FakeCopier;
+  private readonly api: ApiServer;
+  private readonly env: Readonly<Record<string, string>>;
+  private readonly terms: Term[] = [];
+
+  private constructor(api: ApiServer, client: KubeClient, copier: FakeCopier, env: Record<string, string>) {
+    this.api = api;
+    this.client = client;
+    this.copier = copier;
+    this.env = env;
+  }
+
+  /** An API server with our definitions, a node, a namespace `team-a` that opted in and `team-b` that did not, and a first leader. */
+  static async start(settings: Readonly<Record<string, string>> = {}): Promise<ControllerBench> {
+    const api = await ApiServer.start();
+    const client = new KubeClient(api.connect(), 'test');
+    const crd = join(CRDS, 'larder.dev_cachedimages.yaml');
+    await client.create(definitions, parseDocument(await readFile(crd, 'utf8')).toJS() as KubeObject);
+    for (const name of [RELEASE, 'team-b']) await client.create(namespaces, { metadata: { name } });
+    const labels = { 'larder.dev/cache': 'enabled' };
+    await client.create(namespaces, { metadata: { name: 'team-a', labels } });
+    await client.create(mutatingWebhookConfigurations, webhookConfiguration());
+    await waitFor('CachedImages to be served', () => client.list(imageRecords), { deadlineMs: 10_000 });
+    const port = await freePort();
+    const token = join(api.folder, 'token');
+    await writeFile(token, 'token-of-the-controller');
+    const env = {
+      LARDER_NAMESPACE: RELEASE,
+      LARDER_FULLNAME: 'larder',
+      LARDER_COPIER_URL: `https://127.0.0.1:${port}`,
+      LARDER_COPIER_SERVER_NAME: `${NAMES.copier}.${RELEASE}.svc`,
+      LARDER_COPIER_TOKEN_FILE: token,
+      LARDER_PUBLIC_REPOSITORIES: 'docker.io/library/*',
+      LARDER_COPY_RETRY_BASE: '200ms',
+      ...settings,
+    };
+    const first = newTerm(api, env);
+    const copier = new FakeCopier(await certificateOfCopier(client));
+    await copier.listen(port);
+    const bench = new ControllerBench(api, client, copier, env);
+    bench.terms.push(first);
+    await bench.makeNode('node-1', 'amd64');
+    return bench;
+  }
+
+  get term(): Term | undefined {
+    return this.terms.at(-1);
+  }
+
+  /** Another leader; the one before is not stopped. */
+  lead(settings: Readonly<Record<string, string>> = {}): Term {
+    const term = newTerm(this.api, { ...this.env, ...settings });
+    this.terms.push(term);
+    return term;
+  }
+
+  async stop(): Promise<void> {
+    for (const term of this.terms) await term.stop();
+    this.copier.close();
+    await this.api.stop();
+  }
+
+  async makeNode(name: string, architecture: string): Promise<void> {
+    await this.client.create(nodes, { metadata: { name } });
+    const body = { status: { nodeInfo: { operatingSystem: 'linux', architecture } } };
+    await this.client.patch(nodes, { name }, { type: 'merge', body }, { subresource: 'status' });
+  }
+
+  async makePod(
+    name: string,
+    image: string,
+    { namespace = 'team-a', pullSecrets = [] as readonly string[] } = {},
+  ): Promise<void> {
+    const imagePullSecrets = pullSecrets.map((secret) => ({ name: secret }));
+    const spec = { containers: [{ name: 'main', image }], imagePullSecrets };
+    await this.client.create(pods, { metadata: { name, namespace }, spec });
+  }
+
+  /** What the kubelet would tell of a pod that runs. */
+  async runPod(name: string, imageID: string, namespace = 'team-a'): Promise<void> {
+    const containerStatuses = [
+      { name: 'main', ready: true, restartCount: 0, image: 'of-the-spec', imageID, state: { running: {} } },
+    ];
+    const body = { status: { phase: 'Running', containerStatuses } };
+    await this.client.patch(pods, { name, namespace }, { type: 'merge', body }, { subresource: 'status' });
+  }
+
+  async removePod(name: string, namespace = 'team-a'): Promise<void> {
+    await this.client.delete(pods, { name, namespace });
+  }
+
+  /** As a user would with `kubectl apply`. */
+  async applyImage(name: string, spec: object): Promise<void> {
+    const body = { metadata: { name }, spec };
+    await this.client.patch(imageRecords, { name }, { type: 'apply', body, fieldManager: 'a-user' });
+  }
+
+  /** Waits until the CachedImage is as told. */
+  async becomes(name: string, what: string, holds: (image: CachedImage) => boolean): Promise<CachedImage> {
+    let seen: CachedImage | undefined;
+    return waitFor(
+      `${name} to be ${what}`,
+      async () => {
+        seen = (await this.client.get(imageRecords, { name })).image;
+        return holds(seen) && seen;
+      },
+      { deadlineMs: 10_000, dump: () => Promise.resolve(JSON.stringify(seen, undefined, 2)) },
+    );
+  }
+
+  async isGone(name: string): Promise<void> {
+    const exists = async (): Promise<boolean> => {
+      const { items } = await this.client.list(imageRecords);
+      return items.some(({ metadata }) => metadata.name === name);
+    };
+    await waitFor(`${name} to be gone`, async () => !(await exists()), { deadlineMs: 10_000 });
+  }
+}
+
+export const readyBecause = (reason: string) => (image: CachedImage) =>
+  findCondition(image.status?.conditions, 'Ready')?.reason === reason;
+
+function newTerm(api: ApiServer, env: Record<string, string>): Term {
+  const stop = new AbortController();
+  const fence = { lost: false };
+  const done = lead(
+    {
+      settings: loadConfig(config, env),
+      client: new KubeClient(api.connect(), 'larder-controller'),
+      assertLeader: () => {
+        if (fence.lost) throw new Error('another leads');
+      },
+      figures: controllerFigures(new Metrics('controller')),
+      clock: systemClock,
+      log: silentLogger,
+    },
+    stop.signal,
+  );
+  return {
+    fence,
+    stop: async () => {
+      stop.abort(new Error('the test is over'));
+      await done;
+    },
+  };
+}
+
+async function certificateOfCopier(client: KubeClient): Promise<{ cert: Buffer; key: Buffer }> {
+  const pair = await waitFor(
+    'the certificate of the copier',
+    async () => (await client.get(secrets, { name: NAMES.copierTls, namespace: RELEASE })).data,
+    { deadlineMs: 10_000 },
+  );
+  const decoded = (key: string): Buffer => Buffer.from(pair[key] ?? '', 'base64');
+  return { cert: decoded('tls.crt'), key: decoded('tls.key') };
+}
+
+function webhookConfiguration(): MutatingWebhookConfiguration {
+  return {
+    metadata: { name: NAMES.webhookConfiguration },
+    webhooks: [
+      {
+        name: 'pods.larder.dev',
+        admissionReviewVersions: ['v1'],
+        sideEffects: 'None',
+        failurePolicy: 'Ignore',
+        clientConfig: { service: { name: NAMES.webhook, namespace: RELEASE } },
+        namespaceSelector: { matchLabels: { nothing: 'has-this' } },
+      },
+    ],
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

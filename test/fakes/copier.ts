@@ -1,0 +1,119 @@
+/** A copier for tests of the controller: it answers orders from a made-up upstream and a made-up store, and records them. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { Server } from 'node:https';
+import { once } from 'node:events';
+import {
+  CHECK_PATH,
+  checkOrderSchema,
+  COPY_PATH,
+  copyOrderSchema,
+  DELETE_PATH,
+  deleteOrderSchema,
+  parseMessage,
+  VERIFY_PATH,
+  verifyOrderSchema,
+} from '../../api/copier-api.ts';
+import type { CheckAnswerJson, CopyEventJson, VerifyAnswerJson } from '../../api/copier-api.ts';
+import { formatPlatform } from '../../registry/core/platform.ts';
+import { formatReference } from '../../registry/core/reference.ts';
+import type { Reference } from '../../registry/core/reference.ts';
+
+export interface RecordedCopy {
+  readonly image: string;
+  readonly tenant?: string;
+  readonly platforms: readonly string[];
+  readonly pullSecrets: readonly string[];
+}
+
+export const FAKE_DIGEST = `sha256:${'a'.repeat(64)}`;
+
+export class FakeCopier {
+  readonly copies: RecordedCopy[] = [];
+  readonly checks: string[] = [];
+  /** `tenant/image`, or the image alone. */
+  readonly removals: string[] = [];
+  /** How a copy of an image ends instead of well. */
+  readonly failures = new Map<string, Extract<CopyEventJson, { type: 'failed' }>>();
+  /** What upstream has under a name; {@link FAKE_DIGEST} unless told otherwise, undefined when it has it no more. */
+  readonly upstream = new Map<string, string | undefined>();
+  /** What the store has, by `tenant/image`. */
+  readonly stored = new Map<string, string>();
+  /** Awaited before a removal is carried out. */
+  beforeRemoval: () => Promise<void> = () => Promise.resolve();
+  private readonly server: Server;
+
+  constructor(tls: { readonly cert: Buffer; readonly key: Buffer }) {
+    this.server = createServer(tls, (request, response) => void this.answer(request, response));
+  }
+
+  async listen(port: number): Promise<void> {
+    this.server.listen(port, '127.0.0.1');
+    await once(this.server, 'listening');
+  }
+
+  close(): void {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+
+  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    const json: unknown = JSON.parse(body);
+    const answers: Record<string, () => object | Promise<undefined>> = {
+      [COPY_PATH]: () => this.copy(json),
+      [CHECK_PATH]: () => this.check(json),
+      [VERIFY_PATH]: () => this.verify(json),
+      [DELETE_PATH]: () => this.remove(json),
+    };
+    const answer = await answers[request.url ?? '']?.();
+    if (answer === undefined) response.writeHead(204).end();
+    else response.writeHead(200).end(`${JSON.stringify(answer)}\n`);
+  }
+
+  private copy(json: unknown): CopyEventJson {
+    const { image, tenant, platforms, pullSecrets } = parseMessage(copyOrderSchema, json);
+    const name = formatReference(image);
+    const order = { image: name, platforms: platforms.map(formatPlatform), pullSecrets };
+    this.copies.push(tenant === undefined ? order : { ...order, tenant });
+    const failure = this.failures.get(name);
+    if (failure !== undefined) return failure;
+    const digest = this.digestOf(image) ?? FAKE_DIGEST;
+    this.stored.set(keyOf(name, tenant), digest);
+    return { type: 'done', digest, sizeBytes: 73_400_320, platforms: order.platforms };
+  }
+
+  private check(json: unknown): CheckAnswerJson {
+    const { image } = parseMessage(checkOrderSchema, json);
+    this.checks.push(formatReference(image));
+    const digest = this.digestOf(image);
+    return digest === undefined
+      ? { upstream: 'Unavailable', reason: 'NotFound', message: 'the registry has no such image' }
+      : { upstream: 'Available', digest };
+  }
+
+  private verify(json: unknown): VerifyAnswerJson {
+    const { image, tenant, platforms } = parseMessage(verifyOrderSchema, json);
+    const digest = this.stored.get(keyOf(formatReference(image), tenant));
+    if (digest === undefined) return { complete: false, missing: [] };
+    return { complete: true, digest, sizeBytes: 73_400_320, platforms: platforms.map(formatPlatform) };
+  }
+
+  private async remove(json: unknown): Promise<undefined> {
+    const { image, tenant } = parseMessage(deleteOrderSchema, json);
+    const key = keyOf(formatReference(image), tenant);
+    await this.beforeRemoval();
+    this.removals.push(key);
+    this.stored.delete(key);
+  }
+
+  private digestOf(image: Reference): string | undefined {
+    const name = formatReference(image);
+    return this.upstream.has(name) ? this.upstream.get(name) : (image.digest ?? FAKE_DIGEST);
+  }
+}
+
+function keyOf(image: string, tenant: string | undefined): string {
+  return tenant === undefined ? image : `${tenant}/${image}`;
+}
