@@ -12,6 +12,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { openBlob } from './blob-stream.ts';
 
 const SILENCE_MS = 200;
+const DEADLINES = { signMs: SILENCE_MS, headMs: 3 * SILENCE_MS };
 const SIZE = 5_000_003;
 const CONTENT = randomBytes(SIZE);
 const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
@@ -37,7 +38,14 @@ class Chain {
         gone.abort(new Error('gone'));
       });
       const target = new URL(`http://127.0.0.1:${portOf(this.#peer)}`);
-      openBlob({ target, path: '/blob', headers: {}, deadlineMs: SILENCE_MS, signal: gone.signal })
+      openBlob({
+        target,
+        path: '/blob',
+        headers: {},
+        peer: 'store',
+        deadlines: DEADLINES,
+        signal: gone.signal,
+      })
         .then(async ({ status, stream }) => {
           response.writeHead(status, { 'content-length': stream.length });
           await stream.sendTo(response, SILENCE_MS);
@@ -144,7 +152,7 @@ describe('a blob straight from socket to socket', () => {
   });
 
   it.each([
-    ['says nothing', () => undefined, 'the head of the answer'],
+    ['says nothing', () => undefined, 'a sign of life from the store'],
     ['closes at once', (socket: Socket) => socket.end(), 'closed before the answer'],
     ['speaks something else', (socket: Socket) => socket.end('SSH-2.0-x\r\n\r\n'), 'not HTTP'],
     [

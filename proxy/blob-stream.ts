@@ -3,17 +3,21 @@
  * That is three times as fast as piping Node's HTTP streams, at a fraction of the memory.
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect, type OnReadOpts, type Socket } from 'node:net';
+import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { DeadlineError } from '../platform/deadline.ts';
-import { parseHead, type ResponseHead } from './response-head.ts';
+import { HeadDeadline, type HeadDeadlines } from './head-deadline.ts';
+import { HeadReader } from './response-head.ts';
 
 export interface BlobRequest {
-  /** Plain HTTP. */
   readonly target: URL;
+  /** For https. */
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'servername' | 'minVersion'>;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Until the head of the answer is there, in milliseconds. */
-  readonly deadlineMs: number;
+  /** The peer's name, for errors. */
+  readonly peer: string;
+  readonly deadlines: HeadDeadlines;
   readonly signal: AbortSignal;
 }
 
@@ -25,61 +29,59 @@ export interface BlobAnswer {
 
 /** About what the kernel takes and gives at once; larger does not fit the processor's cache. */
 const BUFFER_BYTES = 256 * 1024;
-const MAX_HEAD_BYTES = 64 * 1024;
 
 /**
  * Asks with GET, on a connection that serves this request only.
  * @throws DeadlineError, or the connection's error; the signal's reason
  */
 export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
-  const { target, deadlineMs, signal } = request;
+  const { signal } = request;
   const { promise, resolve, reject } = Promise.withResolvers<BlobAnswer>();
   const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
-  let received: Buffer = Buffer.alloc(0);
+  const reader = new HeadReader();
   let stream: BlobStream | undefined;
   const onBytes = (size: number): boolean => {
     const chunk = buffer.subarray(0, size);
     if (stream !== undefined) return stream.take(chunk);
-    received = Buffer.concat([received, chunk]);
-    let head: ResponseHead | undefined;
     try {
-      head = parseHead(received);
-      if (head === undefined && received.byteLength > MAX_HEAD_BYTES)
-        throw new Error('the head of the answer is too long');
+      const head = reader.read(chunk, () => {
+        deadline.signOfLife();
+      });
+      if (head === undefined) return true;
+      const { status, headers, rest } = head;
+      stream = new BlobStream(socket, rest, Number(headers['content-length'] ?? NaN));
+      deadline.stop();
+      resolve({ status, headers, stream });
     } catch (error) {
       socket.destroy(error as Error);
-      return false;
     }
-    if (head === undefined) return true;
-    clearTimeout(deadline);
-    const { status, headers, bodyStart } = head;
-    stream = new BlobStream(socket, received.subarray(bodyStart), Number(headers['content-length'] ?? NaN));
-    resolve({ status, headers, stream });
     // Until somebody says where the body goes.
     return false;
   };
-  const socket = connect({
-    host: target.hostname.replaceAll(/^\[|\]$/g, ''),
-    port: Number(target.port || 80),
-    noDelay: true,
-    onread: { buffer, callback: onBytes },
+  const socket = connectTo(request, { buffer, callback: onBytes });
+  const deadline = new HeadDeadline(request.peer, request.deadlines, (error) => {
+    socket.destroy(error);
   });
-  const deadline = setTimeout(() => {
-    socket.destroy(new DeadlineError('the head of the answer', deadlineMs));
-  }, deadlineMs);
   const onAbort = (): void => {
     socket.destroy(signal.reason as Error);
   };
   signal.addEventListener('abort', onAbort, { once: true });
   socket.once('error', reject);
   socket.once('close', () => {
-    clearTimeout(deadline);
+    deadline.stop();
     signal.removeEventListener('abort', onAbort);
     reject(new Error('the connection was closed before the answer'));
   });
   socket.write(formatRequest(request));
   if (signal.aborted) onAbort();
   return promise;
+}
+
+function connectTo({ target, tls }: BlobRequest, onread: OnReadOpts): Socket {
+  const secure = target.protocol === 'https:';
+  const host = target.hostname.replaceAll(/^\[|\]$/g, '');
+  const options = { host, port: Number(target.port || (secure ? 443 : 80)), onread };
+  return secure ? connectTls({ ...options, ...tls }) : connect({ ...options, noDelay: true });
 }
 
 function formatRequest({ target, path, headers }: BlobRequest): string {

@@ -76,7 +76,6 @@ function storeOrigin({ storeUrl, storeLogin, signDeadline }: Context['settings']
     deadlines: { signMs: signDeadline, headMs: signDeadline },
     agent: () => agent,
     credentials: new StorePass(new StoreAuthenticator(storeLogin)),
-    directBlobs: storeUrl.protocol === 'http:',
   });
   return new PeerOrigin('store', peer);
 }

@@ -1,28 +1,21 @@
 /** A part of Larder that the proxy asks over HTTP: the store or the copier. */
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
 import { createProxyServer } from 'http-proxy';
 import { DeadlineError } from '../platform/deadline.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { discard, forwardedHeaders, type Answer, type Exchange } from './answer.ts';
-import { openBlob } from './blob-stream.ts';
-
-export interface PeerDeadlines {
-  /** Within this many milliseconds a peer gives a sign of life: its answer's head, or `102 Processing`. */
-  readonly signMs: number;
-  /** Within this many milliseconds of that sign it gives the head of its answer. */
-  readonly headMs: number;
-}
+import { openBlob, type BlobRequest } from './blob-stream.ts';
+import { HeadDeadline, type HeadDeadlines } from './head-deadline.ts';
 
 export interface PeerOptions {
   readonly name: string;
   readonly target: URL;
-  readonly deadlines: PeerDeadlines;
+  readonly deadlines: HeadDeadlines;
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
   readonly credentials: PeerCredentials;
-  /** Blobs are taken from the socket itself: for a peer that speaks plain HTTP and gives no sign of life but its answer. */
-  readonly directBlobs?: boolean;
 }
 
 /** What goes into the Authorization header. Both throw RegistryError. */
@@ -70,8 +63,7 @@ export class Peer {
       ...(credential === undefined ? {} : { authorization: credential }),
     };
     const isBlob = exchange.path.kind === 'blob' && exchange.request.method === 'GET';
-    const direct =
-      this.#options.directBlobs && isBlob ? await this.#askDirectly(exchange, headers) : undefined;
+    const direct = isBlob ? await this.#askDirectly(exchange, headers) : undefined;
     return direct ?? this.#attempt(exchange, headers);
   }
 
@@ -80,13 +72,15 @@ export class Peer {
     { path, request, signal }: Exchange,
     headers: Readonly<Record<string, string>>,
   ): Promise<Answer | undefined> {
-    const { name, target, deadlines } = this.#options;
+    const { name, target, deadlines, agent } = this.#options;
     try {
       const { stream, ...head } = await openBlob({
         target,
+        ...tlsOf(agent()),
+        peer: name,
         path: formatDistributionPath(path),
         headers: { ...forwardedHeaders(request), ...headers },
-        deadlineMs: deadlines.signMs,
+        deadlines,
         signal,
       });
       if (Number.isSafeInteger(stream.length)) return { ...head, body: stream };
@@ -98,47 +92,30 @@ export class Peer {
   }
 
   async #attempt(exchange: Exchange, headers: Readonly<Record<string, string>>): Promise<Answer> {
-    const { name, target, agent } = this.#options;
+    const { name, target, agent, deadlines } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-    const deadline = this.#deadline();
+    let deadline: HeadDeadline | undefined;
     this.#attempts.set(exchange.request, {
       onRequest: (outgoing) => {
-        deadline.watch(outgoing);
+        deadline = new HeadDeadline(name, deadlines, (error) => outgoing.destroy(error));
+        outgoing.once('information', () => deadline?.signOfLife());
       },
       onAnswer: (answer) => {
-        deadline.stop();
+        deadline?.stop();
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer });
       },
     });
     this.#proxy.web(exchange.request, exchange.response, { target, agent: agent(), headers }, (error) => {
-      deadline.stop();
+      deadline?.stop();
       reject(unanswered(name, error));
     });
     return promise;
   }
+}
 
-  /** Two deadlines in a row: a peer that is frozen is found out soon, one that works for us is given time. */
-  #deadline(): { watch(outgoing: ClientRequest): void; stop(): void } {
-    const { name, deadlines } = this.#options;
-    let timer: NodeJS.Timeout | undefined;
-    const arm = (outgoing: ClientRequest, step: string, ms: number): void => {
-      clearTimeout(timer);
-      timer = setTimeout(() => {
-        outgoing.destroy(new DeadlineError(step, ms));
-      }, ms);
-    };
-    return {
-      watch: (outgoing) => {
-        arm(outgoing, `a sign of life from the ${name}`, deadlines.signMs);
-        outgoing.once('information', () => {
-          arm(outgoing, `the answer of the ${name}`, deadlines.headMs);
-        });
-      },
-      stop: () => {
-        clearTimeout(timer);
-      },
-    };
-  }
+/** Its connections for blobs are verified like the others. */
+function tlsOf(agent: Agent): Pick<BlobRequest, 'tls'> {
+  return agent instanceof HttpsAgent ? { tls: agent.options } : {};
 }
 
 function unanswered(name: string, error: Error): RegistryError {

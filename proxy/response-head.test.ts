@@ -1,19 +1,27 @@
-import { parseHead } from './response-head.ts';
+import { HeadReader, type ResponseHead } from './response-head.ts';
+
+function readWhole(text: string, onInterim: () => void = () => undefined): ResponseHead | undefined {
+  return new HeadReader().read(Buffer.from(text), onInterim);
+}
 
 describe("the head of a peer's answer", () => {
   const head = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag:"x: y" \r\n\r\n';
+  const expected = { status: 206, headers: { 'content-length': '5', etag: '"x: y"' } };
 
-  it('is read with the place where the body begins', () => {
-    expect(parseHead(Buffer.from(`${head}hello`))).toEqual({
-      status: 206,
-      headers: { 'content-length': '5', etag: '"x: y"' },
-      bodyStart: head.length,
-    });
+  it('is read with what has come of the body', () => {
+    expect(readWhole(`${head}hello`)).toEqual({ ...expected, rest: Buffer.from('hello') });
   });
 
-  it('is waited for until it is there to its end, wherever it is cut', () => {
-    for (let cut = 0; cut < head.length; cut += 1)
-      expect(parseHead(Buffer.from(head.slice(0, cut)))).toBeUndefined();
+  it('is the same wherever the network cuts it', () => {
+    const text = `HTTP/1.1 102 Processing\r\n\r\n${head}`;
+    for (let cut = 0; cut < text.length; cut += 1) {
+      const reader = new HeadReader();
+      let interims = 0;
+      const onInterim = (): void => void (interims += 1);
+      expect(reader.read(Buffer.from(text.slice(0, cut)), onInterim)).toBeUndefined();
+      expect(reader.read(Buffer.from(text.slice(cut)), onInterim)).toMatchObject(expected);
+      expect(interims).toBe(1);
+    }
   });
 
   it.each([
@@ -22,7 +30,8 @@ describe("the head of a peer's answer", () => {
     'HTTP/1.1 2\r\n\r\n',
     'HTTP/1.1 200 OK\r\nno colon\r\n\r\n',
     'HTTP/1.1 200 OK\r\n: x\r\n\r\n',
-  ])('is refused as %j', (text) => {
-    expect(() => parseHead(Buffer.from(text))).toThrow('the answer');
+    `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(70_000)}`,
+  ])('is refused when it is %.60j', (text) => {
+    expect(() => readWhole(text)).toThrow('the answer');
   });
 });

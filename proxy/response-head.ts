@@ -4,20 +4,39 @@ export interface ResponseHead {
   readonly status: number;
   /** Names in lower case; of a repeated field the last. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Where the body begins. */
-  readonly bodyStart: number;
+  /** What has come of the body. */
+  readonly rest: Buffer;
 }
 
 const END = '\r\n\r\n';
+const MAX_BYTES = 64 * 1024;
 
-/**
- * Undefined when it is not there to its end yet.
- * @throws Error when it is no HTTP
- */
-export function parseHead(bytes: Buffer): ResponseHead | undefined {
-  const end = bytes.indexOf(END);
-  if (end < 0) return undefined;
-  const [statusLine = '', ...fields] = bytes.toString('latin1', 0, end).split('\r\n');
+export class HeadReader {
+  #received: Buffer = Buffer.alloc(0);
+
+  /**
+   * Takes the next bytes. Undefined while the head is not there to its end.
+   * @param onInterim called for each interim answer (RFC 9110 section 15.2)
+   * @throws Error when it is no HTTP
+   */
+  read(chunk: Buffer, onInterim: () => void): ResponseHead | undefined {
+    this.#received = Buffer.concat([this.#received, chunk]);
+    for (;;) {
+      const end = this.#received.indexOf(END);
+      if (end < 0) break;
+      const head = parseHead(this.#received.toString('latin1', 0, end));
+      const rest = this.#received.subarray(end + END.length);
+      if (head.status >= 200) return { ...head, rest };
+      this.#received = rest;
+      onInterim();
+    }
+    if (this.#received.byteLength > MAX_BYTES) throw new Error('the head of the answer is too long');
+    return undefined;
+  }
+}
+
+function parseHead(text: string): Omit<ResponseHead, 'rest'> {
+  const [statusLine = '', ...fields] = text.split('\r\n');
   const [, status] = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(statusLine) ?? [];
   if (status === undefined) throw new Error('the answer is not HTTP/1.1');
   const headers: Record<string, string> = {};
@@ -26,5 +45,5 @@ export function parseHead(bytes: Buffer): ResponseHead | undefined {
     if (colon <= 0) throw new Error('the answer has a malformed header');
     headers[field.slice(0, colon).toLowerCase()] = field.slice(colon + 1).trim();
   }
-  return { status: Number(status), headers, bodyStart: end + END.length };
+  return { status: Number(status), headers };
 }

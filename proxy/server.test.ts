@@ -65,7 +65,6 @@ class Bench {
           target,
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           agent: () => bench.#agent,
-          directBlobs: name === 'store',
           credentials: {
             authorization: () => Promise.resolve(token),
             renew: () => Promise.resolve(undefined),

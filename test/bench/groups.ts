@@ -1,6 +1,7 @@
 /** All groups of benchmarks, in the order in which they run. */
 import type { BenchGroup } from './group.ts';
 
+import { nodes } from './nodes.ts';
 import { warm } from './warm.ts';
 
-export const GROUPS: readonly BenchGroup[] = [warm];
+export const GROUPS: readonly BenchGroup[] = [warm, nodes];
