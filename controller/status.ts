@@ -45,9 +45,8 @@ export function nextStatus(
 ): CachedImageStatus {
   const { progress, ...before } = image.status ?? {};
   const status: CachedImageStatus = {
-    ...before,
+    ...(situation.is === 'copied' ? contentOf(before, situation) : before),
     ...usedNow(before, usage, now),
-    ...(situation.is === 'copied' ? contentOf(before, situation) : {}),
     ...('failure' in situation && isUpstreams(situation.failure)
       ? { lastCheckedTime: timestamp(situation.failure.at) }
       : {}),
