@@ -16,7 +16,15 @@ await runMain({
   config,
   compose: ({ settings, log, metrics, signal }) => {
     const connection = connect(loadKubeConfig());
-    const client = new KubeClient(connection, 'larder-controller');
+    const requests = metrics.counter('kube_requests_total', 'Requests to the Kubernetes API', [
+      'method',
+      'status',
+    ]);
+    const client = new KubeClient(connection, 'larder-controller', {
+      onAnswer: (method, status) => {
+        requests.inc({ method, status });
+      },
+    });
     const election = new LeaderElection({
       client,
       log,

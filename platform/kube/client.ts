@@ -66,22 +66,29 @@ interface Call extends CallOptions {
   readonly contentType?: string;
 }
 
+export interface ClientHooks {
+  /** Called right before anything but a GET is sent; what it throws stops the request. */
+  readonly beforeWrite?: () => void;
+  /** Called when an answer begins. */
+  readonly onAnswer?: (method: string, status: number) => void;
+}
+
 /** Every method throws {@link KubeError} for an answer that is no success and `DeadlineError` when it takes too long. */
 export class KubeClient {
   private readonly connection: Connection;
   private readonly userAgent: string;
-  private readonly beforeWrite: () => void;
+  private readonly hooks: ClientHooks;
 
   /** @param userAgent tells the API server's audit log who asks, e.g. `larder-controller` */
-  constructor(connection: Connection, userAgent: string, beforeWrite: () => void = () => undefined) {
+  constructor(connection: Connection, userAgent: string, hooks: ClientHooks = {}) {
     this.connection = connection;
     this.userAgent = userAgent;
-    this.beforeWrite = beforeWrite;
+    this.hooks = hooks;
   }
 
   /** A client that calls `beforeWrite` right before it sends anything but a GET; what that throws stops the request. */
   fenced(beforeWrite: () => void): KubeClient {
-    return new KubeClient(this.connection, this.userAgent, beforeWrite);
+    return new KubeClient(this.connection, this.userAgent, { ...this.hooks, beforeWrite });
   }
 
   async get<T extends KubeObject>(
@@ -243,8 +250,8 @@ export class KubeClient {
       this.connection.dispatcher(),
       this.connection.headers(),
     ]).catch(unreachable);
-    if (call.method !== 'GET') this.beforeWrite();
-    return request(url, {
+    if (call.method !== 'GET') this.hooks.beforeWrite?.();
+    const answer = await request(url, {
       method: call.method,
       dispatcher,
       signal,
@@ -257,6 +264,8 @@ export class KubeClient {
       },
       ...(body === undefined ? {} : { body }),
     }).catch(unreachable);
+    this.hooks.onAnswer?.(call.method, answer.statusCode);
+    return answer;
   }
 }
 

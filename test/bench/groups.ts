@@ -1,7 +1,7 @@
 /** All groups of benchmarks, in the order in which they run. */
+import { converge } from './converge.ts';
 import type { BenchGroup } from './group.ts';
-
 import { nodes } from './nodes.ts';
 import { warm } from './warm.ts';
 
-export const GROUPS: readonly BenchGroup[] = [warm, nodes];
+export const GROUPS: readonly BenchGroup[] = [warm, nodes, converge];

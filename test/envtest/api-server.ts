@@ -85,15 +85,26 @@ export class ApiServer {
 
   /** A connection of its own; closed when the server is stopped. */
   connect(user: TestUser = 'admin'): Connection {
+    const connection = connect(this.config(user));
+    this.connections.push(connection);
+    return connection;
+  }
+
+  /** Path of a kubeconfig, for programs. */
+  async kubeconfig(user: TestUser = 'admin'): Promise<string> {
+    const file = join(this.folder, `${user}.kubeconfig`);
+    await writeFile(file, this.config(user).exportConfig(), { mode: 0o600 });
+    return file;
+  }
+
+  private config(user: TestUser): KubeConfig {
     const config = new KubeConfig();
     const caData = Buffer.from(this.ca.cert).toString('base64');
     config.loadFromClusterAndUser(
       { name: 'test', server: this.url, caData, skipTLSVerify: false },
       { name: user, token: this.tokens[user] },
     );
-    const connection = connect(config);
-    this.connections.push(connection);
-    return connection;
+    return config;
   }
 
   /** Freezes the API server: connections stay open and nothing is answered. */
