@@ -2,7 +2,7 @@
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
-import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { createDispatcher, storePolicies, upstreamPolicies } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import type { UpstreamSettings } from '../registry/transport/upstream-settings.ts';
@@ -56,7 +56,7 @@ export function composeCopier(world: CopierWorld): Copier {
     { headMs: settings.headDeadline, silenceMs: settings.silence },
   );
   const storeTransport = new Transport(
-    createDispatcher(() => ({}), { connectMs: STORE_CONNECT_MS }),
+    createDispatcher(storePolicies(world.upstreams), { connectMs: STORE_CONNECT_MS }),
     {
       headMs: STORE_WRITE_HEAD_MS,
       silenceMs: settings.silence,

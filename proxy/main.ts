@@ -1,5 +1,4 @@
 /** `larder proxy`: serves pulls on the node's loopback, from the store, else the copier, else upstream. */
-import { Agent as HttpAgent } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { FileValue } from '../platform/file-watch.ts';
@@ -12,7 +11,7 @@ import type { ListenAddress } from '../platform/settings.ts';
 import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { Transport } from '../registry/transport/transport.ts';
-import { readUpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { readUpstreamSettings, type UpstreamSettings } from '../registry/transport/upstream-settings.ts';
 import { proxyConfig } from './config.ts';
 import { copierAgent } from './copier-agent.ts';
 import { Forwarder } from './forward.ts';
@@ -20,6 +19,7 @@ import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 import { proxyMetrics } from './proxy-metrics.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
+import { storeAgent } from './store-agent.ts';
 import { StorePass } from './store-pass.ts';
 import { UpstreamOrigin } from './upstream-origin.ts';
 
@@ -32,12 +32,14 @@ await runMain({
   compose: async ({ settings, log, metrics, signal }) => {
     const token = await readToken(settings.copierTokenFile, log);
     const ca = await readCa(settings.copierCaFile, log);
+    const upstreams =
+      settings.upstreamsFile === undefined ? [] : await readUpstreamSettings(settings.upstreamsFile);
     const counted = proxyMetrics(metrics);
     const forwarder = new Forwarder({
       origins: {
-        store: storeOrigin(settings),
+        store: storeOrigin(settings, upstreams),
         copier: copierOrigin(settings, token, ca),
-        ...(settings.upstreamFallback ? { upstream: await upstreamOrigin(settings) } : {}),
+        ...(settings.upstreamFallback ? { upstream: upstreamOrigin(settings, upstreams) } : {}),
       },
       breaker: new CircuitBreaker({
         failureThreshold: 1,
@@ -67,8 +69,11 @@ await runMain({
   },
 });
 
-function storeOrigin({ storeUrl, storeLogin, signDeadline }: Context['settings']): PeerOrigin {
-  const agent = new HttpAgent({ keepAlive: true });
+function storeOrigin(
+  { storeUrl, storeLogin, signDeadline }: Context['settings'],
+  upstreams: readonly UpstreamSettings[],
+): PeerOrigin {
+  const agent = storeAgent(storeUrl, upstreams);
   const peer = new Peer({
     name: 'store',
     target: storeUrl,
@@ -98,12 +103,10 @@ function copierOrigin(
   return new PeerOrigin('copier', peer);
 }
 
-async function upstreamOrigin({
-  upstreamsFile,
-  headDeadline,
-  silence,
-}: Context['settings']): Promise<UpstreamOrigin> {
-  const upstreams = upstreamsFile === undefined ? [] : await readUpstreamSettings(upstreamsFile);
+function upstreamOrigin(
+  { headDeadline, silence }: Context['settings'],
+  upstreams: readonly UpstreamSettings[],
+): UpstreamOrigin {
   const dispatcher = createDispatcher(upstreamPolicies(upstreams), { connectMs: 5_000 });
   return new UpstreamOrigin(
     new Transport(dispatcher, { headMs: headDeadline, silenceMs: silence }),

@@ -38,6 +38,14 @@ export function upstreamPolicies(settings: readonly UpstreamSettings[]): Connect
   });
 }
 
+/** For a store that the administrator named: its TLS settings stand among those of the upstreams, its address is trusted. */
+export function storePolicies(settings: readonly UpstreamSettings[]): ConnectionPolicyOf {
+  return memoise((host) => {
+    const { ca, insecureSkipVerify } = settingsFor(settings, host) ?? {};
+    return { ca, insecureSkipVerify };
+  });
+}
+
 /** One per process and kind of peer: it holds the connections. Close it at shutdown. */
 export function createDispatcher(policyOf: ConnectionPolicyOf, options: DispatcherOptions): Dispatcher {
   const connectorOf = memoise((host) => buildHostConnector(policyOf(host), options.connectMs));

@@ -17,8 +17,13 @@ interface ImageList {
   items: { status?: { conditions?: { type: string; status: string }[] } }[];
 }
 
-it('keeps images in an existing registry that asks for a login, and serves them from there', async () => {
-  const house = await cluster.internet.addRegistry({ name: 'house', credentials: READER });
+it('keeps images in an existing registry that asks for a login, over TLS, and serves them from there', async () => {
+  const house = await cluster.internet.addRegistry({
+    name: 'house',
+    host: 'house.example.test',
+    tls: true,
+    credentials: READER,
+  });
   const image = await cluster.pushImage({ site: 'example', repository: 'shop/web', tag: '1.0' });
   await cluster.apply([
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
@@ -35,7 +40,7 @@ it('keeps images in an existing registry that asks for a login, and serves them 
       metadata: { name: 'shop', labels: { 'larder.dev/cache': 'enabled' } },
     },
   ]);
-  const external = { url: `http://${house.registry}`, readerSecret: 'house', writerSecret: 'house' };
+  const external = { url: `https://${house.registry}`, readerSecret: 'house', writerSecret: 'house' };
   await installLarder(cluster, { values: { store: { external } } });
   const containers = [{ name: 'app', image: image.reference }];
   const metadata = { name: 'web', namespace: 'shop' };
