@@ -138,7 +138,14 @@ async function furnish(client: KubeClient, api: ApiServer, programs: Programs, b
     await client.create(definitions, parseDocument(text).toJS() as KubeObject);
   }
   await client.create(namespaces, { metadata: { name: RELEASE } });
-  const kwok = join(await buildTool('kwok', undefined, { report: bench.report }), 'kwok');
+  const kwok = join(
+    await buildTool('kwok', undefined, {
+      report: (line) => {
+        bench.report(line);
+      },
+    }),
+    'kwok',
+  );
   const port = await freePort();
   const stages = join(programs.folder, 'stages.json');
   await writeFile(stages, KWOK_STAGES.map((one) => JSON.stringify(one)).join('\n---\n'));
