@@ -1,7 +1,8 @@
 /** All groups of benchmarks, in the order in which they run. */
+import { cold } from './cold.ts';
 import { converge } from './converge.ts';
 import type { BenchGroup } from './group.ts';
 import { nodes } from './nodes.ts';
 import { warm } from './warm.ts';
 
-export const GROUPS: readonly BenchGroup[] = [warm, nodes, converge];
+export const GROUPS: readonly BenchGroup[] = [warm, cold, nodes, converge];
