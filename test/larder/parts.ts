@@ -57,9 +57,39 @@ export async function scale(cluster: Cluster, part: Part, replicas: number): Pro
   ]);
 }
 
-/** Waits until every pod of every part is Ready again. */
+/** Waits until every workload of Larder has all its pods Ready again, and no other. */
 export async function settled(cluster: Cluster): Promise<void> {
   const selector = `app.kubernetes.io/instance=${RELEASE}`;
-  const wait = ['wait', 'pods', '--namespace', NAMESPACE, '--selector', selector];
-  await cluster.kubectl([...wait, '--for=condition=Ready', '--timeout=60s']);
+  const args = [
+    'get',
+    'deployments,daemonsets,statefulsets',
+    '--namespace',
+    NAMESPACE,
+    '--selector',
+    selector,
+  ];
+  const look = async (): Promise<boolean> => {
+    const { items } = await cluster.kubectlJson<{ items: WorkloadView[] }>(args);
+    const waiting = items.filter((workload) => !isSettled(workload)).map(({ metadata }) => metadata.name);
+    if (waiting.length > 0) throw new Error(`not settled: ${waiting.join(', ')}`);
+    return items.length > 0;
+  };
+  await cluster.waitFor('all parts of Larder are ready', look, { deadlineMs: 60_000, intervalMs: 300 });
+}
+
+interface WorkloadView {
+  readonly metadata: { readonly name: string; readonly generation: number };
+  readonly spec: { readonly replicas?: number };
+  readonly status: {
+    readonly observedGeneration?: number;
+    readonly readyReplicas?: number;
+    readonly numberReady?: number;
+    readonly desiredNumberScheduled?: number;
+  };
+}
+
+function isSettled({ metadata, spec, status }: WorkloadView): boolean {
+  const wanted = status.desiredNumberScheduled ?? spec.replicas;
+  const ready = status.numberReady ?? status.readyReplicas ?? 0;
+  return status.observedGeneration === metadata.generation && ready === wanted;
 }
