@@ -104,6 +104,25 @@ describe('an order to the copier', () => {
     await expect(copy()).rejects.toMatchObject({ name: 'OrderFailed', reason: 'CopierUnavailable' });
   });
 
+  it('goes to the replica that owns the image, and back when that does not answer', async () => {
+    const done = { type: 'done', digest: DIGEST, sizeBytes: 9, platforms: ['linux/amd64'] };
+    const seen: unknown[] = [];
+    const redirecting =
+      (location: string): Handler =>
+      (request, response, body) => {
+        seen.push(request.headers['larder-serve-here']);
+        if (seen.length === 1) response.writeHead(307, { location }).end();
+        else answering(done)(request, response, body);
+      };
+    const { port } = server.address() as AddressInfo;
+    handle = redirecting(`https://127.0.0.1:${port}/larder/v1/copy`);
+    await expect(copy()).resolves.toMatchObject({ digest: DIGEST });
+    expect(seen.splice(0)).toEqual([undefined, undefined]);
+    handle = redirecting('https://127.0.0.1:1/larder/v1/copy');
+    await expect(copy()).resolves.toMatchObject({ digest: DIGEST });
+    expect(seen).toEqual([undefined, '1']);
+  });
+
   it('is canceled at the copier as well', async () => {
     const abort = new AbortController();
     const closed = new Promise((resolve) => {

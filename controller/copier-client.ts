@@ -12,6 +12,7 @@ import {
   verifyAnswerSchema,
 } from '../api/copier-api.ts';
 import type { CheckAnswer, CopyEvent, CopyOrderJson } from '../api/copier-api.ts';
+import { SERVE_HERE_HEADER } from '../api/copier-headers.ts';
 import type { ReadyReason } from '../api/reasons.ts';
 import { formatReference } from '../registry/core/reference.ts';
 import type { CopyProgress, CopyRequest, CopyResult } from './copy-state.ts';
@@ -121,7 +122,7 @@ export class CopierClient {
     order: object,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData['body']> {
-    const answer = await this.send(path, order, signal);
+    const answer = await this.sendToOwner(path, order, signal);
     if (answer.statusCode === 200 || answer.statusCode === 204) return answer.body;
     await answer.body.dump();
     if (answer.statusCode === 400)
@@ -129,16 +130,43 @@ export class CopierClient {
     throw unavailable(`the copier answered with status ${answer.statusCode}`);
   }
 
-  private async send(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  /** The replica that owns the image carries the order out; when it does not answer, whoever we came to first does. */
+  private async sendToOwner(
+    path: string,
+    order: object,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const answer = await this.send(new URL(path, this.options.url), order, signal);
+    const location = answer.headers['location'];
+    if (answer.statusCode !== 307 || typeof location !== 'string' || !URL.canParse(location)) return answer;
+    await answer.body.dump();
+    const owner = new URL(path, location);
+    try {
+      // It has to show the copier's certificate before it sees our token.
+      if (owner.protocol === this.options.url.protocol) return await this.send(owner, order, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof OrderFailed)) throw error;
+    }
+    return await this.send(new URL(path, this.options.url), order, signal, { [SERVE_HERE_HEADER]: '1' });
+  }
+
+  private async send(
+    url: URL,
+    order: object,
+    signal: AbortSignal,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Dispatcher.ResponseData> {
     const token = await this.options.token();
     this.options.beforeOrder();
     try {
-      return await request(new URL(path, this.options.url), {
+      return await request(url, {
         dispatcher: this.dispatcher(),
         method: 'POST',
         headers: {
           'content-type': 'application/json',
           authorization: `Bearer ${token}`,
+          ...headers,
         },
         body: JSON.stringify(order),
         headersTimeout: this.options.silenceMs,

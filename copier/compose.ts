@@ -21,7 +21,16 @@ import { Upstreams } from './upstreams.ts';
 
 export type CopierSettings = Omit<
   ConfigOf<typeof copierConfig>,
-  'listen' | 'metricsListen' | 'tlsFolder' | 'readers' | 'operators' | 'kubeconfig' | 'upstreamsFile'
+  | 'listen'
+  | 'metricsListen'
+  | 'tlsFolder'
+  | 'readers'
+  | 'operators'
+  | 'kubeconfig'
+  | 'upstreamsFile'
+  | 'namespace'
+  | 'fullname'
+  | 'address'
 >;
 
 export interface CopierWorld {
@@ -127,7 +136,14 @@ export function composeCopier(world: CopierWorld): Copier {
     log,
     signal,
   });
-  const orders = new Orders({ store, blobs, keyring, upstream, parallelBlobs: settings.parallelBlobs });
+  const orders = new Orders({
+    store,
+    blobs,
+    manifests,
+    keyring,
+    upstream,
+    parallelBlobs: settings.parallelBlobs,
+  });
   return {
     manifests,
     blobs,

@@ -38,6 +38,21 @@ export const copierConfig = defineConfig({
     help: "kubeconfig file; the Pod's ServiceAccount when absent",
     schema: text().optional(),
   },
+  namespace: {
+    env: 'LARDER_NAMESPACE',
+    help: 'the namespace of the release',
+    schema: text().optional(),
+  },
+  fullname: {
+    env: 'LARDER_FULLNAME',
+    help: 'the full name of the release, which its objects begin with',
+    schema: text().optional(),
+  },
+  address: {
+    env: 'LARDER_POD_ADDRESS',
+    help: "this replica's own address, at which the others reach it; none when there are no others",
+    schema: text().optional(),
+  },
   storeReaderUrl: {
     env: 'LARDER_STORE_READER_URL',
     help: "URL of the store's reader",

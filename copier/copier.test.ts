@@ -18,6 +18,7 @@ import { silentLogger } from '../platform/log.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { composeCopier, type Copier } from './compose.ts';
 import { copierConfig } from './config.ts';
+import { Placement } from './placement.ts';
 import { copierHandler } from './server.ts';
 
 const REVALIDATE_MS = 150;
@@ -39,6 +40,8 @@ class Bench {
   readonly store: FakeRegistry;
   readonly secrets = new Map<string, unknown>();
   secretNames: readonly string[] = [];
+  /** Addresses; ours is 10.0.0.1. */
+  replicas: readonly string[] = [];
   /** Undefined: a stranger. */
   role: 'reader' | 'operator' | undefined = 'operator';
   readonly #folder: string;
@@ -91,6 +94,7 @@ class Bench {
       manifests: bench.#copier.manifests,
       blobs: bench.#copier.blobs,
       orders: bench.#copier.orders,
+      placement: new Placement({ self: '10.0.0.1', port: 7441, replicas: () => bench.replicas }),
       metrics: { observe: () => undefined },
       log: silentLogger,
     });
@@ -514,6 +518,36 @@ describe("a tenant's image", () => {
     });
     expect(lines.at(-1)).toMatchObject({ type: 'done', digest: image.root.digest });
     expect(bench.store.repository(bench.name('team-a')).tags.has('1')).toBe(true);
+  });
+});
+
+describe('a repository of another replica', () => {
+  const there = 'https://10.0.0.2:7441';
+
+  it('is asked for there', async () => {
+    bench.replicas = ['10.0.0.2'];
+    for (const path of [
+      `/v2/${bench.name()}/manifests/1`,
+      `/v2/${bench.name()}/blobs/sha256:${'a'.repeat(64)}`,
+    ]) {
+      const { status, headers } = await bench.ask(path);
+      expect([status, headers.location]).toEqual([307, there + path]);
+    }
+    const { status, headers } = await bench.order('copy', {
+      image: bench.image,
+      platforms: ['linux/amd64'],
+      pullSecrets: [],
+    });
+    expect([status, headers.location]).toEqual([307, `${there}/larder/v1/copy`]);
+  });
+
+  it('is served here to who has been there in vain', async () => {
+    bench.replicas = ['10.0.0.2'];
+    bench.offer(image, '1');
+    const { status } = await bench.ask(`/v2/${bench.name()}/manifests/1`, {
+      headers: { 'larder-serve-here': '1' },
+    });
+    expect(status).toBe(200);
   });
 });
 

@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { COPIER_AUDIENCE } from '../api/names.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
+import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
 import { KubeClient } from '../platform/kube/client.ts';
 import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
+import { endpointSlices, type EndpointSlice } from '../platform/kube/resource.ts';
 import { runMain } from '../platform/main.ts';
 import { loop, type Component } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
@@ -14,6 +16,7 @@ import { composeCopier } from './compose.ts';
 import { copierConfig } from './config.ts';
 import { copierMetrics } from './copier-metrics.ts';
 import { KubePullSecrets } from './kube-secrets.ts';
+import { Placement, readyAddresses } from './placement.ts';
 import { copierHandler } from './server.ts';
 
 /** How long a pull waits for the CachedImage of a pod that has just been made, in milliseconds. */
@@ -54,6 +57,12 @@ await runMain({
       flights: () => copier.flights.size,
       spoolBytes: () => copier.spool.reserved,
     });
+    const slices = new ObjectCache<EndpointSlice>();
+    const placement = new Placement({
+      self: settings.address,
+      port: settings.listen.port,
+      replicas: () => readyAddresses(slices.values()),
+    });
     const readiness = new Readiness(signal);
     readiness.add('token keys', () =>
       authenticator.ready ? undefined : "the cluster's token keys are not known yet",
@@ -82,6 +91,11 @@ await runMain({
           });
         }
       }),
+      cacheWatch(kube, endpointSlices, slices, {
+        log,
+        namespace: settings.namespace,
+        labelSelector: `kubernetes.io/service-name=${settings.fullname ?? ''}-copier`,
+      }),
       httpServer({
         name: 'copier server',
         addresses: [settings.listen],
@@ -90,6 +104,7 @@ await runMain({
           manifests: copier.manifests,
           blobs: copier.blobs,
           orders: copier.orders,
+          placement,
           metrics: counted,
           log,
         }),

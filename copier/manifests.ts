@@ -53,9 +53,15 @@ export class Manifests {
 
   /** @throws RegistryError with upstream's meaning when it is not in the cache either */
   async byDigest(target: PullTarget, digest: Digest): Promise<StoredManifest> {
-    const cached = await this.#cached(target, { digest });
-    if (cached !== undefined) return cached;
-    return this.#fetches.run(`${target.repository}@${digest}`, () => this.#fetch(target, { digest }));
+    return (await this.#cached(target, { digest })) ?? this.fetch(target, digest);
+  }
+
+  /** From upstream whatever the store has, once for everybody who wants it at about the same time. @throws RegistryError */
+  async fetch(target: PullTarget, digest: Digest): Promise<StoredManifest> {
+    return (
+      this.#options.recent.get(target.repository, digest) ??
+      this.#fetches.run(`${target.repository}@${digest}`, () => this.#fetch(target, { digest }))
+    );
   }
 
   /** @throws RegistryError with upstream's meaning when it is not in the cache either */

@@ -14,7 +14,8 @@ import {
 } from '../api/copier-api.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import type { CopyProgress } from '../registry/copy/progress.ts';
-import type { Orders } from './orders.ts';
+import { repositoryOf, type Orders } from './orders.ts';
+import { sentElsewhere, type Placement } from './placement.ts';
 
 export interface OrderExchange {
   readonly request: IncomingMessage;
@@ -27,27 +28,35 @@ const MAX_BODY_BYTES = 256 * 1024;
 /** Also keeps the connection from looking dead while a registry takes its time. */
 const PROGRESS_MS = 1_000;
 
-type Handler = (orders: Orders, body: unknown, exchange: OrderExchange) => Promise<void>;
+export interface OrderApiOptions {
+  readonly orders: Orders;
+  readonly placement: Placement;
+}
+
+type Handler = (options: OrderApiOptions, body: unknown, exchange: OrderExchange) => Promise<void>;
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
-  [COPY_PATH]: async (orders, body, { response, signal }) => {
+  [COPY_PATH]: async ({ orders, placement }, body, exchange) => {
+    const { response, signal } = exchange;
     const order = parseMessage(copyOrderSchema, body);
+    // Beside the pulls of the same image, so that nothing is fetched by both.
+    if (sentElsewhere(placement, exchange, repositoryOf(order))) return;
     await streamCopy(response, (onProgress) => orders.copy(order, onProgress, signal));
   },
-  [CHECK_PATH]: async (orders, body, { response, signal }) => {
+  [CHECK_PATH]: async ({ orders }, body, { response, signal }) => {
     sendJson(response, await orders.check(parseMessage(checkOrderSchema, body), signal));
   },
-  [VERIFY_PATH]: async (orders, body, { response, signal }) => {
+  [VERIFY_PATH]: async ({ orders }, body, { response, signal }) => {
     sendJson(response, await orders.verify(parseMessage(verifyOrderSchema, body), signal));
   },
-  [DELETE_PATH]: async (orders, body, { response, signal }) => {
+  [DELETE_PATH]: async ({ orders }, body, { response, signal }) => {
     await orders.delete(parseMessage(deleteOrderSchema, body), signal);
     response.writeHead(204).end();
   },
 };
 
 /** @throws RegistryError to be answered with an OCI error */
-export async function serveOrder(orders: Orders, exchange: OrderExchange): Promise<void> {
+export async function serveOrder(options: OrderApiOptions, exchange: OrderExchange): Promise<void> {
   const { request } = exchange;
   const handler = Object.hasOwn(HANDLERS, request.url ?? '') ? HANDLERS[request.url ?? ''] : undefined;
   if (handler === undefined)
@@ -59,7 +68,7 @@ export async function serveOrder(orders: Orders, exchange: OrderExchange): Promi
       status: 405,
     });
   }
-  await handler(orders, await readJson(request), exchange);
+  await handler(options, await readJson(request), exchange);
 }
 
 async function streamCopy(

@@ -8,7 +8,7 @@ import type {
   VerifyAnswerJson,
   VerifyOrder,
 } from '../api/copier-api.ts';
-import { encodeCachedName, storeTag } from '../registry/core/cached-name.ts';
+import { encodeCachedName, storeTag, type CachedName } from '../registry/core/cached-name.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
 import { formatPlatform } from '../registry/core/platform.ts';
@@ -19,7 +19,7 @@ import { verifyImage } from '../registry/copy/verify-image.ts';
 import type { Blobs } from './blobs.ts';
 import { SpoolFull } from './spool.ts';
 import type { Keyring } from './keyring.ts';
-import type { PullTarget } from './manifests.ts';
+import type { Manifests, PullTarget } from './manifests.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import { toStoreFailure, type Store } from './store.ts';
 import { followFlight } from './transfer.ts';
@@ -27,6 +27,7 @@ import { followFlight } from './transfer.ts';
 export interface OrdersOptions {
   readonly store: Store;
   readonly blobs: Blobs;
+  readonly manifests: Manifests;
   readonly keyring: Keyring;
   readonly upstream: (
     target: PullTarget,
@@ -35,6 +36,11 @@ export interface OrdersOptions {
   ) => Promise<UpstreamRepository>;
   /** Blobs of one image that are fetched side by side. */
   readonly parallelBlobs: number;
+}
+
+interface OrderedImage {
+  readonly image: Reference;
+  readonly tenant?: string | undefined;
 }
 
 interface Ordered {
@@ -58,7 +64,7 @@ export class Orders {
     onProgress: (progress: CopyProgress) => void,
     signal: AbortSignal,
   ): Promise<CopyEventJson> {
-    const { store, blobs, parallelBlobs } = this.#options;
+    const { store, blobs, manifests, parallelBlobs } = this.#options;
     try {
       const { target, reference, tag } = this.#understand(order);
       const upstream = await this.#upstream(target, reference, signal);
@@ -66,7 +72,10 @@ export class Orders {
         reference,
         tag,
         destination: store.writer(target.repository),
-        readManifest: (wanted, readSignal) => upstream.getManifest(wanted, readSignal),
+        readManifest: (wanted, readSignal) =>
+          'digest' in wanted
+            ? manifests.fetch(target, wanted.digest)
+            : upstream.getManifest(wanted, readSignal),
         transferBlob: async ({ digest }, report, blobSignal) => {
           await followFlight(await blobs.transfer(target, digest), report, blobSignal);
         },
@@ -118,14 +127,10 @@ export class Orders {
     await this.#options.store.remove(target.repository, { tag, digest: order.image.digest }, signal);
   }
 
-  #understand(order: {
-    image: Reference;
-    tenant?: string | undefined;
-    pullSecrets: readonly string[];
-  }): Ordered {
-    const { image, tenant, pullSecrets } = order;
-    const { host, repository, digest, tag } = image;
-    const cached = { host, repository, ...(tenant === undefined ? {} : { tenant }) };
+  #understand(order: OrderedImage & { readonly pullSecrets: readonly string[] }): Ordered {
+    const { image, pullSecrets } = order;
+    const { digest, tag } = image;
+    const cached = cachedName(order);
     this.#options.keyring.learn(cached, pullSecrets);
     return {
       target: { repository: encodeCachedName(cached), cached },
@@ -141,6 +146,15 @@ export class Orders {
   ): Promise<UpstreamRepository> {
     return this.#options.upstream(target, 'tag' in reference ? reference.tag : reference.digest, signal);
   }
+}
+
+/** The repository of the store that an order is about. */
+export function repositoryOf(order: OrderedImage): string {
+  return encodeCachedName(cachedName(order));
+}
+
+function cachedName({ image: { host, repository }, tenant }: OrderedImage): CachedName {
+  return { host, repository, ...(tenant === undefined ? {} : { tenant }) };
 }
 
 interface FailureJson {

@@ -8,6 +8,7 @@ import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core
 import { parsePullPath } from '../registry/core/pull-path.ts';
 import type { Blobs } from './blobs.ts';
 import type { Manifests, PullTarget } from './manifests.ts';
+import { sentElsewhere, type Placement } from './placement.ts';
 import { sendBlob, type BlobContent } from './send-blob.ts';
 import { UpstreamFailure } from './upstream-failure.ts';
 
@@ -21,6 +22,7 @@ export interface PullExchange {
 export interface PullApiOptions {
   readonly manifests: Manifests;
   readonly blobs: Blobs;
+  readonly placement: Placement;
 }
 
 /** @throws RegistryError to be answered with `sendError` */
@@ -36,6 +38,7 @@ export async function servePull(options: PullApiOptions, exchange: PullExchange)
     response.end('{}');
     return;
   }
+  if (sentElsewhere(options.placement, exchange, path.name)) return;
   // Says at once that somebody is at work, however long upstream will take.
   response.writeProcessing();
   const target: PullTarget = { repository: path.name, cached: path.cached };

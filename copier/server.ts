@@ -49,7 +49,7 @@ async function answer(
   }
   if (role !== 'operator')
     throw new RegistryError('this ServiceAccount may not order', { reason: 'Forbidden' });
-  await serveOrder(options.orders, exchange);
+  await serveOrder(options, exchange);
 }
 
 function report(

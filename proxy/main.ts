@@ -41,12 +41,7 @@ await runMain({
         copier: copierOrigin(settings, token, ca),
         ...(settings.upstreamFallback ? { upstream: upstreamOrigin(settings, upstreams) } : {}),
       },
-      breaker: new CircuitBreaker({
-        failureThreshold: 1,
-        openMs: settings.breakerOpen,
-        maxOpenMs: Math.max(30_000, settings.breakerOpen),
-        probeMs: settings.headDeadline,
-      }),
+      breaker: peerBreaker(settings),
       now: () => performance.now(),
       onFailure: (exchange, failure) => {
         counted.failed(failure);
@@ -68,6 +63,15 @@ await runMain({
     return [token.component('copier token'), ca.component('copier CA'), pulls, health] satisfies Component[];
   },
 });
+
+function peerBreaker({ breakerOpen, headDeadline }: Context['settings']): CircuitBreaker {
+  return new CircuitBreaker({
+    failureThreshold: 1,
+    openMs: breakerOpen,
+    maxOpenMs: Math.max(30_000, breakerOpen),
+    probeMs: headDeadline,
+  });
+}
 
 function storeOrigin(
   { storeUrl, storeLogin, signDeadline }: Context['settings'],
@@ -94,6 +98,7 @@ function copierOrigin(
     name: 'copier',
     target: settings.copierUrl,
     deadlines: { signMs: settings.signDeadline, headMs: settings.headDeadline },
+    replicas: { breaker: peerBreaker(settings), now: () => performance.now() },
     agent: copierAgent(settings.copierUrl, settings.copierServerName, ca),
     credentials: {
       authorization: () => Promise.resolve(token.get() === '' ? undefined : `Bearer ${token.get()}`),

@@ -1,6 +1,8 @@
 /** A part of Larder that the proxy asks over HTTP: the store or the copier. */
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { SERVE_HERE_HEADER } from '../api/copier-headers.ts';
+import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { createProxyServer } from 'http-proxy';
 import { DeadlineError } from '../platform/deadline.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
@@ -16,6 +18,8 @@ export interface PeerOptions {
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
   readonly credentials: PeerCredentials;
+  /** For a peer of several replicas, any of which may send us to another: whether those others answer. */
+  readonly replicas?: { readonly breaker: CircuitBreaker; readonly now: () => number };
 }
 
 /** What goes into the Authorization header. Both throw RegistryError. */
@@ -62,17 +66,52 @@ export class Peer {
       'x-request-id': exchange.id,
       ...(credential === undefined ? {} : { authorization: credential }),
     };
+    const answer = await this.#send(exchange, headers);
+    return answer.status === 307 ? this.#askOwner(exchange, headers, answer) : answer;
+  }
+
+  /** Goes where the answer points to; when nobody answers there, comes back and is served by whoever gets the request. */
+  async #askOwner(
+    exchange: Exchange,
+    headers: Readonly<Record<string, string>>,
+    answer: Answer,
+  ): Promise<Answer> {
+    const { replicas, target } = this.#options;
+    const owner = originOf(answer.headers.location);
+    // Whoever it is, it has to show our peer's certificate before it sees our credential.
+    if (replicas === undefined || owner?.protocol !== target.protocol) return answer;
+    discard(answer);
+    const { breaker, now } = replicas;
+    if (breaker.request(owner.host, now()) !== 'deny') {
+      try {
+        const owned = await this.#send(exchange, headers, owner);
+        breaker.succeeded(owner.host);
+        return owned;
+      } catch (error) {
+        if (exchange.signal.aborted) throw error;
+        breaker.failed(owner.host, now());
+      }
+    }
+    return this.#send(exchange, { ...headers, [SERVE_HERE_HEADER]: '1' });
+  }
+
+  async #send(
+    exchange: Exchange,
+    headers: Readonly<Record<string, string>>,
+    target = this.#options.target,
+  ): Promise<Answer> {
     const isBlob = exchange.path.kind === 'blob' && exchange.request.method === 'GET';
-    const direct = isBlob ? await this.#askDirectly(exchange, headers) : undefined;
-    return direct ?? this.#attempt(exchange, headers);
+    const direct = isBlob ? await this.#askDirectly(exchange, headers, target) : undefined;
+    return direct ?? this.#attempt(exchange, headers, target);
   }
 
   /** Undefined when the peer does not tell how long the blob is. */
   async #askDirectly(
     { path, request, signal }: Exchange,
     headers: Readonly<Record<string, string>>,
+    target: URL,
   ): Promise<Answer | undefined> {
-    const { name, target, deadlines, agent } = this.#options;
+    const { name, deadlines, agent } = this.#options;
     try {
       const { stream, ...head } = await openBlob({
         target,
@@ -91,8 +130,12 @@ export class Peer {
     }
   }
 
-  async #attempt(exchange: Exchange, headers: Readonly<Record<string, string>>): Promise<Answer> {
-    const { name, target, agent, deadlines } = this.#options;
+  async #attempt(
+    exchange: Exchange,
+    headers: Readonly<Record<string, string>>,
+    target: URL,
+  ): Promise<Answer> {
+    const { name, agent, deadlines } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     let deadline: HeadDeadline | undefined;
     this.#attempts.set(exchange.request, {
@@ -116,6 +159,12 @@ export class Peer {
 /** Its connections for blobs are verified like the others. */
 function tlsOf(agent: Agent): Pick<BlobRequest, 'tls'> {
   return agent instanceof HttpsAgent ? { tls: agent.options } : {};
+}
+
+function originOf(location: unknown): URL | undefined {
+  return typeof location === 'string' && URL.canParse(location)
+    ? new URL(new URL(location).origin)
+    : undefined;
 }
 
 function unanswered(name: string, error: Error): RegistryError {

@@ -30,6 +30,10 @@ interface Reply {
   readonly complete: boolean;
 }
 
+function breaker(): CircuitBreaker {
+  return new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: 1_000 });
+}
+
 /** Two peers that behave as a test says, and a proxy in front of them. */
 class Bench {
   store: RequestListener = (_, res) => res.writeHead(404).end('{}');
@@ -42,6 +46,9 @@ class Bench {
         error: new RegistryError('no', { reason: 'NotFound' }),
       }),
   };
+  /** Another replica of the copier. */
+  owner: RequestListener = (_, res) => res.writeHead(500).end();
+  ownerUrl!: URL;
   readonly failures: Failure[] = [];
   readonly figures: RequestFigures[] = [];
   readonly #servers: Server[] = [];
@@ -57,6 +64,9 @@ class Bench {
     const copierUrl = await bench.#serve((req, res) => {
       bench.copier(req, res);
     });
+    bench.ownerUrl = await bench.#serve((req, res) => {
+      bench.owner(req, res);
+    });
     const peer = (name: 'store' | 'copier', target: URL, token: string): PeerOrigin =>
       new PeerOrigin(
         name,
@@ -65,6 +75,7 @@ class Bench {
           target,
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           agent: () => bench.#agent,
+          ...(name === 'copier' ? { replicas: { breaker: breaker(), now: () => performance.now() } } : {}),
           credentials: {
             authorization: () => Promise.resolve(token),
             renew: () => Promise.resolve(undefined),
@@ -77,7 +88,7 @@ class Bench {
         copier: peer('copier', copierUrl, 'Bearer for-the-copier'),
         upstream: { ask: (exchange) => bench.upstream.ask(exchange) },
       },
-      breaker: new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: 1_000 }),
+      breaker: breaker(),
       now: () => performance.now(),
       onFailure: (_, failure) => bench.failures.push(failure),
     });
@@ -219,6 +230,29 @@ describe('a pull through the proxy', () => {
     bench.copier = (_, res) => res.writeHead(401).end();
     bench.store = (_, res) => res.writeHead(200).end('cached');
     expect(await bench.pull(TAG)).toMatchObject({ status: 200, body: 'cached' });
+  });
+});
+
+describe('a copier of several replicas', () => {
+  beforeEach(() => {
+    bench.copier = (req, res) => {
+      if (req.headers['larder-serve-here'] === undefined)
+        res.writeHead(307, { location: new URL(req.url ?? '', bench.ownerUrl).href }).end();
+      else res.writeHead(200).end('from whoever was asked first');
+    };
+  });
+
+  it('is asked where it sends us to, with the same credential', async () => {
+    bench.owner = (req, res) => res.writeHead(200).end(`${req.url ?? ''} ${req.headers.authorization ?? ''}`);
+    expect(await bench.pull(TAG)).toMatchObject({ status: 200, body: `${TAG} Bearer for-the-copier` });
+  });
+
+  it('serves where it was asked first when that replica hangs, which costs one deadline once', async () => {
+    let asked = 0;
+    bench.owner = () => (asked += 1);
+    for (let n = 0; n < 3; n += 1)
+      expect(await bench.pull(TAG)).toMatchObject({ status: 200, body: 'from whoever was asked first' });
+    expect(asked).toBe(1);
   });
 });
 

@@ -1,0 +1,35 @@
+/** Cold pulls: one upstream request per blob and manifest, for any number of nodes and replicas of the copier. */
+import { HostileSite } from '../hostile/site.ts';
+import type { Asked } from '../hostile/registry.ts';
+import { reference, throughProxy, uncached } from '../hostile/states.ts';
+import { preheat, forget } from '../larder/preheat.ts';
+import { podsOf } from '../larder/parts.ts';
+import { sharedCluster } from '../larder/shared-cluster.ts';
+
+const IMAGES = 6;
+
+describe('an image that is cold', () => {
+  const cluster = sharedCluster();
+
+  it('is fetched once, whichever replicas its nodes and the controller ask', async () => {
+    expect((await podsOf(cluster, 'copier')).length).toBeGreaterThan(1);
+    const hostile = await HostileSite.of(cluster);
+    const images = Array.from({ length: IMAGES }, (_, n) => uncached(hostile.host(30), 'none', `cold-${n}`));
+    const pulls = images.flatMap((image) => cluster.nodes.map((node) => node.pull(throughProxy(image))));
+    await Promise.all([...pulls, preheat(cluster, 'cold-pulls', images.map(reference))]);
+    const asked = (await hostile.asked()).filter(({ path }) => path.includes('/none/cold-'));
+    const fetched = countedByPath(
+      asked.filter(({ method, path }) => method === 'GET' && path.includes('sha256:')),
+    );
+    // Index, manifest of our platform, config, two layers.
+    expect(fetched.size).toBeGreaterThanOrEqual(IMAGES * 4);
+    expect([...fetched].filter(([, times]) => times > 1)).toEqual([]);
+    await forget(cluster, 'cold-pulls');
+  }, 120_000);
+});
+
+function countedByPath(asked: readonly Asked[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { path } of asked) counts.set(path, (counts.get(path) ?? 0) + 1);
+  return counts;
+}
