@@ -11,6 +11,7 @@ import { Blobs } from './blobs.ts';
 import { Completion } from './completion.ts';
 import type { copierConfig } from './config.ts';
 import { Keyring, type PullSecretSource } from './keyring.ts';
+import { Lists } from './lists.ts';
 import { Manifests, type PullTarget } from './manifests.ts';
 import { Orders } from './orders.ts';
 import { FreshTags, RecentManifests } from './recent.ts';
@@ -45,6 +46,7 @@ export interface CopierWorld {
 export interface Copier {
   readonly manifests: Manifests;
   readonly blobs: Blobs;
+  readonly lists: Lists;
   readonly orders: Orders;
   readonly flights: BlobFlights;
   readonly spool: Spool;
@@ -144,9 +146,15 @@ export function composeCopier(world: CopierWorld): Copier {
     upstream,
     parallelBlobs: settings.parallelBlobs,
   });
+  const lists = new Lists({
+    store,
+    upstream: (target, callSignal) => upstream(target, undefined, callSignal),
+    log,
+  });
   return {
     manifests,
     blobs,
+    lists,
     orders,
     flights,
     spool,

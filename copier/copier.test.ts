@@ -93,6 +93,7 @@ class Bench {
       },
       manifests: bench.#copier.manifests,
       blobs: bench.#copier.blobs,
+      lists: bench.#copier.lists,
       orders: bench.#copier.orders,
       placement: new Placement({ self: '10.0.0.1', port: 7441, replicas: () => bench.replicas }),
       metrics: { observe: () => undefined },
@@ -518,6 +519,83 @@ describe("a tenant's image", () => {
     });
     expect(lines.at(-1)).toMatchObject({ type: 'done', digest: image.root.digest });
     expect(bench.store.repository(bench.name('team-a')).tags.has('1')).toBe(true);
+  });
+});
+
+describe('a list', () => {
+  const signature = {
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    digest: `sha256:${'b'.repeat(64)}`,
+    size: 7,
+    artifactType: 'application/vnd.example.signature',
+    annotations: { by: 'us' },
+  };
+
+  function referrersAnswer(response: ServerResponse, at: string, url = ''): boolean {
+    if (!url.includes(at)) return false;
+    response.writeHead(200, { 'content-type': 'application/vnd.oci.image.index.v1+json' });
+    response.end(
+      JSON.stringify({
+        schemaVersion: 2,
+        mediaType: 'application/vnd.oci.image.index.v1+json',
+        manifests: [signature, { ...signature, artifactType: 'application/vnd.example.sbom' }],
+      }),
+    );
+    return true;
+  }
+
+  it("of tags is upstream's, in pages", async () => {
+    for (const tag of ['1', '2', '10']) bench.offer(image, tag);
+    const path = `/v2/${bench.name()}/tags/list`;
+    const whole = await bench.ask(path);
+    expect(JSON.parse(whole.body.toString())).toEqual({ name: bench.name(), tags: ['1', '10', '2'] });
+    const first = await bench.ask(`${path}?n=2`);
+    expect(JSON.parse(first.body.toString())).toMatchObject({ tags: ['1', '10'] });
+    expect(first.headers.link).toBe(`<${path}?n=2&last=10>; rel="next"`);
+    const second = await bench.ask(`${path}?n=2&last=10`);
+    expect(JSON.parse(second.body.toString())).toMatchObject({ tags: ['2'] });
+    expect(second.headers.link).toBeUndefined();
+    expect(await bench.ask(`${path}?n=some`)).toMatchObject({ status: 400 });
+  });
+
+  it('of tags is what the cache has, without our own, while upstream is away', async () => {
+    const { digest } = image.root;
+    bench.cached.add(image, '1');
+    bench.cached.add(image, `larder-${digest.replace(':', '-')}`);
+    bench.upstream.intercept = (_, response) => response.writeHead(503).end() && true;
+    const { body } = await bench.ask(`/v2/${bench.name()}/tags/list`);
+    expect(JSON.parse(body.toString())).toMatchObject({ tags: ['1'] });
+  });
+
+  it("has upstream's meaning when nobody has any", async () => {
+    bench.upstream.intercept = (_, response) => response.writeHead(403).end() && true;
+    const { status, headers } = await bench.ask(`/v2/${bench.name()}/tags/list`);
+    expect([status, headers['larder-upstream-reason']]).toEqual([403, 'Forbidden']);
+  });
+
+  it.each([
+    ['by the API', '/referrers/'],
+    ['by the tag schema', `/manifests/${image.root.digest.replace(':', '-')}`],
+  ])('of referrers is passed on whole, and filtered when asked to (%s)', async (_, at) => {
+    bench.upstream.intercept = ({ url }, response) => {
+      if (referrersAnswer(response, at, url)) return true;
+      if (url?.includes('/referrers/')) response.writeHead(404).end();
+      return url?.includes('/referrers/') ?? false;
+    };
+    const path = `/v2/${bench.name()}/referrers/${image.root.digest}`;
+    const whole = await bench.ask(path);
+    expect(whole.headers['content-type']).toBe('application/vnd.oci.image.index.v1+json');
+    expect((JSON.parse(whole.body.toString()) as { manifests: object[] }).manifests).toHaveLength(2);
+    const some = await bench.ask(`${path}?artifactType=${signature.artifactType}`);
+    expect(some.headers['oci-filters-applied']).toBe('artifactType');
+    expect(JSON.parse(some.body.toString())).toMatchObject({ manifests: [signature] });
+  });
+
+  it('of referrers is empty when nothing refers to an image', async () => {
+    bench.upstream.intercept = ({ url }, response) =>
+      (url?.includes('/referrers/') ?? false) && response.writeHead(404).end() && true;
+    const { status, body } = await bench.ask(`/v2/${bench.name()}/referrers/${image.root.digest}`);
+    expect([status, JSON.parse(body.toString())]).toMatchObject([200, { manifests: [] }]);
   });
 });
 

@@ -103,6 +103,7 @@ await runMain({
           authenticator,
           manifests: copier.manifests,
           blobs: copier.blobs,
+          lists: copier.lists,
           orders: copier.orders,
           placement,
           metrics: counted,

@@ -7,6 +7,7 @@ import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core/errors.ts';
 import { parsePullPath } from '../registry/core/pull-path.ts';
 import type { Blobs } from './blobs.ts';
+import { sendReferrers, sendTags, type Lists } from './lists.ts';
 import type { Manifests, PullTarget } from './manifests.ts';
 import { sentElsewhere, type Placement } from './placement.ts';
 import { sendBlob, type BlobContent } from './send-blob.ts';
@@ -22,6 +23,7 @@ export interface PullExchange {
 export interface PullApiOptions {
   readonly manifests: Manifests;
   readonly blobs: Blobs;
+  readonly lists: Lists;
   readonly placement: Placement;
 }
 
@@ -50,9 +52,20 @@ export async function servePull(options: PullApiOptions, exchange: PullExchange)
       await serveBlob(options, exchange, target, path.digest);
       return;
     case 'tags':
+      sendTags(response, path.name, await options.lists.tags(target, exchange.signal), queryOf(request));
+      return;
     case 'referrers':
-      throw new RegistryError('lists are not served', { reason: 'NotFound', code: 'UNSUPPORTED' });
+      sendReferrers(
+        response,
+        await options.lists.referrers(target, path.digest, exchange.signal),
+        queryOf(request),
+      );
   }
+}
+
+function queryOf({ url = '' }: IncomingMessage): URLSearchParams {
+  const at = url.indexOf('?');
+  return new URLSearchParams(at < 0 ? '' : url.slice(at));
 }
 
 async function serveManifest(

@@ -1,6 +1,7 @@
 /** What the copier needs of the two sides it stands between: upstream repositories and those of the store. */
 import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
+import type { ReferrerJson } from '../registry/client/listing.ts';
 import type { StoredManifest } from '../registry/client/manifests.ts';
 import type { BlobSource } from './blob-flight.ts';
 import type { BlobKey, BlobSink } from './blob-flights.ts';
@@ -14,6 +15,9 @@ export interface UpstreamRepository {
   /** Undefined when the repository does not have it. */
   headBlob(digest: Digest, signal: AbortSignal): Promise<{ readonly size: number | undefined } | undefined>;
   blob(digest: Digest): BlobSource;
+  tags(signal: AbortSignal): Promise<readonly string[]>;
+  /** Empty when nothing refers to it. */
+  referrers(digest: Digest, signal: AbortSignal): Promise<readonly ReferrerJson[]>;
 }
 
 /** The cache. All throw RegistryError when it cannot be asked, and answer undefined for what is not there. */

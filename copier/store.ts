@@ -1,6 +1,7 @@
 /** The cache as the copier uses it: reads from the reader or else the writer, writes to the writer only. */
 import { getBlob, headBlob, type OpenedBlob } from '../registry/client/blobs.ts';
 import { getManifest, putManifest, type StoredManifest } from '../registry/client/manifests.ts';
+import { allTags, listReferrers, type ReferrerJson } from '../registry/client/listing.ts';
 import { RepositoryClient } from '../registry/client/repository-client.ts';
 import { uploadBlob } from '../registry/client/upload.ts';
 import { removeImage, type RemovalTarget } from '../registry/copy/remove-image.ts';
@@ -65,6 +66,14 @@ export class Store implements ManifestStore, BlobStore {
     signal: AbortSignal,
   ): Promise<void> {
     await putManifest(this.writer(repository), reference, manifest, signal).catch(rethrow);
+  }
+
+  async tags(repository: string, signal: AbortSignal): Promise<readonly string[]> {
+    return this.#read(repository, (client) => allTags(client, signal));
+  }
+
+  async referrers(repository: string, digest: Digest, signal: AbortSignal): Promise<readonly ReferrerJson[]> {
+    return this.#read(repository, (client) => listReferrers(client, digest, signal));
   }
 
   /** A tag, and the manifests that only it led to. @throws RegistryError */

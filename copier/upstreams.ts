@@ -1,6 +1,7 @@
 /** Upstream repositories: reached as their settings say, with the credentials of whoever the image is cached for. */
 import { firstOf } from '../registry/client/alternatives.ts';
 import { getBlob, headBlob } from '../registry/client/blobs.ts';
+import { allTags, listReferrers } from '../registry/client/listing.ts';
 import { getManifest, headManifest } from '../registry/client/manifests.ts';
 import { RepositoryClient } from '../registry/client/repository-client.ts';
 import type { CachedName } from '../registry/core/cached-name.ts';
@@ -44,6 +45,8 @@ export class Upstreams {
         (await ask((client) => headManifest(client, reference, { signal }), signal)).digest,
       getManifest: (reference, signal) => ask((client) => getManifest(client, reference, { signal }), signal),
       headBlob: (digest, signal) => ask((client) => headBlob(client, digest, signal), signal),
+      tags: (signal) => ask((client) => allTags(client, signal), signal),
+      referrers: (digest, signal) => ask((client) => listReferrers(client, digest, signal), signal),
       blob: (digest) => ({
         open: async (offset, signal) => {
           const opened = await ask((client) => getBlob(client, digest, { signal, offset }), signal);

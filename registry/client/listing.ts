@@ -1,11 +1,9 @@
 /** What a repository lists: its tags, and the artifacts that refer to a manifest. */
 import { z } from 'zod';
 import type { Digest } from '../core/digest.ts';
-import { digestAlgorithm, digestHex } from '../core/digest.ts';
+import { digestAlgorithm, digestHex, isDigest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
-import type { Descriptor } from '../core/manifest.ts';
-import { MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
-import { OCI_INDEX } from '../core/media-types.ts';
+import { MAX_MANIFEST_BYTES } from '../core/manifest.ts';
 import { isTag } from '../core/reference.ts';
 import type { HttpResponse } from '../transport/exchange.ts';
 import { readBody } from '../transport/http-error.ts';
@@ -13,6 +11,16 @@ import { getManifest } from './manifests.ts';
 import type { RepositoryClient } from './repository-client.ts';
 import { discard } from './repository-client.ts';
 
+/** A descriptor of what refers to a manifest, as the registry has it: none of its fields is ours to drop. */
+export type ReferrerJson = z.infer<typeof referrerSchema>;
+
+const referrerSchema = z.looseObject({
+  mediaType: z.string(),
+  digest: z.string().refine(isDigest, 'is not a digest'),
+  size: z.int().nonnegative(),
+  artifactType: z.string().optional(),
+});
+const referrersSchema = z.object({ manifests: z.array(referrerSchema).nullish() });
 const tagsSchema = z.object({ tags: z.array(z.string()).nullable() });
 
 /** Every tag, page by page. @throws RegistryError */
@@ -26,6 +34,13 @@ export async function* listTags(client: RepositoryClient, signal: AbortSignal): 
   }
 }
 
+/** @throws RegistryError */
+export async function allTags(client: RepositoryClient, signal: AbortSignal): Promise<readonly string[]> {
+  const tags: string[] = [];
+  for await (const tag of listTags(client, signal)) tags.push(tag);
+  return tags;
+}
+
 /**
  * What refers to a manifest (OCI distribution 1.1, "Listing Referrers"), by the tag schema where a registry lacks the
  * API. Empty when nothing does. @throws RegistryError
@@ -34,8 +49,8 @@ export async function listReferrers(
   client: RepositoryClient,
   digest: Digest,
   signal: AbortSignal,
-): Promise<readonly Descriptor[]> {
-  const found: Descriptor[] = [];
+): Promise<readonly ReferrerJson[]> {
+  const found: ReferrerJson[] = [];
   let next: URL | undefined = client.url({ kind: 'referrers', digest });
   while (next !== undefined) {
     const response: HttpResponse = await read(client, next, [200, 404], signal);
@@ -43,8 +58,8 @@ export async function listReferrers(
       discard(response);
       return await referrersByTag(client, digest, signal);
     }
-    const index = parseManifest(await body(client, response), OCI_INDEX);
-    if (index.kind === 'index') found.push(...index.manifests);
+    const { manifests } = parse(client, referrersSchema, await body(client, response));
+    found.push(...(manifests ?? []));
     next = nextPage(client, response, next);
   }
   return found;
@@ -54,11 +69,12 @@ async function referrersByTag(
   client: RepositoryClient,
   digest: Digest,
   signal: AbortSignal,
-): Promise<readonly Descriptor[]> {
+): Promise<readonly ReferrerJson[]> {
   const tag = `${digestAlgorithm(digest)}-${digestHex(digest)}`.slice(0, 128);
   try {
-    const { manifest } = await getManifest(client, { tag }, { signal });
-    return manifest.kind === 'index' ? manifest.manifests : [];
+    const { manifest, bytes } = await getManifest(client, { tag }, { signal });
+    if (manifest.kind !== 'index') return [];
+    return parse(client, referrersSchema, Buffer.from(bytes)).manifests ?? [];
   } catch (error) {
     if (error instanceof RegistryError && error.reason === 'NotFound') return [];
     throw error;
