@@ -562,13 +562,19 @@ describe('a list', () => {
     const { digest } = image.root;
     bench.cached.add(image, '1');
     bench.cached.add(image, `larder-${digest.replace(':', '-')}`);
-    bench.upstream.intercept = (_, response) => response.writeHead(503).end() && true;
+    bench.upstream.intercept = (_, response) => {
+      response.writeHead(503).end();
+      return true;
+    };
     const { body } = await bench.ask(`/v2/${bench.name()}/tags/list`);
     expect(JSON.parse(body.toString())).toMatchObject({ tags: ['1'] });
   });
 
   it("has upstream's meaning when nobody has any", async () => {
-    bench.upstream.intercept = (_, response) => response.writeHead(403).end() && true;
+    bench.upstream.intercept = (_, response) => {
+      response.writeHead(403).end();
+      return true;
+    };
     const { status, headers } = await bench.ask(`/v2/${bench.name()}/tags/list`);
     expect([status, headers['larder-upstream-reason']]).toEqual([403, 'Forbidden']);
   });
@@ -592,8 +598,11 @@ describe('a list', () => {
   });
 
   it('of referrers is empty when nothing refers to an image', async () => {
-    bench.upstream.intercept = ({ url }, response) =>
-      (url?.includes('/referrers/') ?? false) && response.writeHead(404).end() && true;
+    bench.upstream.intercept = ({ url = '' }, response) => {
+      if (!url.includes('/referrers/')) return false;
+      response.writeHead(404).end();
+      return true;
+    };
     const { status, body } = await bench.ask(`/v2/${bench.name()}/referrers/${image.root.digest}`);
     expect([status, JSON.parse(body.toString())]).toMatchObject([200, { manifests: [] }]);
   });

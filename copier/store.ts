@@ -9,6 +9,7 @@ import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toRegistryError, type Reason } from '../registry/core/errors.ts';
 import type { Authenticator } from '../registry/transport/authenticator.ts';
+import type { Deadlines } from '../registry/transport/exchange.ts';
 import type { Transport } from '../registry/transport/transport.ts';
 import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import type { BlobKey } from './blob-flights.ts';
@@ -55,8 +56,7 @@ export class Store implements ManifestStore, BlobStore {
     reference: ManifestReference,
     signal: AbortSignal,
   ): Promise<StoredManifest | undefined> {
-    const { headMs } = this.#options;
-    return this.#read(repository, (client) => absent(getManifest(client, reference, { signal, headMs })));
+    return this.#read(repository, (client) => absent(getManifest(client, reference, { signal })));
   }
 
   async putManifest(
@@ -97,8 +97,7 @@ export class Store implements ManifestStore, BlobStore {
     digest: Digest,
     { offset, signal }: { offset: number; signal: AbortSignal },
   ): Promise<OpenedBlob | undefined> {
-    const { headMs } = this.#options;
-    return this.#read(repository, (client) => absent(getBlob(client, digest, { offset, signal, headMs })));
+    return this.#read(repository, (client) => absent(getBlob(client, digest, { offset, signal })));
   }
 
   async put(
@@ -112,12 +111,12 @@ export class Store implements ManifestStore, BlobStore {
 
   /** Both sides have the same content, so the second is asked only when the first cannot answer. */
   async #read<T>(repository: string, attempt: (client: RepositoryClient) => Promise<T>): Promise<T> {
-    const { breaker, now, reader, writer } = this.#options;
+    const { breaker, headMs, now, reader, writer } = this.#options;
     const sides = breaker.request(reader.name, now()) === 'deny' ? [writer, reader] : [reader, writer];
     let failure: unknown;
     for (const side of sides) {
       try {
-        const result = await attempt(this.#client(side, repository));
+        const result = await attempt(this.#client(side, repository, { headMs }));
         breaker.succeeded(side.name);
         return result;
       } catch (error) {
@@ -130,8 +129,13 @@ export class Store implements ManifestStore, BlobStore {
     return rethrow(failure);
   }
 
-  #client({ origin, authenticator }: StoreSide, repository: string): RepositoryClient {
-    return new RepositoryClient({ transport: this.#options.transport, origin, repository, authenticator });
+  #client(
+    { origin, authenticator }: StoreSide,
+    repository: string,
+    deadlines: Partial<Deadlines> = {},
+  ): RepositoryClient {
+    const { transport } = this.#options;
+    return new RepositoryClient({ transport, origin, repository, authenticator, deadlines });
   }
 }
 

@@ -11,6 +11,8 @@ export interface RepositoryOptions {
   readonly origin: string;
   readonly repository: string;
   readonly authenticator: Authenticator;
+  /** Instead of the transport's own. */
+  readonly deadlines?: Partial<Deadlines>;
 }
 
 export interface RepositoryRequest {
@@ -57,7 +59,7 @@ export class RepositoryClient {
       authenticator,
       scopes,
       ...(body === undefined ? {} : { body }),
-      ...(deadlines === undefined ? {} : { deadlines }),
+      deadlines: { ...this.#options.deadlines, ...deadlines },
     });
   }
 }
