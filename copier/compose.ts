@@ -5,7 +5,7 @@ import type { Logger } from '../platform/log.ts';
 import { createDispatcher, storePolicies, upstreamPolicies } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { Transport } from '../registry/transport/transport.ts';
-import type { UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import type { UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import { BlobFlights } from './blob-flights.ts';
 import { Blobs } from './blobs.ts';
 import { Completion } from './completion.ts';
@@ -36,7 +36,7 @@ export type CopierSettings = Omit<
 
 export interface CopierWorld {
   readonly settings: CopierSettings;
-  readonly upstreams: readonly UpstreamSettings[];
+  readonly upstreams: UpstreamSettingsSource;
   readonly secrets: PullSecretSource;
   readonly log: Logger;
   /** Ends everything that outlives a single request. */

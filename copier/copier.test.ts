@@ -76,7 +76,9 @@ class Bench {
     });
     bench.#copier = composeCopier({
       settings,
-      upstreams: [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
+      upstreams: {
+        get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
+      },
       secrets: {
         readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
         secretNames: () => Promise.resolve(bench.secretNames),

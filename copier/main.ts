@@ -1,6 +1,7 @@
 /** `larder copier`: fetches from upstream registries for waiting proxies and on the controller's orders. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { COPIER_AUDIENCE } from '../api/names.ts';
+import { FileValue } from '../platform/file-watch.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
@@ -10,7 +11,7 @@ import { endpointSlices, type EndpointSlice } from '../platform/kube/resource.ts
 import { runMain } from '../platform/main.ts';
 import { loop, type Component } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
-import { readUpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { parseUpstreamSettings, upstreamFiles } from '../registry/transport/upstream-settings.ts';
 import { Authenticator, discoverKeys } from './authn.ts';
 import { composeCopier } from './compose.ts';
 import { copierConfig } from './config.ts';
@@ -44,11 +45,16 @@ await runMain({
       now: () => performance.now(),
       log,
     });
+    const paths = await upstreamFiles(settings.upstreamsFile);
+    const upstreams = await FileValue.read({
+      paths,
+      log,
+      parse: (contents) => parseUpstreamSettings(paths, contents),
+    });
     const work = new AbortController();
     const copier = composeCopier({
       settings,
-      upstreams:
-        settings.upstreamsFile === undefined ? [] : await readUpstreamSettings(settings.upstreamsFile),
+      upstreams,
       secrets: new KubePullSecrets(kube, CACHED_IMAGE_PATIENCE_MS),
       log,
       signal: work.signal,
@@ -82,6 +88,7 @@ await runMain({
     return [
       healthServer({ address: settings.metricsListen, metrics, readiness }),
       flights,
+      upstreams.component('upstream settings'),
       tls.component('serving certificate'),
       loop('token keys', async (loopSignal) => {
         while (!loopSignal.aborted) {

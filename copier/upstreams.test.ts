@@ -25,7 +25,7 @@ async function registry(password?: string): Promise<FakeRegistry> {
 beforeEach(() => {
   registries = [];
   const dispatcher = createDispatcher(
-    upstreamPolicies([{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }]),
+    upstreamPolicies({ get: () => [{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }] }),
     { connectMs: 500 },
   );
   transport = new Transport(dispatcher, { headMs: 1_000, silenceMs: 1_000 });
@@ -50,7 +50,7 @@ function fetchFrom(
   settings: Partial<UpstreamSettings> = {},
 ): Promise<unknown> {
   const all = [{ host: HOST, endpoints: endpoints.map(({ origin }) => origin), ...settings }];
-  const upstream = new Upstreams({ transport, settings: all }).repository(
+  const upstream = new Upstreams({ transport, settings: { get: () => all } }).repository(
     { tenant: 'team-a', host: HOST, repository: 'acme/app' },
     as,
   );

@@ -7,14 +7,14 @@ import { RepositoryClient } from '../registry/client/repository-client.ts';
 import type { CachedName } from '../registry/core/cached-name.ts';
 import { toRegistryError } from '../registry/core/errors.ts';
 import type { Transport } from '../registry/transport/transport.ts';
-import { endpointsOf, type UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { endpointsOf, type UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import type { Login } from './keyring.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import { askUpstream, toUpstreamFailure } from './upstream-failure.ts';
 
 export interface UpstreamsOptions {
   readonly transport: Transport;
-  readonly settings: readonly UpstreamSettings[];
+  readonly settings: UpstreamSettingsSource;
 }
 
 export class Upstreams {
@@ -58,7 +58,7 @@ export class Upstreams {
 
   #clients({ host, repository }: CachedName, login: Login): RepositoryClient[] {
     const { transport, settings } = this.#options;
-    return endpointsOf(settings, host).map((endpoint) => {
+    return endpointsOf(settings.get(), host).map((endpoint) => {
       const authenticator = transport.authenticator(endpoint, login.credentials(endpoint.credentialHost));
       return new RepositoryClient({ transport, origin: endpoint.origin, repository, authenticator });
     });

@@ -11,7 +11,12 @@ import type { ListenAddress } from '../platform/settings.ts';
 import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { Transport } from '../registry/transport/transport.ts';
-import { readUpstreamSettings, type UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import {
+  parseUpstreamSettings,
+  upstreamFiles,
+  type UpstreamSettings,
+  type UpstreamSettingsSource,
+} from '../registry/transport/upstream-settings.ts';
 import { proxyConfig } from './config.ts';
 import { copierAgent } from './copier-agent.ts';
 import { Forwarder } from './forward.ts';
@@ -32,8 +37,7 @@ await runMain({
   compose: async ({ settings, log, metrics, signal }) => {
     const token = await readToken(settings.copierTokenFile, log);
     const ca = await readCa(settings.copierCaFile, log);
-    const upstreams =
-      settings.upstreamsFile === undefined ? [] : await readUpstreamSettings(settings.upstreamsFile);
+    const upstreams = await readUpstreams(settings.upstreamsFile, log);
     const counted = proxyMetrics(metrics);
     const forwarder = new Forwarder({
       origins: {
@@ -60,7 +64,13 @@ await runMain({
       metrics,
       readiness: new Readiness(signal),
     });
-    return [token.component('copier token'), ca.component('copier CA'), pulls, health] satisfies Component[];
+    return [
+      token.component('copier token'),
+      ca.component('copier CA'),
+      upstreams.component('upstream settings'),
+      pulls,
+      health,
+    ] satisfies Component[];
   },
 });
 
@@ -75,15 +85,14 @@ function peerBreaker({ breakerOpen, headDeadline }: Context['settings']): Circui
 
 function storeOrigin(
   { storeUrl, storeLogin, signDeadline }: Context['settings'],
-  upstreams: readonly UpstreamSettings[],
+  upstreams: UpstreamSettingsSource,
 ): PeerOrigin {
-  const agent = storeAgent(storeUrl, upstreams);
   const peer = new Peer({
     name: 'store',
     target: storeUrl,
     // Whatever the store has, it has at hand: its sign of life is its answer.
     deadlines: { signMs: signDeadline, headMs: signDeadline },
-    agent: () => agent,
+    agent: storeAgent(storeUrl, upstreams),
     credentials: new StorePass(new StoreAuthenticator(storeLogin)),
   });
   return new PeerOrigin('store', peer);
@@ -110,7 +119,7 @@ function copierOrigin(
 
 function upstreamOrigin(
   { headDeadline, silence }: Context['settings'],
-  upstreams: readonly UpstreamSettings[],
+  upstreams: UpstreamSettingsSource,
 ): UpstreamOrigin {
   const dispatcher = createDispatcher(upstreamPolicies(upstreams), { connectMs: 5_000 });
   return new UpstreamOrigin(
@@ -122,6 +131,11 @@ function upstreamOrigin(
 /** An absent file is not fatal: what is in the store must be served all the same. */
 function readToken(path: string, log: Logger): Promise<FileValue<string>> {
   return FileValue.read({ paths: [path], log, parse: ([content]) => content?.toString('utf8').trim() ?? '' });
+}
+
+async function readUpstreams(path: string | undefined, log: Logger): Promise<FileValue<UpstreamSettings[]>> {
+  const paths = await upstreamFiles(path);
+  return FileValue.read({ paths, log, parse: (contents) => parseUpstreamSettings(paths, contents) });
 }
 
 function readCa(path: string, log: Logger): Promise<FileValue<string>> {

@@ -9,15 +9,15 @@ import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
 import type { Transport } from '../registry/transport/transport.ts';
-import { endpointsOf, type UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { endpointsOf, type UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import type { Answer, Exchange, Origin } from './answer.ts';
 import type { Failure } from './plan.ts';
 
 export class UpstreamOrigin implements Origin {
   readonly #transport: Transport;
-  readonly #settings: readonly UpstreamSettings[];
+  readonly #settings: UpstreamSettingsSource;
 
-  constructor(transport: Transport, settings: readonly UpstreamSettings[]) {
+  constructor(transport: Transport, settings: UpstreamSettingsSource) {
     this.#transport = transport;
     this.#settings = settings;
   }
@@ -26,7 +26,7 @@ export class UpstreamOrigin implements Origin {
     const { path } = exchange;
     try {
       const { host, repository } = path.cached;
-      const clients = endpointsOf(this.#settings, host).map(
+      const clients = endpointsOf(this.#settings.get(), host).map(
         (endpoint) =>
           new RepositoryClient({
             transport: this.#transport,

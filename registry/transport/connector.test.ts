@@ -3,9 +3,10 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import { noAuthentication } from './authenticator.ts';
-import type { ConnectionPolicy } from './connector.ts';
-import { createDispatcher } from './connector.ts';
+import type { ConnectionPolicy, ConnectionPolicyOf } from './connector.ts';
+import { createDispatcher, upstreamPolicies } from './connector.ts';
 import { Transport } from './transport.ts';
+import type { UpstreamSettings } from './upstream-settings.ts';
 
 describe('TLS', () => {
   let port: number;
@@ -32,26 +33,32 @@ describe('TLS', () => {
     await close();
   });
 
+  function transportWith(policyOf: ConnectionPolicyOf): Transport {
+    const dispatcher = createDispatcher(policyOf, { connectMs: 1000 });
+    return new Transport(dispatcher, { headMs: 1000, silenceMs: 1000 });
+  }
+
+  async function get(transport: Transport): Promise<number> {
+    const { signal } = new AbortController();
+    const url = new URL(`https://127.0.0.1:${port}/v2/`);
+    const response = await transport.send({
+      ...{ method: 'GET', url, headers: {}, scopes: [], accept: [200], signal },
+      authenticator: noAuthentication,
+    });
+    response.body.resume();
+    return response.status;
+  }
+
   async function statusWith(policy: ConnectionPolicy): Promise<number> {
     const seen: string[] = [];
-    const policyOf = (host: string): ConnectionPolicy => {
+    const transport = transportWith((host) => {
       seen.push(host);
       return policy;
-    };
-    const transport = new Transport(createDispatcher(policyOf, { connectMs: 1000 }), {
-      headMs: 1000,
-      silenceMs: 1000,
     });
     try {
-      const { signal } = new AbortController();
-      const url = new URL(`https://127.0.0.1:${port}/v2/`);
-      const response = await transport.send({
-        ...{ method: 'GET', url, headers: {}, scopes: [], accept: [200], signal },
-        authenticator: noAuthentication,
-      });
-      response.body.resume();
+      const status = await get(transport);
       expect(new Set(seen)).toEqual(new Set([`127.0.0.1:${port}`]));
-      return response.status;
+      return status;
     } finally {
       await transport.close();
     }
@@ -69,6 +76,17 @@ describe('TLS', () => {
     await expect(statusWith({ ca, serverName: 'other.test' })).rejects.toMatchObject({
       message: expect.stringContaining('certificate for another name') as string,
     });
+  });
+
+  it('trusts an authority as soon as the settings name it', async () => {
+    const leaf = { host: '127.0.0.1:*', allowAddresses: ['127.0.0.1'] };
+    let settings: UpstreamSettings[] = [leaf];
+    const policyOf = upstreamPolicies({ get: () => settings });
+    const transport = transportWith((host) => ({ ...policyOf(host), serverName: 'registry.test' }));
+    await expect(get(transport)).rejects.toMatchObject({ reason: 'Unreachable' });
+    settings = [{ ...leaf, ca }];
+    expect(await get(transport)).toBe(200);
+    await transport.close();
   });
 
   it('is not verified when an administrator says so', async () => {

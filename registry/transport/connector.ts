@@ -5,7 +5,7 @@ import { Agent, buildConnector } from 'undici';
 import type { Dispatcher } from 'undici';
 import type { AddressGuard } from './address-guard.ts';
 import { addressRefused, createAddressGuard, guardedLookup } from './address-guard.ts';
-import type { UpstreamSettings } from './upstream-settings.ts';
+import type { UpstreamSettings, UpstreamSettingsSource } from './upstream-settings.ts';
 import { settingsFor } from './upstream-settings.ts';
 
 /** How to connect to one host. */
@@ -31,38 +31,57 @@ export interface DispatcherOptions {
 type Connector = ReturnType<typeof buildConnector>;
 
 /** Every connection that an upstream can lead to is guarded, also those that redirects and token realms name. */
-export function upstreamPolicies(settings: readonly UpstreamSettings[]): ConnectionPolicyOf {
-  return memoise((host) => {
-    const { ca, insecureSkipVerify, allowAddresses } = settingsFor(settings, host) ?? {};
-    return { ca, insecureSkipVerify, guard: createAddressGuard(allowAddresses ?? []) };
+export function upstreamPolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
+  return following(source, ({ ca, insecureSkipVerify, allowAddresses = [] }) => {
+    return { ca, insecureSkipVerify, guard: createAddressGuard(allowAddresses) };
   });
 }
 
 /** For a store that the administrator named: its TLS settings stand among those of the upstreams, its address is trusted. */
-export function storePolicies(settings: readonly UpstreamSettings[]): ConnectionPolicyOf {
-  return memoise((host) => {
-    const { ca, insecureSkipVerify } = settingsFor(settings, host) ?? {};
-    return { ca, insecureSkipVerify };
-  });
+export function storePolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
+  return following(source, ({ ca, insecureSkipVerify }) => ({ ca, insecureSkipVerify }));
+}
+
+/** Made once per host; changed settings are heeded by every connection that is opened later. */
+function following(
+  source: UpstreamSettingsSource,
+  policyFor: (settings: Partial<UpstreamSettings>) => ConnectionPolicy,
+): ConnectionPolicyOf {
+  let settings: readonly UpstreamSettings[] | undefined;
+  let policyOf: ConnectionPolicyOf = () => ({});
+  return (host) => {
+    const current = source.get();
+    if (current !== settings) {
+      settings = current;
+      policyOf = memoise((each) => policyFor(settingsFor(current, each) ?? {}));
+    }
+    return policyOf(host);
+  };
 }
 
 /** One per process and kind of peer: it holds the connections. Close it at shutdown. */
 export function createDispatcher(policyOf: ConnectionPolicyOf, options: DispatcherOptions): Dispatcher {
-  const connectorOf = memoise((host) => buildHostConnector(policyOf(host), options.connectMs));
+  const connectors = new WeakMap<ConnectionPolicy, Connector>();
+  const connectorOf = (policy: ConnectionPolicy): Connector => {
+    const connector = connectors.get(policy) ?? buildHostConnector(policy, options.connectMs);
+    connectors.set(policy, connector);
+    return connector;
+  };
   return new Agent({
     connections: options.connections ?? 64,
     // The deadline for the head is ours (exchange.ts), since undici's knows nothing of name lookup and connecting.
     headersTimeout: 0,
     connect: (target, callback) => {
       const host = target.port === '' ? target.hostname : `${target.hostname}:${target.port}`;
-      const { guard } = policyOf(host);
+      const policy = policyOf(host);
+      const { guard } = policy;
       const literal = target.hostname.replaceAll(/^\[|\]$/g, '');
       // Node looks up names only, so an address given as such is checked here.
       if (guard !== undefined && isIP(literal) !== 0 && !guard(literal)) {
         callback(addressRefused(host), null);
         return;
       }
-      connectorOf(host)(target, callback);
+      connectorOf(policy)(target, callback);
     },
   });
 }

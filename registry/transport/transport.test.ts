@@ -7,8 +7,10 @@ import { noAuthentication } from './authenticator.ts';
 import { createDispatcher, upstreamPolicies } from './connector.ts';
 import type { RegistryRequest } from './transport.ts';
 import { Transport } from './transport.ts';
+import type { UpstreamSettings, UpstreamSettingsSource } from './upstream-settings.ts';
 
 const scopes = [{ repository: 'acme/app', actions: ['pull'] as const }];
+const fixed = (settings: UpstreamSettings[]): UpstreamSettingsSource => ({ get: () => settings });
 const closing: (() => Promise<void>)[] = [];
 
 afterEach(async () => {
@@ -22,7 +24,7 @@ async function fake(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
 }
 
 function transport(
-  policies = upstreamPolicies([{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }]),
+  policies = upstreamPolicies(fixed([{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }])),
 ): Transport {
   const made = new Transport(createDispatcher(policies, { connectMs: 500 }), {
     headMs: 300,
@@ -281,14 +283,14 @@ describe('addresses', () => {
     'http://169.254.169.254/',
     'http://[::ffff:127.0.0.1]:1/',
   ])('of this machine or its cloud are not connected to: %s', async (url) => {
-    await expect(transport(upstreamPolicies([])).send(get(url))).rejects.toMatchObject({
+    await expect(transport(upstreamPolicies(fixed([]))).send(get(url))).rejects.toMatchObject({
       reason: 'Forbidden',
     });
   });
 
   it('are connected to when an administrator lists them', async () => {
     const registry = await fake();
-    const policies = upstreamPolicies([{ host: registry.host, allowAddresses: ['127.0.0.1'] }]);
+    const policies = upstreamPolicies(fixed([{ host: registry.host, allowAddresses: ['127.0.0.1'] }]));
     expect((await transport(policies).send(get(`${registry.origin}/v2/`))).status).toBe(200);
   });
 });

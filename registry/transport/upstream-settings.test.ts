@@ -1,7 +1,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endpointsOf, readUpstreamSettings, settingsFor } from './upstream-settings.ts';
+import {
+  endpointsOf,
+  parseUpstreamSettings,
+  settingsFor,
+  upstreamFiles,
+  type UpstreamSettings,
+} from './upstream-settings.ts';
 
 describe('endpointsOf', () => {
   it.each([
@@ -59,24 +65,38 @@ describe('settings', () => {
     expect(settingsFor(settings, 'c.test')).toBeUndefined();
   });
 
-  describe('from a file', () => {
-    let folder: string;
-    beforeEach(async () => {
-      folder = await mkdtemp(join(tmpdir(), 'larder-upstreams-'));
-    });
-    afterEach(async () => {
-      await rm(folder, { recursive: true });
-    });
-    const write = async (content: unknown): Promise<string> => {
-      const path = join(folder, 'upstreams.json');
-      await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
-      return path;
+  describe('from files', () => {
+    const read = (json: unknown, ...certificates: (string | undefined)[]): UpstreamSettings[] => {
+      const text = typeof json === 'string' ? json : JSON.stringify(json);
+      const contents = [text, ...certificates].map((each) => (each === undefined ? each : Buffer.from(each)));
+      return parseUpstreamSettings(['upstreams.json', 'one.crt', 'two.crt'], contents);
     };
 
-    it('come with the certificates of the files they name', async () => {
-      await writeFile(join(folder, 'ca.crt'), 'PEM');
-      const path = await write([{ host: 'a.example', caFile: join(folder, 'ca.crt') }]);
-      expect(await readUpstreamSettings(path)).toEqual([{ host: 'a.example', ca: '\nPEM' }]);
+    it('come with the certificates of the files they name', () => {
+      const entries = [
+        { host: 'a', caFile: 'two.crt' },
+        { host: 'b', ca: 'OWN', caFile: 'one.crt' },
+      ];
+      expect(read(entries, 'ONE', 'TWO')).toEqual([
+        { host: 'a', ca: 'TWO' },
+        { host: 'b', ca: 'OWN\nONE' },
+      ]);
+    });
+
+    it('go without certificates that are not there yet', () => {
+      expect(read([{ host: 'a', caFile: 'one.crt' }, { host: 'b' }], undefined)).toEqual([
+        { host: 'a' },
+        { host: 'b' },
+      ]);
+    });
+
+    it('say which files they consist of', async () => {
+      const folder = await mkdtemp(join(tmpdir(), 'larder-upstreams-'));
+      const path = join(folder, 'upstreams.json');
+      const entries = [{ host: 'a', caFile: '/x' }, { host: 'b' }, { host: 'c', caFile: '/x' }];
+      await writeFile(path, JSON.stringify(entries));
+      expect(await upstreamFiles(path)).toEqual([path, '/x']);
+      await rm(folder, { recursive: true });
     });
 
     it.each([
@@ -86,9 +106,8 @@ describe('settings', () => {
       [[{ host: 'a', endpoints: ['mirror'] }], 'Invalid URL'],
       [[{ host: 'a', allowAddresses: ['everything'] }], 'must be an address or a CIDR'],
       [[{ host: 'a', plainHTTP: true }], 'plainHTTP'],
-    ])('are refused with what is wrong in them: %j', async (content, message) => {
-      const path = await write(content);
-      await expect(readUpstreamSettings(path)).rejects.toThrow(message);
+    ])('are refused with what is wrong in them: %j', (content, message) => {
+      expect(() => read(content)).toThrow(message);
     });
   });
 });

@@ -45,27 +45,51 @@ export interface UpstreamEndpoint extends Endpoint {
   readonly credentialHost: string;
 }
 
+/** Settings that may change while they are in use. */
+export interface UpstreamSettingsSource {
+  /** The same array as long as nothing has changed. */
+  get(): readonly UpstreamSettings[];
+}
+
 /**
- * Reads the settings from a JSON file and the certificates from the files it names.
+ * The files that settings consist of: their own, then the certificates that it names; none for no settings.
+ * @throws as `parseUpstreamSettings`
+ */
+export async function upstreamFiles(path: string | undefined): Promise<string[]> {
+  if (path === undefined) return [];
+  const entries = parseFile(path, await readFile(path));
+  return [path, ...new Set(entries.flatMap(({ caFile }) => caFile ?? []))];
+}
+
+/**
+ * An authority whose file is absent is not trusted yet, which concerns its registry only.
+ * @param paths from `upstreamFiles`
+ * @param contents of those files; undefined for one that is absent
  * @throws RegistryError with reason `Invalid`, whose message says what is wrong in the file
  */
-export async function readUpstreamSettings(path: string, signal?: AbortSignal): Promise<UpstreamSettings[]> {
-  const read = async (file: string): Promise<string> => await readFile(file, { encoding: 'utf8', signal });
+export function parseUpstreamSettings(
+  paths: readonly string[],
+  contents: readonly (Buffer | undefined)[],
+): UpstreamSettings[] {
+  const [path] = paths;
+  if (path === undefined) return [];
+  return parseFile(path, contents[0]).map(({ caFile, ...entry }) => {
+    const file = caFile === undefined ? undefined : contents[paths.indexOf(caFile)];
+    const certificates = [entry.ca, file?.toString('utf8')].filter((pem) => pem !== undefined);
+    return certificates.length === 0 ? entry : { ...entry, ca: certificates.join('\n') };
+  });
+}
+
+function parseFile(path: string, content: Buffer | undefined): UpstreamSettings[] {
   let json: unknown;
   try {
-    json = JSON.parse(await read(path));
+    json = JSON.parse(content?.toString('utf8') ?? '');
   } catch (cause) {
     throw new RegistryError(`${path} cannot be read as JSON`, { reason: 'Invalid', cause });
   }
   const result = upstreamSettingsSchema.safeParse(json);
-  if (!result.success) {
-    throw new RegistryError(`${path}: ${z.prettifyError(result.error)}`, { reason: 'Invalid' });
-  }
-  return await Promise.all(
-    result.data.map(async ({ caFile, ...entry }) =>
-      caFile === undefined ? entry : { ...entry, ca: [entry.ca ?? '', await read(caFile)].join('\n') },
-    ),
-  );
+  if (result.success) return result.data;
+  throw new RegistryError(`${path}: ${z.prettifyError(result.error)}`, { reason: 'Invalid' });
 }
 
 /** The entry for a host: one that names it exactly, else the first whose glob matches. */

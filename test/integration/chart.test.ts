@@ -24,11 +24,13 @@ interface Container {
 interface Rendered {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly annotations?: Record<string, string> };
+  readonly data?: Readonly<Record<string, string>>;
   readonly rules?: readonly { readonly resources?: readonly string[]; readonly verbs: readonly string[] }[];
   readonly spec?: {
     readonly template?: {
       readonly spec: {
         readonly containers: readonly Container[];
+        readonly volumes?: readonly { readonly name: string }[];
         readonly securityContext: object;
         readonly automountServiceAccountToken?: boolean;
       };
@@ -157,9 +159,33 @@ describe('the chart', () => {
     expect(value('LARDER_OWN_STORE')).toBe('false');
   });
 
+  it('lets processes read authorities from Secrets and ConfigMaps, and nothing else of them', async () => {
+    const upstreams = [
+      { host: 'open.example' },
+      { host: 'a.example', caFrom: { secret: { name: 'corp' } } },
+      { host: 'b.example', caFrom: { configMap: { name: 'lab', key: 'root.pem' } } },
+    ];
+    const objects = await render({ upstreams });
+    const settings = objects.find(({ metadata }) => metadata.name === 'larder-upstreams');
+    expect(JSON.parse(settings?.data?.['upstreams.json'] ?? '')).toEqual([
+      { host: 'open.example' },
+      { host: 'a.example', caFile: '/etc/larder/upstream-ca/1.crt' },
+      { host: 'b.example', caFile: '/etc/larder/upstream-ca/2.crt' },
+    ]);
+    const volumes = objects.flatMap(({ spec }) => spec?.template?.spec.volumes ?? []);
+    const sources = [
+      { secret: { name: 'corp', optional: true, items: [{ key: 'ca.crt', path: '1.crt' }] } },
+      { configMap: { name: 'lab', optional: true, items: [{ key: 'root.pem', path: '2.crt' }] } },
+    ];
+    expect(volumes.filter(({ name }) => name === 'upstream-ca')).toEqual(
+      Array(2).fill({ name: 'upstream-ca', projected: { sources } }),
+    );
+  });
+
   it.each([
     ['a port below 1024', { proxy: { port: 80 } }],
     ['an upstream without a host', { upstreams: [{ plainHttp: true }] }],
+    ['an authority from nowhere', { upstreams: [{ host: 'a', caFrom: {} }] }],
     ['a misspelt value', { proxi: {} }],
     ['a webhook that may hold up the API server', { webhook: { timeoutSeconds: 10 } }],
   ])('refuses %s', async (_, values) => {

@@ -7,6 +7,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 export const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
 export const RELEASE = 'larder';
 export const NAMESPACE = 'larder';
+const CA_OBJECT = 'internet-ca';
 
 export interface InstallOptions {
   /** Chart values over those that every test needs. */
@@ -26,14 +27,26 @@ function testValues(cluster: Cluster): Record<string, unknown> {
   const ca = readFileSync(cluster.internet.caFile, 'utf8');
   const upstreams = cluster.internet.siteNames.map((name) => {
     const site = cluster.internet.site(name);
-    return site.record.tls ? { host: site.registry, ca } : { host: site.registry, plainHttp: true };
+    const tls = { caFrom: { secret: { name: CA_OBJECT } } };
+    return { host: site.registry, ...(site.record.tls ? tls : { plainHttp: true }) };
   });
   const later = [
     { host: `${cluster.plan.internet}.*:${TLS_PORT}`, ca },
     { host: `${cluster.plan.internet}.*`, plainHttp: true },
-    { host: '*.test', ca },
+    { host: '*.test', caFrom: { configMap: { name: CA_OBJECT } } },
   ];
   return { upstreams: [...upstreams, ...later], store: { persistence: { enabled: false } } };
+}
+
+/** The authority of the sites' certificates as administrators keep theirs: a Secret and a ConfigMap beside the release. */
+async function applyAuthority(cluster: Cluster): Promise<void> {
+  const metadata = { name: CA_OBJECT, namespace: NAMESPACE };
+  const pem = readFileSync(cluster.internet.caFile, 'utf8');
+  await cluster.apply([
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
+    { apiVersion: 'v1', kind: 'Secret', metadata, stringData: { 'ca.crt': pem } },
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'ca.crt': pem } },
+  ]);
 }
 
 /** Builds the container image when the sources changed, and imports it on every node: no registry is needed to start Larder. */
@@ -48,8 +61,9 @@ export async function loadLarderImage(
 /** `helm install` (or upgrade) and wait until every pod of Larder is Ready. Gives helm's notes. */
 export async function installLarder(cluster: Cluster, options: InstallOptions = {}): Promise<string> {
   await loadLarderImage(cluster, options.report);
+  await applyAuthority(cluster);
   const values = { ...testValues(cluster), ...options.values };
-  const args = ['upgrade', '--install', RELEASE, CHART, '--namespace', NAMESPACE, '--create-namespace'];
+  const args = ['upgrade', '--install', RELEASE, CHART, '--namespace', NAMESPACE];
   const wait = ['--wait', '--timeout', '120s', '--values', '-'];
   const { stdout } = await cluster
     .helm([...args, ...wait], {

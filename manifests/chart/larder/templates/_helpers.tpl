@@ -195,3 +195,38 @@ annotations:
 {{- define "larder.excludedNamespaces" -}}
 {{- concat (list "kube-system" .Release.Namespace) .Values.excludedNamespaces | uniq | sortAlpha | toJson -}}
 {{- end -}}
+
+{{/* The settings of the upstreams as processes read them: what caFrom names is a file by its place in the list. */}}
+{{- define "larder.upstreams" -}}
+{{- $upstreams := list -}}
+{{- range $index, $upstream := .Values.upstreams -}}
+{{- with $upstream.caFrom -}}
+{{- $upstream = merge (dict "caFile" (printf "/etc/larder/upstream-ca/%d.crt" $index)) (omit $upstream "caFrom") -}}
+{{- end -}}
+{{- $upstreams = append $upstreams $upstream -}}
+{{- end -}}
+{{- $upstreams | toJson -}}
+{{- end -}}
+
+{{/* Those settings and the certificates that they name. An authority that is not there yet keeps no pod from starting. */}}
+{{- define "larder.upstreamVolumes" -}}
+- name: upstreams
+  configMap:
+    name: {{ include "larder.fullname" . }}-upstreams
+- name: upstream-ca
+  projected:
+    sources:
+      {{- range $index, $upstream := .Values.upstreams }}
+      {{- range $kind, $source := $upstream.caFrom }}
+      - {{ $kind }}:
+          name: {{ $source.name }}
+          optional: true
+          items: [{ key: {{ $source.key | default "ca.crt" | quote }}, path: "{{ $index }}.crt" }]
+      {{- end }}
+      {{- end }}
+{{- end -}}
+
+{{- define "larder.upstreamMounts" -}}
+- { name: upstreams, mountPath: /etc/larder/upstreams, readOnly: true }
+- { name: upstream-ca, mountPath: /etc/larder/upstream-ca, readOnly: true }
+{{- end -}}
