@@ -88,6 +88,7 @@ export class BlobFlight {
         }
         if (first.size !== undefined && file.written < first.size) throw tooShort(file.written, first.size);
         digester.verify();
+        await file.flush();
         return;
       } catch (error) {
         blob = undefined;

@@ -15,7 +15,8 @@ export interface BlobKey {
 /** The part of the store that flights need. */
 export interface BlobSink {
   /**
-   * Commits a blob whose content is still arriving. `content` fails when the bytes turn out wrong; then nothing may be committed.
+   * Commits a blob whose content is still arriving. Its last byte comes only once all are known to be right, else `content`
+   * fails; then nothing may be committed. Chunks stay as they are.
    * @param size bytes, when upstream has announced them
    */
   put(
@@ -119,15 +120,10 @@ export class BlobFlights {
 
   async #put(key: BlobKey, size: number | undefined, file: OpenFlight['file']): Promise<void> {
     const { sink, signal } = this.#options;
-    await sink.put(key, size, copies(file.follow({ start: 0 }, signal)), signal);
+    await sink.put(key, size, file.follow({ start: 0 }, signal, { keepsChunks: true }), signal);
   }
 }
 
 function idOf({ repository, digest }: BlobKey): string {
   return `${repository}@${digest}`;
-}
-
-/** An HTTP client may hold a chunk for longer than the file's reader leaves it alone. */
-async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of chunks) yield Uint8Array.from(chunk);
 }

@@ -106,7 +106,9 @@ export class Store implements ManifestStore, BlobStore {
     body: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
-    await uploadBlob(this.writer(repository), { digest, size, body, signal }).catch(rethrow);
+    await uploadBlob(this.writer(repository), { digest, size, body, isVerified: true, signal }).catch(
+      rethrow,
+    );
   }
 
   /** Both sides have the same content, so the second is asked only when the first cannot answer. */

@@ -11,6 +11,8 @@ export interface BlobUpload {
   /** Bytes; undefined when it is not known before the end. */
   readonly size: number | undefined;
   readonly body: AsyncIterable<Uint8Array>;
+  /** Whether `body` itself gives its last byte only once all are known to be those of the digest: hashing twice would be for nothing. */
+  readonly isVerified?: boolean;
   /** An upload that was begun already, by a mount that did not succeed. */
   readonly location?: URL | undefined;
   readonly onBytes?: ((bytes: number) => void) | undefined;
@@ -18,12 +20,12 @@ export interface BlobUpload {
 }
 
 /**
- * Nothing is committed unless the bytes have the digest: our own check comes before the last of them is sent.
+ * Nothing is committed unless the bytes have the digest: our own check, or the body's, comes before the last of them is sent.
  * @throws RegistryError with reason `DigestMismatch`, what `body` throws, or what the registry answers
  */
 export async function uploadBlob(client: RepositoryClient, upload: BlobUpload): Promise<void> {
-  const { digest, size, onBytes, signal } = upload;
-  const body = verified(upload.body, { digest, size, onBytes });
+  const { digest, size, onBytes, isVerified, signal } = upload;
+  const body = isVerified ? counted(upload.body, onBytes) : verified(upload.body, { digest, size, onBytes });
   let location: URL | undefined;
   try {
     location = await (upload.location === undefined
@@ -39,6 +41,16 @@ export async function uploadBlob(client: RepositoryClient, upload: BlobUpload): 
     await body.return(undefined);
     if (location !== undefined) await cancelUpload(client, location);
     throw error;
+  }
+}
+
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  onBytes: BlobUpload['onBytes'],
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    onBytes?.(chunk.byteLength);
+    yield chunk;
   }
 }
 
