@@ -13,8 +13,6 @@ const matchSchema = z.object({
 
 const specSchema = z.object({
   match: matchSchema.default({}),
-  /** False: the webhook leaves such images alone and none is copied. */
-  cache: z.boolean().optional(),
   /** `CacheFirst`: what is cached under a tag is served without asking upstream. */
   tagPolicy: z.enum(['Revalidate', 'CacheFirst']).optional(),
   /** How long a tag counts as fresh after upstream was asked, in milliseconds. */
@@ -27,8 +25,6 @@ const specSchema = z.object({
   expireAfter: durationField.optional(),
   /** Never expires. */
   retain: z.boolean().optional(),
-  /** Whether signatures and attestations are copied along. */
-  referrers: z.boolean().optional(),
   /** Fetches public names of the matched repositories with this Secret of the release's namespace. */
   credentials: z.object({ secretName: objectNameField }).optional(),
 });

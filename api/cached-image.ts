@@ -45,6 +45,8 @@ const statusSchema = z.object({
   requestedPlatforms: z.array(z.string()).optional(),
   /** What the tag named before it moved upstream, and since when it does not any more: pods may still run it. */
   previousDigests: z.array(z.object({ digest: z.string(), replacedTime: z.string() })).optional(),
+  /** The CachePolicy that applies. */
+  policy: z.string().optional(),
   progress: z.object({ completedBytes: z.int(), totalBytes: z.int() }).optional(),
   usedBy: z.object({ pods: z.int(), namespaces: z.array(z.string()).optional() }).optional(),
   /** Times are RFC 3339. */

@@ -25,6 +25,8 @@ export const CACHED_IMAGE_FINALIZER = 'larder.dev/stored';
 export const API_GROUP = 'larder.dev';
 export const API_VERSION = 'v1alpha1';
 export const CACHED_IMAGE_KIND = 'CachedImage';
+export const CACHE_POLICY_KIND = 'CachePolicy';
+export const CACHE_POLICY_PLURAL = 'cachepolicies';
 export const CACHED_IMAGE_PLURAL = 'cachedimages';
 
 /** Audience of the ServiceAccount tokens with which others call the copier. */

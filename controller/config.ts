@@ -61,6 +61,12 @@ export const config = defineConfig({
     help: 'namespaces whose pods are left alone',
     schema: list(),
   },
+  policiesFile: {
+    env: 'LARDER_POLICIES_FILE',
+    default: '/etc/larder/policies/policies.json',
+    help: 'JSON file with CachePolicies to make: name → spec',
+    schema: text(),
+  },
   maxCopies: {
     env: 'LARDER_MAX_COPIES',
     default: '4',

@@ -84,7 +84,11 @@ function concluded(
   const { usage, now } = gathered;
   const situated = nextStatus({ ...image, status: learned }, usage, situation, now);
   const expires = goesAt(gathered, image, situated);
-  const status = { ...situated, expirationTime: expires === undefined ? undefined : timestamp(expires) };
+  const status = {
+    ...situated,
+    policy: gathered.rules.policy,
+    expirationTime: expires === undefined ? undefined : timestamp(expires),
+  };
   const decision = { ...rest, status, events: eventsOf(image.status, status, usage !== undefined) };
   if (expires === undefined) return decision;
   const againInMs = Math.min(rest.againInMs ?? Infinity, expires > now ? expires - now : RETRY_EXPIRY_MS);
@@ -108,13 +112,13 @@ function goesAt(
 function requestFor(
   { spec }: CachedImage,
   reference: Reference,
-  { usage, nodePlatforms }: Gathered,
+  { usage, nodePlatforms, rules }: Gathered,
 ): CopyRequest {
   const extra = (spec.platforms ?? []).map((text) => formatPlatform(parsePlatform(text)));
   return {
     reference,
     ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),
-    platforms: [...new Set([...nodePlatforms, ...extra])].sort(),
+    platforms: [...new Set([...nodePlatforms, ...rules.platforms, ...extra])].sort(),
     pullSecrets: [...new Set([...(spec.pullSecrets ?? []), ...(usage?.pullSecrets ?? [])])].sort(),
   };
 }

@@ -52,6 +52,8 @@ export function lifeRules(settings: ConfigOf<typeof config>): LifeRules {
     refreshEveryMs: settings.refreshEvery,
     verifyEveryMs: settings.verifyEvery,
     keepPreviousMs: settings.keepPrevious,
+    retain: false,
+    platforms: [],
     deleteDeadlineMs: settings.deleteDeadline,
   };
 }

@@ -20,6 +20,12 @@ export interface LifeRules {
   readonly verifyEveryMs: number;
   /** What a tag named before it moved stays at least so long, and as long as a pod runs it. */
   readonly keepPreviousMs: number;
+  /** Never expires. */
+  readonly retain: boolean;
+  /** Held beside those of the cluster's nodes. */
+  readonly platforms: readonly string[];
+  /** The CachePolicy that these rules come from, if one applies. */
+  readonly policy?: string;
   /** A deletion that could not be carried out in the store is given up after so long. */
   readonly deleteDeadlineMs: number;
 }
@@ -43,7 +49,7 @@ export function expiresAt(
   usage: ImageUsage | undefined,
   rules: LifeRules,
 ): number | undefined {
-  if (usage !== undefined || spec.retain === true) return undefined;
+  if (usage !== undefined || (spec.retain ?? rules.retain)) return undefined;
   if (rules.keepLost && status.digest !== undefined && isLost(status)) return undefined;
   const since = parseTime(status.lastUsedTime) ?? parseTime(metadata.creationTimestamp);
   return since === undefined ? undefined : since + rules.expireAfterMs;

@@ -1,5 +1,6 @@
 /** Brings one CachedImage at a time to what it should be: gather, decide, apply. */
 import { isDeepStrictEqual } from 'node:util';
+import type { CachePolicy } from '../api/cache-policy.ts';
 import type { CachedImage, CachedImageStatus } from '../api/cached-image.ts';
 import type { CheckAnswer } from '../api/copier-api.ts';
 import { CACHED_IMAGE_FINALIZER, cachedImageName, MADE_FOR_LABEL, MADE_FOR_PODS } from '../api/names.ts';
@@ -25,8 +26,9 @@ import type { Suspicion } from './suspicion.ts';
 import type { Writer } from './fenced.ts';
 import type { NodePlatforms } from './node-platforms.ts';
 import { imageRecords } from './resources.ts';
-import type { ImageRecord } from './resources.ts';
-import type { UsageIndex } from './usage.ts';
+import { policyOf, rulesUnder } from './policies.ts';
+import type { ImageRecord, PolicyRecord } from './resources.ts';
+import type { ImageUsage, UsageIndex } from './usage.ts';
 
 const FIELD_MANAGER = 'larder-controller';
 /** Somebody wrote in between: by then the watch has told us what. */
@@ -48,6 +50,7 @@ export interface ReconcilerOptions {
   readonly errands: ErrandRunners;
   readonly suspicion: Suspicion;
   readonly rules: LifeRules;
+  readonly policies: ObjectCache<PolicyRecord>;
   /** Who uses what, as the API server itself says. */
   readonly readUsers: () => Promise<UsageIndex>;
   readonly writer: Writer;
@@ -89,6 +92,7 @@ export class Reconciler {
     const record = images.get(name);
     const users = usage.of(record === undefined ? name : (record.standsFor ?? ''));
     const repository = record?.repository;
+    const policy = this.policy(record, users);
     return {
       ...(record === undefined ? {} : { image: record.image }),
       ...this.relatives(record),
@@ -99,11 +103,18 @@ export class Reconciler {
       check: errands.check.state(name),
       verify: errands.verify.state(name),
       removal: errands.remove.state(name),
-      rules,
+      rules: rulesUnder(rules, policy),
       termBegan: this.termBegan,
       ...(suspicion.at === undefined ? {} : { suspectedAt: suspicion.at }),
       now: clock.now(),
     };
+  }
+
+  private policy(record: ImageRecord | undefined, users: ImageUsage | undefined): CachePolicy | undefined {
+    const reference = users?.reference ?? record?.reference;
+    const policies = [...this.options.policies.values()].flatMap(({ policy }) => policy ?? []);
+    if (reference === undefined || policies.length === 0) return undefined;
+    return policyOf(policies, reference, record?.image.spec.tenant ?? users?.tenant, users?.namespaces ?? []);
   }
 
   /** Which other CachedImages look after the same image, or after what its tag named before. */

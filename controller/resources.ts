@@ -1,19 +1,23 @@
 /** The resource types that the controller watches, cut down to what it uses: there may be many thousands of each. */
+import { type CachePolicy, parseCachePolicy } from '../api/cache-policy.ts';
 import type { CachedImage } from '../api/cached-image.ts';
 import { parseCachedImage } from '../api/cached-image.ts';
 import {
   API_GROUP,
   API_VERSION,
+  CACHE_POLICY_KIND,
+  CACHE_POLICY_PLURAL,
   CACHE_ENABLED,
   CACHE_LABEL,
   CACHED_IMAGE_KIND,
   CACHED_IMAGE_PLURAL,
   cachedImageName,
 } from '../api/names.ts';
+import type { Condition } from '../platform/kube/conditions.ts';
 import { nodes, namespaces, pods } from '../platform/kube/resource.ts';
 import type { KubeObject, Namespace, Node, ObjectMeta, Pod, Resource } from '../platform/kube/resource.ts';
 import { RegistryError } from '../registry/core/errors.ts';
-import { parseReference } from '../registry/core/reference.ts';
+import { parseReference, type Reference } from '../registry/core/reference.ts';
 import { platformOf } from './node-platforms.ts';
 import { repositoryOf } from './removals.ts';
 import { viewPod } from './pod-view.ts';
@@ -40,9 +44,18 @@ export interface NodeRecord extends Kept {
 /** `standsFor` is the name that `cachedImageName` gives its image: its own, unless somebody named it otherwise. */
 export interface ImageRecord extends Kept {
   readonly image: CachedImage;
+  readonly reference?: Reference;
   readonly standsFor?: string;
   /** Where in the store it lies. */
   readonly repository?: string;
+}
+
+/** `problem` says why it cannot be read as a policy, which then applies to nothing. */
+export interface PolicyRecord extends Kept {
+  readonly policy?: CachePolicy;
+  readonly problem?: string;
+  readonly matchedImages?: number;
+  readonly conditions: readonly Condition[];
 }
 
 export const podRecords: Resource<PodRecord> = {
@@ -83,11 +96,44 @@ export const imageRecords: Resource<ImageRecord> = {
     const place = unlessInvalid(() => {
       const reference = parseReference(text);
       const repository = repositoryOf({ reference, ...(tenant === undefined ? {} : { tenant }) });
-      return { standsFor: cachedImageName(reference, tenant), repository };
+      return { reference, standsFor: cachedImageName(reference, tenant), repository };
     });
     return { metadata: identity(raw), image, ...place };
   },
 };
+
+export const policyRecords: Resource<PolicyRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: CACHE_POLICY_KIND,
+  plural: CACHE_POLICY_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const { metadata, status } = raw as KubeObject & {
+      status?: { matchedImages?: number; conditions?: Condition[] };
+    };
+    const { generation, uid } = metadata ?? {};
+    return {
+      metadata: {
+        ...identity(raw),
+        ...(generation === undefined ? {} : { generation }),
+        ...(uid === undefined ? {} : { uid }),
+      },
+      ...readPolicy(raw),
+      ...(status?.matchedImages === undefined ? {} : { matchedImages: status.matchedImages }),
+      conditions: status?.conditions ?? [],
+    };
+  },
+};
+
+function readPolicy(raw: unknown): Pick<PolicyRecord, 'policy' | 'problem'> {
+  try {
+    return { policy: parseCachePolicy(raw) };
+  } catch (error) {
+    if (error instanceof RegistryError) return { problem: error.message };
+    throw error;
+  }
+}
 
 function identity(raw: unknown): ObjectMeta {
   const { name, namespace, resourceVersion } = (raw as KubeObject).metadata ?? {};

@@ -22,7 +22,9 @@ import type { Figures } from './figures.ts';
 import { Reconciler } from './reconciler.ts';
 import type { ErrandRunners } from './reconciler.ts';
 import { Removals } from './removals.ts';
-import { imageRecords } from './resources.ts';
+import { policiesFromValues, readPolicies } from './policies-from-values.ts';
+import { policyStatuses } from './policy-status.ts';
+import { imageRecords, policyRecords } from './resources.ts';
 import { Suspicion } from './suspicion.ts';
 import { Users } from './users.ts';
 import { watchCluster } from './watches.ts';
@@ -123,6 +125,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     clock,
     log,
   });
+  const policiesInValues = await readPolicies(settings.policiesFile, log);
   const queue = new WorkQueue({
     name: 'images',
     worker: reconciler.reconcile,
@@ -150,6 +153,18 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         bundle,
         events.component(),
         ...watches.components,
+        policiesInValues.component('policies file'),
+        policiesFromValues({ values: policiesInValues, client, writer, clock, log }),
+        policyStatuses({
+          ...watches,
+          writer,
+          tell: ({ metadata: { name = '', uid = '' } }, { type, reason, message }) => {
+            const regarding = subjectOf(policyRecords, { metadata: { name, uid } });
+            events.record({ regarding, type, reason, action: 'Match', note: message });
+          },
+          clock,
+          log,
+        }),
         stopping(copies, errands, copier),
         reconciling,
       ],

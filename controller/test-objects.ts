@@ -25,6 +25,8 @@ export const LIFE: LifeRules = {
   refreshEveryMs: HOUR,
   verifyEveryMs: HOUR,
   keepPreviousMs: HOUR,
+  retain: false,
+  platforms: [],
   deleteDeadlineMs: 10 * MINUTE,
 };
 

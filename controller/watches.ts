@@ -1,12 +1,13 @@
 /** The caches behind the decisions: what is watched, and which images every change touches. */
+import { isDeepStrictEqual } from 'node:util';
 import { ObjectCache, cacheWatch } from '../platform/kube/cache.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { keyOf } from '../platform/kube/resource.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
 import { NodePlatforms } from './node-platforms.ts';
-import { imageRecords, namespaceRecords, nodeRecords, podRecords } from './resources.ts';
-import type { ImageRecord, NamespaceRecord, NodeRecord, PodRecord } from './resources.ts';
+import { imageRecords, namespaceRecords, nodeRecords, podRecords, policyRecords } from './resources.ts';
+import type { ImageRecord, NamespaceRecord, NodeRecord, PodRecord, PolicyRecord } from './resources.ts';
 import { UsageIndex } from './usage.ts';
 import type { WantingRules } from './pod-view.ts';
 
@@ -14,6 +15,7 @@ const BY_CONTENT = 'standsFor';
 
 export interface Watches {
   readonly images: ObjectCache<ImageRecord>;
+  readonly policies: ObjectCache<PolicyRecord>;
   /** The CachedImages that stand for the image that is called so: one, unless users made others. */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
@@ -34,6 +36,7 @@ export function watchCluster(
   const pods = new ObjectCache<PodRecord>();
   const namespaces = new ObjectCache<NamespaceRecord>();
   const nodes = new ObjectCache<NodeRecord>();
+  const policies = new ObjectCache<PolicyRecord>();
   const usage = new UsageIndex(rules);
   const platforms = new NodePlatforms();
   images.addIndex(BY_CONTENT, ({ standsFor }) => (standsFor === undefined ? [] : [standsFor]));
@@ -43,6 +46,9 @@ export function watchCluster(
       touch(name);
       for (const { metadata } of images.byIndex(BY_CONTENT, name)) touch(metadata.name ?? '');
     }
+  };
+  const touchAll = (): void => {
+    for (const { metadata } of images.values()) touch(metadata.name ?? '');
   };
   images.onChange(({ before, after }) => {
     touch((after ?? before)?.metadata.name ?? '');
@@ -58,22 +64,28 @@ export function watchCluster(
   nodes.onChange(({ before, after }) => {
     const name = (after ?? before)?.metadata.name ?? '';
     if (!platforms.setNode(name, after?.platform)) return;
-    for (const { metadata } of images.values()) touch(metadata.name ?? '');
+    touchAll();
+  });
+  policies.onChange(({ before, after }) => {
+    // Its own status, which counts the images, changes nothing for them.
+    if (!isDeepStrictEqual(before?.policy, after?.policy)) touchAll();
   });
 
   return {
     images,
+    policies,
     standingFor: (name) => images.byIndex(BY_CONTENT, name),
     usage,
     platforms,
     components: [
       cacheWatch(client, namespaceRecords, namespaces, { log }),
       cacheWatch(client, nodeRecords, nodes, { log }),
+      cacheWatch(client, policyRecords, policies, { log }),
       cacheWatch(client, imageRecords, images, { log }),
       cacheWatch(client, podRecords, pods, { log }),
     ],
     synced: async (signal) => {
-      await Promise.all([images, pods, namespaces, nodes].map((cache) => cache.waitSynced(signal)));
+      await Promise.all([images, policies, pods, namespaces, nodes].map((cache) => cache.waitSynced(signal)));
     },
   };
 }
