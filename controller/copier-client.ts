@@ -185,7 +185,7 @@ export class CopierClient {
       // Orders under way keep the old one until they end.
       void this.agent?.dispatcher.close();
       const connect = { ca, servername: this.options.serverName, timeout: 5_000 };
-      this.agent = { ca, dispatcher: new Agent({ connect }) };
+      this.agent = { ca, dispatcher: new Agent({ connect, allowH2: false }) };
     }
     return this.agent.dispatcher;
   }

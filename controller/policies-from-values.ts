@@ -83,7 +83,6 @@ async function bringUpToDate(
 
 function nextChange(values: FileValue<PoliciesInValues>, signal: AbortSignal): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-  promise.catch(() => undefined); // nobody may await it, when a retry comes first
   const unsubscribe = values.subscribe(() => {
     resolve(undefined);
   });
@@ -94,5 +93,7 @@ function nextChange(values: FileValue<PoliciesInValues>, signal: AbortSignal): P
     },
     { once: true },
   );
-  return promise.finally(unsubscribe);
+  const changed = promise.finally(unsubscribe);
+  changed.catch(() => undefined); // nobody awaits it when a retry comes first
+  return changed;
 }

@@ -1,5 +1,5 @@
 /** A value read from mounted files that follows them when the kubelet swaps a Secret or ConfigMap. */
-import { watch } from 'node:fs';
+import { watch, type FSWatcher } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from './log.ts';
@@ -69,20 +69,26 @@ export class FileValue<T> {
       pending = pending.then(() => this.refresh());
     };
     const folders = new Set(this.options.paths.map((path) => dirname(path)));
-    const watchers = [...folders].map((folder) => {
-      const watcher = watch(folder, again);
-      // Where inotify is exhausted or the folder goes away, the interval still finds the change.
-      watcher.on('error', (error) => {
-        this.options.log.warn('folder cannot be watched', { folder, error });
-      });
-      return watcher;
-    });
+    const watchers = [...folders].flatMap((folder) => this.watchFolder(folder, again));
     const timer = setInterval(again, this.options.intervalMs ?? 30_000);
     return async () => {
       clearInterval(timer);
       for (const watcher of watchers) watcher.close();
       await pending;
     };
+  }
+
+  /** Where inotify is exhausted, or the folder is not there or goes away, the interval still finds a change. */
+  private watchFolder(folder: string, onChange: () => void): FSWatcher[] {
+    const failed = (error: unknown): void => {
+      this.options.log.warn('folder cannot be watched', { folder, error });
+    };
+    try {
+      return [watch(folder, onChange).on('error', failed)];
+    } catch (error) {
+      failed(error);
+      return [];
+    }
   }
 }
 

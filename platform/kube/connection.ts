@@ -99,6 +99,8 @@ function newAgent(
 ): Agent {
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
   return new Agent({
+    // HTTP/2 of undici 8.12 ends an idle session by an error event that nobody may be listening to, and with it the process.
+    allowH2: false,
     // A watch holds its connection, so the number is not bounded; requests queue nowhere.
     connect: { ...given, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
     // Watches are silent for a while; every caller sets its own deadline.

@@ -69,6 +69,8 @@ export function createDispatcher(policyOf: ConnectionPolicyOf, options: Dispatch
   };
   return new Agent({
     connections: options.connections ?? 64,
+    // A connection for each blob moves bytes better, and HTTP/2 of undici 8.12 can end the process by an unheard error event.
+    allowH2: false,
     // The deadline for the head is ours (exchange.ts), since undici's knows nothing of name lookup and connecting.
     headersTimeout: 0,
     connect: (target, callback) => {
@@ -90,6 +92,7 @@ function buildHostConnector(policy: ConnectionPolicy, timeout: number): Connecto
   const { ca, insecureSkipVerify, serverName, guard } = policy;
   return buildConnector({
     timeout,
+    allowH2: false,
     ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
     ...(insecureSkipVerify === true ? { rejectUnauthorized: false } : {}),
     ...(serverName === undefined ? {} : { servername: serverName }),

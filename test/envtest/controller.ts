@@ -9,7 +9,7 @@ import type { CachedImage } from '../../api/cached-image.ts';
 import { releaseNames } from '../../api/names.ts';
 import { config } from '../../controller/config.ts';
 import { controllerFigures } from '../../controller/figures.ts';
-import { imageRecords } from '../../controller/resources.ts';
+import { imageRecords, policyRecords } from '../../controller/resources.ts';
 import { lead } from '../../controller/term.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { loadConfig } from '../../platform/config.ts';
@@ -67,13 +67,17 @@ export class ControllerBench {
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<ControllerBench> {
     const api = await ApiServer.start();
     const client = new KubeClient(api.connect(), 'test');
-    const crd = join(CRDS, 'larder.dev_cachedimages.yaml');
-    await client.create(definitions, parseDocument(await readFile(crd, 'utf8')).toJS() as KubeObject);
+    for (const plural of ['cachedimages', 'cachepolicies']) {
+      const crd = await readFile(join(CRDS, `larder.dev_${plural}.yaml`), 'utf8');
+      await client.create(definitions, parseDocument(crd).toJS() as KubeObject);
+    }
     for (const name of [RELEASE, 'team-b']) await client.create(namespaces, { metadata: { name } });
     const labels = { 'larder.dev/cache': 'enabled' };
     await client.create(namespaces, { metadata: { name: 'team-a', labels } });
     await client.create(mutatingWebhookConfigurations, webhookConfiguration());
-    await waitFor('CachedImages to be served', () => client.list(imageRecords), { deadlineMs: 10_000 });
+    const served = (): Promise<unknown> =>
+      Promise.all([client.list(imageRecords), client.list(policyRecords)]);
+    await waitFor('our resources to be served', served, { deadlineMs: 10_000 });
     const port = await freePort();
     const token = join(api.folder, 'token');
     await writeFile(token, 'token-of-the-controller');
