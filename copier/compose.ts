@@ -4,6 +4,7 @@ import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
 import { createDispatcher, storePolicies, upstreamPolicies } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
+import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import type { UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import { BlobFlights } from './blob-flights.ts';
@@ -18,6 +19,7 @@ import { FreshTags, RecentManifests } from './recent.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import { Spool } from './spool.ts';
 import { Store } from './store.ts';
+import { Turns } from './turns.ts';
 import { Upstreams } from './upstreams.ts';
 
 export type CopierSettings = Omit<
@@ -88,7 +90,12 @@ export function composeCopier(world: CopierWorld): Copier {
     now,
     log,
   });
-  const upstreams = new Upstreams({ transport: upstreamTransport, settings: world.upstreams });
+  const upstreams = new Upstreams({
+    transport: upstreamTransport,
+    settings: world.upstreams,
+    pace: new Pace({ defaultPauseMs: settings.limitPause, maxPauseMs: settings.maxLimitPause, now }),
+    turns: new Turns(settings.upstreamTransfers),
+  });
   const upstream = async (
     { cached }: PullTarget,
     reference: string | undefined,

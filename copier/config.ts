@@ -120,6 +120,24 @@ export const copierConfig = defineConfig({
     help: 'how long an upstream that could not be reached is not asked about cached tags; doubles up to 2 minutes',
     schema: duration(),
   },
+  upstreamTransfers: {
+    env: 'LARDER_UPSTREAM_TRANSFERS',
+    default: '32',
+    help: 'blobs fetched at the same time from one registry; the others wait for their turn',
+    schema: integer(1, 1_000),
+  },
+  limitPause: {
+    env: 'LARDER_LIMIT_PAUSE',
+    default: '10s',
+    help: 'how long a registry is left alone that limits us (429) without saying for how long',
+    schema: duration(),
+  },
+  maxLimitPause: {
+    env: 'LARDER_MAX_LIMIT_PAUSE',
+    default: '10m',
+    help: 'how long a registry that limits us is left alone at most, whatever it says',
+    schema: duration(),
+  },
   spoolFolder: {
     env: 'LARDER_SPOOL_DIR',
     default: '/var/spool/larder',

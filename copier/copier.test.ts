@@ -15,6 +15,7 @@ import { FakeRegistry } from '../test/fakes/registry.ts';
 import { testImage, testIndex, type TestImage } from '../test/fakes/images.ts';
 import { loadConfig } from '../platform/config.ts';
 import { silentLogger } from '../platform/log.ts';
+import { digestOf } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { composeCopier, type Copier } from './compose.ts';
 import { copierConfig } from './config.ts';
@@ -72,6 +73,7 @@ class Bench {
       LARDER_REVALIDATE_DEADLINE: `${REVALIDATE_MS}ms`,
       LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
       LARDER_FRESH_FOR: '0',
+      LARDER_UPSTREAM_TRANSFERS: '2',
       ...env,
     });
     bench.#copier = composeCopier({
@@ -220,7 +222,7 @@ describe('a blob that the store lacks', () => {
     await bench.settled();
     expect(bench.upstream.count('GET', layerDigest)).toBe(1);
     expect([...bench.cached.blobs.keys()]).toEqual([layerDigest]);
-  });
+  }, 30_000);
 
   it('is given in part when a part is asked for, on its way and when it is stored', async () => {
     bench.offer(image);
@@ -521,6 +523,40 @@ describe("a tenant's image", () => {
     });
     expect(lines.at(-1)).toMatchObject({ type: 'done', digest: image.root.digest });
     expect(bench.store.repository(bench.name('team-a')).tags.has('1')).toBe(true);
+  });
+});
+
+describe('an upstream that limits us', () => {
+  it('is left alone for as long as it says, and what is cached is served meanwhile', async () => {
+    let asked = 0;
+    bench.cached.add(image, '1');
+    bench.upstream.intercept = (_, response) => {
+      asked += 1;
+      response.writeHead(429, { 'retry-after': '60' }).end();
+      return true;
+    };
+    for (let n = 0; n < 3; n += 1) expect(await bench.manifest('1')).toMatchObject({ status: 200 });
+    for (let n = 0; n < 3; n += 1) {
+      const { status, headers } = await bench.manifest('2');
+      expect([status, headers['larder-upstream-reason']]).toEqual([429, 'RateLimited']);
+      expect(Number(headers['retry-after'])).toBeGreaterThan(50);
+    }
+    expect(asked).toBe(1);
+  });
+
+  it('sends no more blobs side by side than it may', async () => {
+    const layers = ['a', 'b', 'c', 'd', 'e'].map((text) => Buffer.alloc(300_000, text));
+    bench.offer(testImage(layers), '1');
+    let [running, most] = [0, 0];
+    bench.upstream.intercept = async ({ url = '' }, response) => {
+      if (!url.includes('/blobs/')) return false;
+      most = Math.max(most, (running += 1));
+      response.once('close', () => (running -= 1));
+      await setImmediate();
+      return false;
+    };
+    await Promise.all(layers.map((content) => bench.blob(digestOf(content))));
+    expect(most).toBe(2);
   });
 });
 

@@ -2,9 +2,11 @@ import { FakeRegistry } from '../test/fakes/registry.ts';
 import { testImage } from '../test/fakes/images.ts';
 import type { Credential } from '../registry/core/credentials.ts';
 import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import type { UpstreamSettings } from '../registry/transport/upstream-settings.ts';
 import type { Login } from './keyring.ts';
+import { Turns } from './turns.ts';
 import { Upstreams } from './upstreams.ts';
 
 const HOST = 'registry.example';
@@ -50,10 +52,13 @@ function fetchFrom(
   settings: Partial<UpstreamSettings> = {},
 ): Promise<unknown> {
   const all = [{ host: HOST, endpoints: endpoints.map(({ origin }) => origin), ...settings }];
-  const upstream = new Upstreams({ transport, settings: { get: () => all } }).repository(
-    { tenant: 'team-a', host: HOST, repository: 'acme/app' },
-    as,
-  );
+  const pace = new Pace({ defaultPauseMs: 1_000, maxPauseMs: 1_000, now: () => performance.now() });
+  const upstream = new Upstreams({
+    transport,
+    settings: { get: () => all },
+    pace,
+    turns: new Turns(4),
+  }).repository({ tenant: 'team-a', host: HOST, repository: 'acme/app' }, as);
   return upstream.getManifest({ tag: '1' }, signal);
 }
 

@@ -6,15 +6,20 @@ import { getManifest, headManifest } from '../registry/client/manifests.ts';
 import { RepositoryClient } from '../registry/client/repository-client.ts';
 import type { CachedName } from '../registry/core/cached-name.ts';
 import { toRegistryError } from '../registry/core/errors.ts';
+import type { Pace } from '../registry/transport/pace.ts';
 import type { Transport } from '../registry/transport/transport.ts';
 import { endpointsOf, type UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import type { Login } from './keyring.ts';
 import type { UpstreamRepository } from './repositories.ts';
+import type { Turns } from './turns.ts';
 import { askUpstream, toUpstreamFailure } from './upstream-failure.ts';
 
 export interface UpstreamsOptions {
   readonly transport: Transport;
   readonly settings: UpstreamSettingsSource;
+  readonly pace: Pace;
+  /** Of transfers of blobs, by the registry's host. */
+  readonly turns: Turns;
 }
 
 export class Upstreams {
@@ -26,6 +31,7 @@ export class Upstreams {
 
   /** @param first the login to begin with; a refusal renews it, so that a rotated secret works at once */
   repository(name: CachedName, first: Login): UpstreamRepository {
+    const { turns } = this.#options;
     let login = first;
     let clients = this.#clients(name, login);
     const ask = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
@@ -49,7 +55,14 @@ export class Upstreams {
       referrers: (digest, signal) => ask((client) => listReferrers(client, digest, signal), signal),
       blob: (digest) => ({
         open: async (offset, signal) => {
-          const opened = await ask((client) => getBlob(client, digest, { signal, offset }), signal);
+          const end = await turns.take(name.host, signal);
+          const opened = await ask((client) => getBlob(client, digest, { signal, offset }), signal).catch(
+            (error: unknown) => {
+              end();
+              throw error;
+            },
+          );
+          opened.body.once('close', end);
           return { ...opened, toError: (error) => toUpstreamFailure(opened.toError(error)) };
         },
       }),
@@ -57,10 +70,13 @@ export class Upstreams {
   }
 
   #clients({ host, repository }: CachedName, login: Login): RepositoryClient[] {
-    const { transport, settings } = this.#options;
+    const { transport, settings, pace } = this.#options;
     return endpointsOf(settings.get(), host).map((endpoint) => {
-      const authenticator = transport.authenticator(endpoint, login.credentials(endpoint.credentialHost));
-      return new RepositoryClient({ transport, origin: endpoint.origin, repository, authenticator });
+      const credentials = login.credentials(endpoint.credentialHost);
+      const authenticator = transport.authenticator(endpoint, credentials);
+      const { origin } = endpoint;
+      const lane = pace.lane(new URL(origin).host, credentials.map(({ username }) => username).join(' '));
+      return new RepositoryClient({ transport, origin, repository, authenticator, lane });
     });
   }
 }

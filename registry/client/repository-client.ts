@@ -3,6 +3,7 @@ import type { DistributionPath } from '../core/distribution-path.ts';
 import { formatDistributionPath } from '../core/distribution-path.ts';
 import type { Action, Authenticator, Scope } from '../transport/authenticator.ts';
 import type { Deadlines, HttpRequest, HttpResponse } from '../transport/exchange.ts';
+import type { Lane } from '../transport/pace.ts';
 import type { Transport } from '../transport/transport.ts';
 
 export interface RepositoryOptions {
@@ -11,6 +12,7 @@ export interface RepositoryOptions {
   readonly origin: string;
   readonly repository: string;
   readonly authenticator: Authenticator;
+  readonly lane?: Lane;
   /** Instead of the transport's own. */
   readonly deadlines?: Partial<Deadlines>;
 }
@@ -50,7 +52,7 @@ export class RepositoryClient {
   /** @throws RegistryError unless the answer's status is among the accepted ones */
   async send(request: RepositoryRequest): Promise<HttpResponse> {
     const { actions, readFrom, deadlines, headers = {}, body, ...rest } = request;
-    const { transport, authenticator, repository } = this.#options;
+    const { transport, authenticator, repository, lane } = this.#options;
     const scopes: Scope[] = [{ repository, actions }];
     if (readFrom !== undefined) scopes.push({ repository: readFrom, actions: ['pull'] });
     return await transport.send({
@@ -58,6 +60,7 @@ export class RepositoryClient {
       headers,
       authenticator,
       scopes,
+      ...(lane === undefined ? {} : { lane }),
       ...(body === undefined ? {} : { body }),
       deadlines: { ...this.#options.deadlines, ...deadlines },
     });

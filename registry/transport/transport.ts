@@ -11,6 +11,7 @@ import type { Deadlines, HttpRequest, HttpResponse } from './exchange.ts';
 import { exchange } from './exchange.ts';
 import { httpError, readErrorBody } from './http-error.ts';
 import { secretsIn } from './secrets.ts';
+import type { Lane } from './pace.ts';
 import type { FollowedResponse } from './redirect.ts';
 import { followRedirects } from './redirect.ts';
 import { TokenServer } from './token-server.ts';
@@ -24,6 +25,8 @@ export interface RegistryRequest extends HttpRequest {
   readonly signal: AbortSignal;
   /** Instead of the transport's own. */
   readonly deadlines?: Partial<Deadlines>;
+  /** For a registry that may limit us. */
+  readonly lane?: Lane;
 }
 
 /** Answers to which other credentials may be a remedy: some registries say that what may not be read is not there. */
@@ -86,9 +89,15 @@ export class Transport {
   async #sendOnce(request: RegistryRequest, authorization: string | undefined): Promise<FollowedResponse> {
     const headers = authorization === undefined ? request.headers : { ...request.headers, authorization };
     const deadlines = { ...this.#deadlines, ...request.deadlines };
-    return await followRedirects({ ...request, headers }, (hop) =>
-      exchange(this.#dispatcher, hop, deadlines, request.signal),
-    );
+    const { lane } = request;
+    lane?.admit();
+    return await followRedirects({ ...request, headers }, async (hop) => {
+      const response = await exchange(this.#dispatcher, hop, deadlines, request.signal);
+      // Where it redirects to has limits of its own.
+      if (hop.url.origin === request.url.origin)
+        lane?.heard(response.status, (name) => response.header(name));
+      return response;
+    });
   }
 }
 

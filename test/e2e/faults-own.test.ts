@@ -3,11 +3,18 @@ import { encodeCachedName } from '../../registry/core/cached-name.ts';
 import { parseAccessLog } from '../cluster/access-log.ts';
 import { TAG } from '../hostile/content.ts';
 import { HostileSite } from '../hostile/site.ts';
-import { cachedStates, type HostileImage, reference, throughProxy, uncached } from '../hostile/states.ts';
+import {
+  cachedStates,
+  type HostileImage,
+  manifestPath,
+  reference,
+  throughProxy,
+  uncached,
+} from '../hostile/states.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 
 import { NAMESPACE, RELEASE } from '../larder/install.ts';
-import { podsOf, scale, settled, signalPods, type Part } from '../larder/parts.ts';
+import { copierIsTrusted, podsOf, scale, settled, signalPods, type Part } from '../larder/parts.ts';
 import { forget, preheat } from '../larder/preheat.ts';
 import { sharedCluster } from '../larder/shared-cluster.ts';
 
@@ -94,8 +101,12 @@ describe('a part of Larder that is down', () => {
 
   afterAll(async () => {
     await settled(cluster);
+    let n = 0;
+    await copierIsTrusted(cluster, () =>
+      manifestPath(uncached(hostile.host(23), 'none', `trust-${(n += 1)}`)),
+    );
     await forget(cluster, 'faults-own');
-  }, 90_000);
+  }, 120_000);
 
   it("the proxy restarted mid-pull: the runtime's retry succeeds", async () => {
     const image = uncached(hostile.host(22), 'slow', 'mid-pull');

@@ -20,7 +20,8 @@ interface Row {
   readonly fault: string;
   /** Of the manifest that is not cached; none: it is served. */
   readonly status?: readonly number[];
-  readonly retryAfter?: string;
+  /** In seconds. */
+  readonly retryAfter?: RegExp;
   /** Whether an image that is not cached can be pulled all the same. */
   readonly pulled?: boolean;
 }
@@ -31,7 +32,7 @@ const ROWS: readonly Row[] = [
   { name: '401', fault: 'unauthorized', status: [401] },
   { name: '403', fault: 'forbidden', status: [403] },
   { name: '404 (deleted)', fault: 'deleted', status: [404] },
-  { name: '429', fault: 'limited', status: [429], retryAfter: '7' },
+  { name: '429', fault: 'limited', status: [429], retryAfter: /^[1-7]$/ },
   { name: '500', fault: 'broken', status: [502] },
   { name: 'reset mid-blob', fault: 'reset', pulled: true },
   { name: 'reset mid-blob, without ranges', fault: 'cut' },
@@ -136,7 +137,7 @@ describe('an upstream that fails', () => {
       expect(milliseconds).toBeLessThan(NO_HANG_MS);
       const answer = await proxyFetch(node, manifestPath(imageOf(fault, 'uncached')));
       expect(status ?? [200]).toContain(answer.status);
-      expect(answer.headers['retry-after']).toBe(retryAfter);
+      expect(answer.headers['retry-after'] ?? '').toMatch(retryAfter ?? /^$/);
       if (status !== undefined) expect(errorsOf(answer.body)).toHaveLength(1);
     }, 90_000);
   });
@@ -145,11 +146,14 @@ describe('an upstream that fails', () => {
     // The other states have used up this registry's first pull.
     const host = hostile.host(ROWS.length + 1);
     const image = cachedStates(host, 'none').tag;
-    await preheat(cluster, 'faults-hole', [reference(image)]);
+    const healthy = cachedStates(hostile.host(ROWS.length + 2), 'none').tag;
+    await preheat(cluster, 'faults-hole', [reference(image), reference(healthy)]);
     await hostile.blackHole(host);
     const [first = Infinity, ...following] = await proxyTimes(node, manifestPath(image), 21);
+    const [, ...usual] = await proxyTimes(node, manifestPath(healthy), 21);
     expect(first).toBeLessThan(1_500);
-    expect(median(following)).toBeLessThan(50);
+    // Other work on this machine delays all of them.
+    expect(median(following) - median(usual)).toBeLessThan(50);
   }, 30_000);
 });
 

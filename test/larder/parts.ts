@@ -1,6 +1,8 @@
 /** The running parts of Larder on a test cluster, to be killed, frozen and sent away. */
 import type { Cluster } from '../cluster/cluster.ts';
+import type { ClusterNode } from '../cluster/cluster-node.ts';
 import { NAMESPACE, RELEASE } from './install.ts';
+import { proxyFetch } from './proxy-fetch.ts';
 
 export type Part = 'webhook' | 'proxy' | 'copier' | 'controller' | 'store';
 type Signal = Parameters<ReturnType<Cluster['node']>['signalContainer']>[1];
@@ -75,6 +77,25 @@ export async function settled(cluster: Cluster): Promise<void> {
     return items.length > 0;
   };
   await cluster.waitFor('all parts of Larder are ready', look, { deadlineMs: 60_000, intervalMs: 300 });
+}
+
+/** Waits until every node's proxy asks the copier for what is not cached: after an outage it asks upstream for a while instead. */
+export async function copierIsTrusted(cluster: Cluster, uncachedPath: () => string): Promise<void> {
+  const fromUpstream = async (node: ClusterNode): Promise<number> => {
+    const { body } = await proxyFetch(node, '/metrics', { port: 7440 });
+    const counts = body
+      .toString()
+      .matchAll(/^larder_proxy_requests_total\{[^}]*origin="upstream"[^}]*\} (\d+)$/gm);
+    return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  for (const node of cluster.nodes) {
+    const look = async (): Promise<boolean> => {
+      const before = await fromUpstream(node);
+      await proxyFetch(node, uncachedPath());
+      return (await fromUpstream(node)) === before;
+    };
+    await cluster.waitFor(`${node.name} asks the copier`, look, { deadlineMs: 60_000, intervalMs: 1_000 });
+  }
 }
 
 interface WorkloadView {

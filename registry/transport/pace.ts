@@ -1,0 +1,92 @@
+/** Leaves registries alone for as long as they ask: 429 with Retry-After, and RateLimit headers that say that nothing is left. */
+import { RegistryError } from '../core/errors.ts';
+import { parseRetryAfter } from './http-error.ts';
+
+export interface PaceOptions {
+  /** After a 429 that does not say for how long, in milliseconds. */
+  readonly defaultPauseMs: number;
+  /** However long a registry says. */
+  readonly maxPauseMs: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
+}
+
+type Header = (name: string) => string | undefined;
+
+/** The pace of one registry for one login: limits are counted by those. */
+export interface Lane {
+  /** @throws RegistryError `RateLimited` while the registry is to be left alone */
+  admit(): void;
+  /** Learns from an answer. */
+  heard(status: number, header: Header): void;
+}
+
+const MAX_LANES = 10_000;
+
+export class Pace {
+  readonly #options: PaceOptions;
+  readonly #pausedUntil = new Map<string, number>();
+
+  constructor(options: PaceOptions) {
+    this.#options = options;
+  }
+
+  /** @param login tells logins apart; empty: none */
+  lane(host: string, login: string): Lane {
+    const key = `${host} ${login}`;
+    return {
+      admit: () => {
+        this.#admit(host, key);
+      },
+      heard: (status, header) => {
+        this.#heard(key, status, header);
+      },
+    };
+  }
+
+  #admit(host: string, key: string): void {
+    const leftMs = (this.#pausedUntil.get(key) ?? 0) - this.#options.now();
+    if (leftMs <= 0) return;
+    throw new RegistryError(`${host} has asked to be left alone for a while`, {
+      reason: 'RateLimited',
+      retryAfterSeconds: Math.ceil(leftMs / 1_000),
+    });
+  }
+
+  #heard(key: string, status: number, header: Header): void {
+    const { defaultPauseMs, maxPauseMs, now } = this.#options;
+    const seconds = status === 429 ? parseRetryAfter(header('retry-after'), Date.now()) : undefined;
+    const pauseMs =
+      status === 429
+        ? (seconds ?? secondsUntilReset(header) ?? defaultPauseMs / 1_000) * 1_000
+        : (exhaustedFor(header) ?? 0) * 1_000;
+    if (pauseMs <= 0) return;
+    this.#pausedUntil.delete(key);
+    this.#pausedUntil.set(key, now() + Math.min(pauseMs, maxPauseMs));
+    const [oldest] = this.#pausedUntil.keys();
+    if (this.#pausedUntil.size > MAX_LANES && oldest !== undefined) this.#pausedUntil.delete(oldest);
+  }
+}
+
+/** Seconds until more requests are allowed, when an answer says that none is left and until when. */
+function exhaustedFor(header: Header): number | undefined {
+  const remaining = parameter(header('ratelimit'), 'r') ?? leading(header('ratelimit-remaining'));
+  return remaining === 0 ? secondsUntilReset(header) : undefined;
+}
+
+/** As the drafts of "RateLimit header fields for HTTP" have it, the old fields and the new one. */
+function secondsUntilReset(header: Header): number | undefined {
+  return parameter(header('ratelimit'), 't') ?? leading(header('ratelimit-reset'));
+}
+
+/** The number that a field begins with; Docker Hub writes `0;w=21600`. */
+function leading(field = ''): number | undefined {
+  const [, digits] = /^\s*(\d{1,9})\s*(?:;|$)/.exec(field) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** `"default";r=0;t=30` */
+function parameter(field: string | undefined, name: 'r' | 't'): number | undefined {
+  const [, digits] = new RegExp(`;\\s*${name}=(\\d{1,9})(?:\\s*[;,]|\\s*$)`).exec(field ?? '') ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
