@@ -1,0 +1,257 @@
+/** The life of cached images on the real cluster: what is needed stays, what is not goes, and what was lost comes back. */
+import type { PushedImage } from '../cluster/cluster.ts';
+import { CHART, NAMESPACE, RELEASE } from '../larder/install.ts';
+import { podsOf, settled, signalPods } from '../larder/parts.ts';
+import { proxyFetch } from '../larder/proxy-fetch.ts';
+import { sharedCluster } from '../larder/shared-cluster.ts';
+import { collect } from '../larder/supervisor.ts';
+
+const MEBIBYTE = 1024 * 1024;
+const TEAM = 'life';
+const cluster = sharedCluster();
+const platform = process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64';
+
+interface Image {
+  readonly metadata: { readonly name: string; readonly uid: string };
+  readonly spec: { readonly image: string };
+  readonly status?: {
+    readonly digest?: string;
+    readonly usedBy?: { readonly pods: number };
+    readonly expirationTime?: string;
+    readonly previousDigests?: readonly { readonly digest: string }[];
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly reason: string;
+    }[];
+  };
+}
+
+/** Timers that a test can wait for; everything else stays as the shared cluster has it. */
+async function setTimers(timers: Readonly<Record<string, string>>): Promise<void> {
+  const set = Object.entries(timers).flatMap(([name, value]) => ['--set', `controller.${name}=${value}`]);
+  const args = [
+    'upgrade',
+    RELEASE,
+    CHART,
+    '--namespace',
+    NAMESPACE,
+    '--reuse-values',
+    '--wait',
+    '--timeout=90s',
+  ];
+  await cluster.helm([...args, ...set]);
+}
+
+beforeAll(async () => {
+  await setTimers({ expireAfter: '4s', refreshEvery: '2s', verifyEvery: '3s', keepPrevious: '1s' });
+  const labels = { 'larder.dev/cache': 'enabled' };
+  await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM, labels } });
+}, 120_000);
+
+afterAll(async () => {
+  await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false']);
+  await cluster.kubectl(['delete', 'cachedimages', '--selector', 'larder-test=life', '--wait=false']);
+  await setTimers({ expireAfter: '30d', refreshEvery: '1h', verifyEvery: '1h', keepPrevious: '1h' });
+}, 120_000);
+
+async function push(
+  tag: string,
+  changes: { seed?: string; layers?: number[]; name?: string } = {},
+): Promise<PushedImage> {
+  const { name = 'app', seed = `life/${name}:${tag}`, layers = [256 * 1024] } = changes;
+  const platforms = ['linux/amd64', 'linux/arm64'] as const;
+  return await cluster.pushImage({ site: 'plain', repository: `life/${name}`, tag, seed, layers, platforms });
+}
+
+async function run(name: string, image: string, replicas = 1): Promise<void> {
+  const labels = { app: name };
+  const containers = [{ name: 'app', image, imagePullPolicy: 'Always' }];
+  await cluster.apply({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: TEAM },
+    spec: {
+      replicas,
+      selector: { matchLabels: labels },
+      template: { metadata: { labels }, spec: { terminationGracePeriodSeconds: 0, containers } },
+    },
+  });
+  if (replicas > 0) {
+    await cluster.kubectl(['rollout', 'status', `deployment/${name}`, '--namespace', TEAM, '--timeout=60s']);
+  }
+}
+
+async function preheat(name: string, image: string): Promise<void> {
+  await cluster.apply({
+    apiVersion: 'larder.dev/v1alpha1',
+    kind: 'CachedImage',
+    metadata: { name, labels: { 'larder-test': 'life' } },
+    spec: { image, retain: true },
+  });
+}
+
+async function find(image: string): Promise<Image | undefined> {
+  const { items } = await cluster.kubectlJson<{ items: Image[] }>(['get', 'cachedimages']);
+  return items.find(({ spec }) => spec.image === image);
+}
+
+async function becomes(image: string, what: string, holds: (found: Image) => boolean): Promise<Image> {
+  const look = async (): Promise<Image | false> => {
+    const found = await find(image);
+    return found !== undefined && holds(found) && found;
+  };
+  return await cluster.waitFor(`${image} ${what}`, look, { deadlineMs: 40_000, intervalMs: 200 });
+}
+
+async function goes(image: string): Promise<void> {
+  const gone = async (): Promise<boolean> => (await find(image)) === undefined;
+  await cluster.waitFor(`${image} goes`, gone, { deadlineMs: 40_000, intervalMs: 200 });
+}
+
+const isReady = ({ status }: Image): boolean =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true;
+
+/** Asks the store's reader through the proxy, for what a node needs of an image. */
+async function served({ repository }: PushedImage, digest: string): Promise<number> {
+  const path = repository.replace(/:(\d+)\//, '-$1/');
+  return (await proxyFetch(cluster.node(1), `/v2/${path}/manifests/${digest}`)).status;
+}
+
+async function leaseHolder(): Promise<string> {
+  const args = ['get', 'lease', `${RELEASE}-controller`, '--namespace', NAMESPACE];
+  const lease = await cluster.kubectlJson<{ spec: { holderIdentity?: string } }>(args);
+  return lease.spec.holderIdentity ?? '';
+}
+
+describe('Delete safely', () => {
+  it('of two tags on one digest one is deleted: the other keeps all that it needs, also after a collection', async () => {
+    const [first, second] = [await push('one', { seed: 'same' }), await push('two', { seed: 'same' })];
+    expect(first.digest).toBe(second.digest);
+    await preheat('life-one', first.reference);
+    await preheat('life-two', second.reference);
+    for (const { reference } of [first, second]) await becomes(reference, 'is Ready', isReady);
+    await cluster.kubectl(['delete', 'cachedimage', 'life-one', '--timeout=30s']);
+    await collect(cluster);
+    await cluster.internet.site('plain').link.blackHole();
+    try {
+      expect(await served(second, second.digest)).toBe(200);
+      expect(await served(second, second.platforms[platform]?.digest ?? '')).toBe(200);
+      await cluster.node(1).pull(`localhost:7439/${second.reference.replace(/:(\d+)\//, '-$1/')}`);
+    } finally {
+      await cluster.internet.site('plain').link.restore();
+    }
+    expect(isReady(await becomes(second.reference, 'is there', () => true))).toBe(true);
+  }, 90_000);
+
+  it('a CachedImage that pods still use comes back when it is deleted', async () => {
+    const image = await push('used');
+    await run('used', image.reference);
+    const before = await becomes(image.reference, 'is Ready', isReady);
+    await cluster.kubectl(['delete', 'cachedimage', before.metadata.name, '--timeout=30s']);
+    await becomes(
+      image.reference,
+      'is back',
+      (found) => found.metadata.uid !== before.metadata.uid && isReady(found),
+    );
+    expect(await served(image, image.digest)).toBe(200);
+  }, 90_000);
+});
+
+describe('Keep', () => {
+  it('scaled to zero it expires, and scaled up again it runs and is cached anew', async () => {
+    const image = await push('zero', { name: 'zero' });
+    await run('zero', image.reference);
+    await becomes(image.reference, 'is Ready', isReady);
+    await run('zero', image.reference, 0);
+    await becomes(
+      image.reference,
+      'has a time to expire',
+      ({ status }) => status?.expirationTime !== undefined,
+    );
+    await goes(image.reference);
+    await run('zero', image.reference);
+    await becomes(image.reference, 'is Ready again', isReady);
+  }, 90_000);
+});
+
+describe('Refresh', () => {
+  it('a tag moves while what it named before runs: both stay until the old pod has gone', async () => {
+    const old = await push('moves', { name: 'moves', seed: 'old' });
+    await run('moves', old.reference);
+    await becomes(old.reference, 'is Ready', isReady);
+    const next = await push('moves', { name: 'moves', seed: 'new' });
+    const moved = await becomes(old.reference, 'has moved', ({ status }) => status?.digest === next.digest);
+    expect(isReady(moved)).toBe(true);
+    expect(moved.status?.previousDigests?.map(({ digest }) => digest)).toEqual([old.digest]);
+    expect(await served(old, old.digest)).toBe(200);
+    await cluster.kubectl(['rollout', 'restart', 'deployment/moves', '--namespace', TEAM]);
+    await becomes(old.reference, 'is rid of the old', ({ status }) => status?.previousDigests === undefined);
+  }, 90_000);
+});
+
+describe('the collector', () => {
+  it('runs during a copy: the copy succeeds, and what it copied is whole', async () => {
+    const image = await push('slow', { name: 'slow', layers: [2 * MEBIBYTE, 2 * MEBIBYTE] });
+    const { link } = cluster.internet.site('plain');
+    await link.slow(1.5 * MEBIBYTE);
+    try {
+      await preheat('life-slow', image.reference);
+      await becomes(image.reference, 'is being copied', ({ status }) => {
+        return (
+          status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === 'Copying') === true
+        );
+      });
+      await collect(cluster);
+    } finally {
+      await link.restore();
+    }
+    await becomes(image.reference, 'is Ready', isReady);
+    await cluster.node(2).pull(`localhost:7439/${image.reference.replace(/:(\d+)\//, '-$1/')}`);
+  }, 90_000);
+});
+
+describe('Verify', () => {
+  it('a wiped volume is noticed, told, and refilled by itself', async () => {
+    const used = await becomes((await push('used')).reference, 'is Ready', isReady);
+    const [store] = await podsOf(cluster, 'store');
+    const machine = cluster.nodes.find(({ name }) => name === store?.node);
+    const data = '/var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/data/registry/docker';
+    await machine?.exec(['sh', '-c', `rm -rf ${data}`]);
+    await becomes(used.spec.image, 'is told to be incomplete or copied', (found) => !isReady(found));
+    await becomes(used.spec.image, 'is Ready again', isReady);
+  }, 90_000);
+});
+
+describe('Two replicas', () => {
+  it('a leader frozen with a deletion before it is replaced in less than 15 s, and writes nothing when it wakes', async () => {
+    const image = await push('frozen', { name: 'frozen' });
+    await preheat('life-frozen', image.reference);
+    await becomes(image.reference, 'is Ready', isReady);
+    const held = await leaseHolder();
+    const leader = (await podsOf(cluster, 'controller')).filter(({ name }) => name === held);
+    const began = performance.now();
+    await signalPods(cluster, leader, 'STOP');
+    await cluster.kubectl(['delete', 'cachedimage', 'life-frozen', '--wait=false']);
+    await goes(image.reference);
+    const seconds = (performance.now() - began) / 1000;
+    const lease = await leaseHolder();
+    expect(lease).not.toBe(held);
+    expect(seconds).toBeLessThan(15);
+    const woke = new Date();
+    await signalPods(cluster, leader, 'CONT');
+    const lines = await cluster.waitFor(
+      'the frozen leader says that it leads no more',
+      async () => {
+        const args = ['logs', held, '--namespace', NAMESPACE, `--since-time=${woke.toISOString()}`];
+        const { stdout } = await cluster.kubectl(args);
+        return stdout.includes('no longer leading') && stdout;
+      },
+      { deadlineMs: 15_000, intervalMs: 200 },
+    );
+    expect(lines).not.toContain('image wanted');
+    expect(await leaseHolder()).toBe(lease);
+    await settled(cluster);
+    console.log(`takeover and the deletion took ${seconds.toFixed(1)} s`);
+  }, 90_000);
+});
