@@ -2,7 +2,16 @@
 import { hostname } from 'node:os';
 import { PROXY_HOST } from '../api/names.ts';
 import { defineConfig } from '../platform/config.ts';
-import { boolean, duration, httpUrl, integer, list, listenAddress, text } from '../platform/settings.ts';
+import {
+  boolean,
+  bytes,
+  duration,
+  httpUrl,
+  integer,
+  list,
+  listenAddress,
+  text,
+} from '../platform/settings.ts';
 
 export const config = defineConfig({
   namespace: {
@@ -95,6 +104,29 @@ export const config = defineConfig({
     env: 'LARDER_COPY_RETRY_MAX',
     default: '5m',
     help: 'how long to wait at most before a copy is tried again',
+    schema: duration(),
+  },
+  storeUrl: {
+    env: 'LARDER_STORE_URL',
+    help: "the supervisor of the release's own store, http://…; absent when images are kept elsewhere",
+    schema: httpUrl().optional(),
+  },
+  storePoll: {
+    env: 'LARDER_STORE_POLL',
+    default: '30s',
+    help: 'how often to ask the store how it stands',
+    schema: duration(),
+  },
+  collectWorth: {
+    env: 'LARDER_COLLECT_WORTH',
+    default: '1Gi',
+    help: 'how much removed images have to take for the store to collect garbage soon',
+    schema: bytes(),
+  },
+  collectAfter: {
+    env: 'LARDER_COLLECT_AFTER',
+    default: '1d',
+    help: 'how long what removed images take may stay in the store at most',
     schema: duration(),
   },
   expireAfter: {

@@ -23,11 +23,9 @@ export function decideDeletion(
 ): Decision {
   const stop = stopCopying(gathered.copy);
   if (image.metadata.finalizers?.includes(CACHED_IMAGE_FINALIZER) !== true) return { events: [], ...stop };
-  const { removal, usage, hasSibling, copiesInRepository, rules, now } = gathered;
-  if (target === undefined || usage !== undefined || hasSibling) return release(gathered);
-  if (removal.phase === 'done' && removal.answer.previous === undefined) return release(gathered);
-  const begun = parseTime(image.metadata.deletionTimestamp) ?? now;
-  const deadline = begun + rules.deleteDeadlineMs;
+  if (target === undefined || isNeeded(gathered) || isRemoved(gathered)) return release(gathered);
+  const { removal, copiesInRepository, usage, rules, now } = gathered;
+  const deadline = (parseTime(image.metadata.deletionTimestamp) ?? now) + rules.deleteDeadlineMs;
   if (deadline <= now) return release(gathered, [GIVEN_UP]);
   const status = nextStatus(image, usage, { is: 'deleting' }, now);
   const waiting = (ms: number): Decision => ({
@@ -39,8 +37,17 @@ export function decideDeletion(
   if (removal.phase === 'waiting') return waiting(deadline - now);
   if (removal.phase === 'failed' && removal.retryAt > now) return waiting(removal.retryAt - now);
   if (copiesInRepository) return waiting(BUSY_MS);
-  const request = { targets: targetsOf(gathered, image, target) };
+  const sizeBytes = image.status?.sizeBytes ?? 0;
+  const request = { targets: targetsOf(gathered, image, target), sizeBytes };
   return { ...waiting(deadline - now), errands: [{ errand: 'remove', request }] };
+}
+
+function isNeeded({ usage, hasSibling }: Gathered): boolean {
+  return usage !== undefined || hasSibling;
+}
+
+function isRemoved({ removal }: Gathered): boolean {
+  return removal.phase === 'done' && removal.answer.previous === undefined;
 }
 
 const GIVEN_UP: ImageEvent = {

@@ -31,6 +31,10 @@ await runMain({
       namespace: settings.namespace,
       name: releaseNames(settings.fullname).leaderLease,
       identity: settings.identity,
+      // A frozen leader is replaced within 15 s, with time left to read the cluster.
+      leaseMs: 8_000,
+      renewDeadlineMs: 6_000,
+      retryMs: 1_000,
     });
     const figures = controllerFigures(metrics);
     const assertLeader = (): void => {

@@ -20,6 +20,8 @@ export interface RemovalRequest {
   readonly targets: readonly RemovalTarget[];
   /** The digest, when it is not the whole image that goes. */
   readonly previous?: string;
+  /** What the store is thought to win by it, in bytes. */
+  readonly sizeBytes: number;
 }
 
 export interface RemovalsOptions {
@@ -28,6 +30,8 @@ export interface RemovalsOptions {
   readonly remove: (image: StoredImage, signal: AbortSignal) => Promise<void>;
   /** Whether something is copied into the repository. */
   readonly isCopying: (repository: string) => boolean;
+  /** Called with what the next collection may win, in bytes. */
+  readonly onRemoved: (bytes: number) => void;
   /** Called when copies that were held back may begin. */
   readonly onReleased: () => void;
 }
@@ -47,7 +51,7 @@ export class Removals {
 
   /** @throws when it is not known who uses the image, something is copied into its repository, or the copier cannot do it */
   readonly perform = async (
-    { targets, previous }: RemovalRequest,
+    { targets, previous, sizeBytes }: RemovalRequest,
     signal: AbortSignal,
   ): Promise<RemovalAnswer> => {
     const answer = (inUse: boolean): RemovalAnswer =>
@@ -59,6 +63,7 @@ export class Removals {
       const users = await this.options.readUsers();
       if (targets.some((target) => isUsed(target, users))) return answer(true);
       for (const target of targets) await this.options.remove(target, signal);
+      this.options.onRemoved(sizeBytes);
       return answer(false);
     } finally {
       for (const repository of repositories) this.repositories.delete(repository);

@@ -25,6 +25,7 @@ import { Removals } from './removals.ts';
 import { policiesFromValues, readPolicies } from './policies-from-values.ts';
 import { policyStatuses } from './policy-status.ts';
 import { imageRecords, policyRecords } from './resources.ts';
+import { ownStoreKeeper } from './own-store.ts';
 import { Suspicion } from './suspicion.ts';
 import { Users } from './users.ts';
 import { watchCluster } from './watches.ts';
@@ -99,6 +100,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     readUsers: users.read,
     remove: copier.remove,
     isCopying: (repository) => copies.isCopyingInto(repository),
+    onRemoved: (bytes) => keeper?.removed(bytes),
     onReleased: () => {
       copies.retry();
     },
@@ -109,6 +111,9 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   const suspicion = new Suspicion(clock, () => {
     log.warn('the store has lost something, everything in it is verified');
     for (const { metadata } of watches.images.values()) queue.add(metadata.name ?? '');
+  });
+  const keeper = ownStoreKeeper(options, () => {
+    suspicion.raise();
   });
   const reconciler = new Reconciler({
     ...watches,
@@ -165,6 +170,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
           clock,
           log,
         }),
+        ...(keeper === undefined ? [] : [keeper.component()]),
         stopping(copies, errands, copier),
         reconciling,
       ],

@@ -74,7 +74,10 @@ function removalOfPrevious(
     ranBy: cachedImageName(image, tenant),
   };
   const at = turn(removal, copiesInRepository ? now + BUSY_MS : now);
-  return { at, errand: { errand: 'remove', request: { targets: [target], previous } } };
+  return {
+    at,
+    errand: { errand: 'remove', request: { targets: [target], previous, sizeBytes: status.sizeBytes ?? 0 } },
+  };
 }
 
 /** Nothing is removed from a repository that something is copied into; that often it is looked at again. */

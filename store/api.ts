@@ -2,12 +2,10 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { Logger } from '../platform/log.ts';
+import { STORE_SUPERVISOR_AUDIENCE } from '../api/store-api.ts';
 import { ROLES, TOKEN_ISSUER } from './distribution-config.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { KeySet } from './trust.ts';
-
-/** The audience of the tokens that are meant for us and not for the registries. */
-export const SUPERVISOR_AUDIENCE = 'larder-store-supervisor';
 
 export interface ApiOptions {
   readonly supervisor: Pick<Supervisor, 'status' | 'requestCollection' | 'registryMetrics'>;
@@ -70,7 +68,7 @@ async function signedBy(keys: KeySet, token: string, log: Logger): Promise<boole
     await jwtVerify(token, createLocalJWKSet(keys), {
       algorithms: ['ES256'],
       issuer: TOKEN_ISSUER,
-      audience: SUPERVISOR_AUDIENCE,
+      audience: STORE_SUPERVISOR_AUDIENCE,
       requiredClaims: ['exp'],
     });
     return true;

@@ -2,7 +2,7 @@
 import { Gauge } from 'prom-client';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Role } from './distribution-config.ts';
-import type { Collection } from './record.ts';
+import type { Collection } from '../api/store-api.ts';
 import type { Supervisor } from './supervisor.ts';
 
 /** The counters that a supervisor drives through its callbacks. */

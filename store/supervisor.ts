@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Collection, StoreStatus } from '../api/store-api.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
@@ -15,20 +16,10 @@ import {
 import { collectGarbage, prepareForCollector } from './garbage.ts';
 import { Instance } from './instance.ts';
 import type { SupervisorEvents } from './metrics.ts';
-import { readRecord, writeRecord, type Collection } from './record.ts';
+import { readRecord, writeRecord } from './record.ts';
 import { acceptedKeys, type Trust } from './trust.ts';
-import { UsageMeter, type Volume } from './usage.ts';
-
-export type State = 'serving' | 'draining' | 'collecting';
-
-export interface Status {
-  readonly state: State;
-  readonly reader: { readonly ready: boolean };
-  readonly writer: { readonly ready: boolean };
-  /** null where images are kept in an object store. */
-  readonly volume: Volume | null;
-  readonly lastCollection: Collection | null;
-}
+import { UsageMeter } from './usage.ts';
+import { volumeId } from './volume-id.ts';
 
 export interface SupervisorSettings {
   readonly readerListen: ListenAddress;
@@ -71,9 +62,10 @@ export class Supervisor implements Component {
   private readonly leaving = new Set<Promise<void>>();
   /** Collections and changes of keys, one after the other. */
   private work: Promise<void> = Promise.resolve();
-  private state: State = 'serving';
+  private state: StoreStatus['state'] = 'serving';
   private collectionAsked = false;
   private lastCollection: Collection | null = null;
+  private volumeId: string | null = null;
 
   constructor(options: SupervisorOptions) {
     this.options = options;
@@ -86,6 +78,7 @@ export class Supervisor implements Component {
     const { settings, trust } = this.options;
     await mkdir(settings.runFolder, { recursive: true });
     await mkdir(this.images, { recursive: true });
+    if (!settings.storage) this.volumeId = await volumeId(join(this.images, 'volume-id'));
     this.lastCollection = await readRecord(this.recordFile);
     this.launch('reader');
     this.launch('writer');
@@ -112,8 +105,9 @@ export class Supervisor implements Component {
     return this.instances.get(role)?.metrics() ?? Promise.resolve(undefined);
   }
 
-  async status(): Promise<Status> {
+  async status(): Promise<StoreStatus> {
     return {
+      volumeId: this.volumeId,
       state: this.state,
       reader: { ready: this.ready('reader') },
       writer: { ready: this.ready('writer') },

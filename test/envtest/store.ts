@@ -1,0 +1,186 @@
+/** The store with the real registry program, on free ports of this machine, and its two logins. */
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, SignJWT } from 'jose';
+import { storeStatusSchema } from '../../api/store-api.ts';
+import type { StoreStatus } from '../../api/store-api.ts';
+import { buildRegistry } from '../../build/registry.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { RepositoryClient } from '../../registry/client/repository-client.ts';
+import { putManifest } from '../../registry/client/manifests.ts';
+import { uploadBlob } from '../../registry/client/upload.ts';
+import { createDispatcher } from '../../registry/transport/connector.ts';
+import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
+import { Transport } from '../../registry/transport/transport.ts';
+import { supervisorApi } from '../../store/api.ts';
+import { freeLoopbackPort } from '../../store/probe.ts';
+import { Supervisor } from '../../store/supervisor.ts';
+import { readTrust } from '../../store/trust.ts';
+import { waitFor } from '../cluster/wait.ts';
+import type { TestImage } from '../fakes/images.ts';
+
+export type Side = 'reader' | 'writer';
+
+export class StoreBench {
+  readonly folder: string;
+  readonly restarts: string[] = [];
+  private readonly transport = new Transport(
+    createDispatcher(() => ({}), { connectMs: 2_000 }),
+    { headMs: 10_000, silenceMs: 10_000 },
+  );
+  private readonly parts: { origins: Record<Side, string>; api: Server; stop: () => Promise<void> };
+
+  private constructor(folder: string, parts: StoreBench['parts'], restarts: string[]) {
+    this.folder = folder;
+    this.parts = parts;
+    this.restarts = restarts;
+  }
+
+  static async start(): Promise<StoreBench> {
+    const folder = await mkdtemp(join(tmpdir(), 'larder-store-'));
+    const registryProgram = await quietRegistry(folder);
+    const trustFolder = join(folder, 'trust');
+    await mkdir(trustFolder);
+    for (const side of ['reader', 'writer'] as const) await makeLogin(folder, trustFolder, side);
+    const trust = await readTrust(trustFolder, silentLogger);
+    const ports = { reader: await freeLoopbackPort(), writer: await freeLoopbackPort() };
+    const listen = (port: number): { host: string; port: number } => ({ host: '127.0.0.1', port });
+    const restarts: string[] = [];
+    const supervisor = new Supervisor({
+      settings: {
+        readerListen: listen(ports.reader),
+        writerListen: listen(ports.writer),
+        dataFolder: join(folder, 'data'),
+        runFolder: join(folder, 'run'),
+        registryProgram,
+        drain: 1_000,
+        collectDeadline: 60_000,
+      },
+      trust,
+      clock: systemClock,
+      log: silentLogger,
+      env: process.env,
+      events: { onRestart: (role) => restarts.push(role), onCollection: () => undefined },
+    });
+    const running = await supervisor.start();
+    const api = createServer(
+      supervisorApi({ supervisor, writerKeys: () => trust.get().writer, log: silentLogger }),
+    );
+    api.listen(0, '127.0.0.1');
+    await once(api, 'listening');
+    const ready = (): Promise<boolean> =>
+      Promise.resolve(supervisor.ready('reader') && supervisor.ready('writer'));
+    await waitFor('both registries answer', ready, { deadlineMs: 20_000, intervalMs: 20 });
+    const origin = (port: number): string => `http://127.0.0.1:${port}`;
+    const origins = { reader: origin(ports.reader), writer: origin(ports.writer) };
+    return new StoreBench(folder, { origins, api, stop: () => running.stop() }, restarts);
+  }
+
+  async stop(): Promise<void> {
+    this.parts.api.close();
+    this.parts.api.closeAllConnections();
+    await this.parts.stop();
+    await this.transport.close();
+    await rm(this.folder, { recursive: true });
+  }
+
+  origin(side: Side): string {
+    return this.parts.origins[side];
+  }
+
+  client(side: Side, repository: string, login: Side | 'nobody' = side): RepositoryClient {
+    const folder = login === 'nobody' ? undefined : join(this.folder, login);
+    const authenticator = new StoreAuthenticator(folder);
+    return new RepositoryClient({
+      transport: this.transport,
+      origin: this.origin(side),
+      repository,
+      authenticator,
+    });
+  }
+
+  /** Stores an image, but for those of its manifests that are left out. */
+  async push(
+    repository: string,
+    image: TestImage,
+    tag: string,
+    leftOut: ReadonlySet<string> = new Set(),
+  ): Promise<void> {
+    const { signal } = new AbortController();
+    const client = this.client('writer', repository);
+    for (const [digest, bytes] of image.blobs) {
+      await uploadBlob(client, { digest, size: bytes.byteLength, body: only(bytes), signal });
+    }
+    for (const manifest of image.manifests) {
+      if (leftOut.has(manifest.digest)) continue;
+      const reference = manifest === image.root ? { tag } : { digest: manifest.digest };
+      await putManifest(client, reference, manifest, signal);
+    }
+  }
+
+  async ask(method: 'GET' | 'POST', path: string, signer: Side | 'nobody' = 'writer'): Promise<Response> {
+    const { port } = this.parts.api.address() as AddressInfo;
+    const headers: Record<string, string> = {};
+    if (signer !== 'nobody') headers['authorization'] = `Bearer ${await this.token(signer)}`;
+    return await fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
+  }
+
+  async status(): Promise<StoreStatus> {
+    return storeStatusSchema.parse(await (await this.ask('GET', '/status')).json());
+  }
+
+  /** Has garbage collected and waits for the end of it. */
+  async collect(): Promise<StoreStatus> {
+    const before = await this.status();
+    await this.ask('POST', '/collect');
+    return await waitFor(
+      'the collection ends and the writer answers',
+      async () => {
+        const now = await this.status();
+        const isNew = now.lastCollection?.startedAt !== before.lastCollection?.startedAt;
+        return isNew && now.state === 'serving' && now.writer.ready && now;
+      },
+      { deadlineMs: 30_000, intervalMs: 20 },
+    );
+  }
+
+  private async token(signer: Side): Promise<string> {
+    const key = await importPKCS8(
+      await readFile(join(this.folder, signer, 'private-key.pem'), 'utf8'),
+      'ES256',
+    );
+    return await new SignJWT()
+      .setProtectedHeader({ alg: 'ES256', kid: `${signer}-key` })
+      .setIssuer('larder')
+      .setAudience('larder-store-supervisor')
+      .setExpirationTime('1m')
+      .sign(key);
+  }
+}
+
+/** The registry, its access log in a file instead of between the lines of the tests. */
+async function quietRegistry(folder: string): Promise<string> {
+  const script = join(folder, 'registry.sh');
+  const lines = ['#!/bin/sh', `exec ${await buildRegistry()} "$@" >>${folder}/registry.log 2>&1`, ''];
+  await writeFile(script, lines.join('\n'), { mode: 0o755 });
+  return script;
+}
+
+async function makeLogin(folder: string, trustFolder: string, side: Side): Promise<void> {
+  const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
+  await mkdir(join(folder, side));
+  await writeFile(join(folder, side, 'private-key.pem'), await exportPKCS8(privateKey));
+  await writeFile(join(folder, side, 'key-id'), `${side}-key`);
+  const jwk = { ...(await exportJWK(publicKey)), kid: `${side}-key`, alg: 'ES256', use: 'sig' };
+  await writeFile(join(trustFolder, `${side}.jwks.json`), JSON.stringify({ keys: [jwk] }));
+}
+
+async function* only(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield await Promise.resolve(bytes);
+}
