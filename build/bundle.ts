@@ -6,10 +6,13 @@ export const PROCESSES = ['webhook', 'proxy', 'copier', 'controller', 'store'] a
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** Writes `<process>.mjs` for each process into `folder`. */
+/** Writes `<process>.mjs` for each process, and `uninstall.mjs`, into `folder`. */
 export async function bundle(folder: string): Promise<void> {
   await build({
-    entryPoints: Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
+    entryPoints: {
+      ...Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
+      uninstall: join(ROOT, 'controller', 'uninstall.ts'),
+    },
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,

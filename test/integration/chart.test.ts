@@ -1,7 +1,7 @@
 /** The chart as helm renders it: stable, least rights, and in the words that the processes declare. */
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { config as controllerConfig } from '../../controller/config.ts';
+import { config as controllerConfig, uninstallConfig } from '../../controller/config.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { proxyConfig } from '../../proxy/config.ts';
 import type { ConfigDeclaration } from '../../platform/config.ts';
@@ -73,6 +73,7 @@ describe('the chart', () => {
       copier: copierConfig,
       controller: controllerConfig,
       store: storeConfig,
+      uninstall: uninstallConfig,
     };
     /** Every process is told these, whether or not it asks. */
     const common = ['LARDER_FULLNAME', 'LARDER_NAMESPACE', 'LARDER_LOG_LEVEL'];

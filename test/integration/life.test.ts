@@ -1,12 +1,14 @@
 /** The life of a cached image, on a real API server, with timers short enough to wait for. */
 import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER, cachedImageName } from '../../api/names.ts';
+import { releaseFinalizers } from '../../controller/release-finalizers.ts';
 import { imageRecords } from '../../controller/resources.ts';
-import { events } from '../../platform/kube/resource.ts';
+import { events, leases } from '../../platform/kube/resource.ts';
+import { silentLogger } from '../../platform/log.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { waitFor } from '../cluster/wait.ts';
-import { ControllerBench, readyBecause } from '../envtest/controller.ts';
+import { ControllerBench, NAMES, readyBecause, RELEASE } from '../envtest/controller.ts';
 import { FAKE_DIGEST } from '../fakes/copier.ts';
 
 const OTHER_DIGEST = `sha256:${'b'.repeat(64)}`;
@@ -206,5 +208,23 @@ describe('Two replicas', () => {
     expect(bench.copier.copies.slice(orders).filter((copy) => copy.image.includes('/after:'))).toHaveLength(
       1,
     );
+  });
+});
+
+describe('Uninstall', () => {
+  it('does not hang on finalizers: nobody leads any more, and every image can be deleted', async () => {
+    const lease = { namespace: RELEASE, name: NAMES.leaderLease };
+    await bench.client.create(leases, {
+      metadata: lease,
+      spec: { holderIdentity: 'a-leader', leaseDurationSeconds: 8 },
+    });
+    await bench.term?.stop();
+    const options = { client: bench.client, lease, identity: 'test', log: silentLogger };
+    expect(await releaseFinalizers(options)).toBeGreaterThan(0);
+    expect((await bench.client.get(leases, lease)).spec?.holderIdentity).toBe('test-uninstall');
+    const { items } = await bench.client.list(imageRecords);
+    expect(items.length).toBeGreaterThan(0);
+    for (const { metadata } of items) await bench.client.delete(imageRecords, { name: metadata.name ?? '' });
+    expect((await bench.client.list(imageRecords)).items).toEqual([]);
   });
 });
