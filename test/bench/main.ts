@@ -25,9 +25,13 @@ function choose(names: readonly string[]): readonly BenchGroup[] {
   return names.length === 0 ? GROUPS : GROUPS.filter(({ name }) => names.includes(name));
 }
 
-async function runGroup(group: BenchGroup, signal: AbortSignal): Promise<Results> {
+/** What a group has measured counts also when it fails later. */
+async function runGroup(
+  group: BenchGroup,
+  results: Record<string, number>,
+  signal: AbortSignal,
+): Promise<void> {
   console.error(`\n=== ${group.name}`);
-  const results: Record<string, number> = {};
   const bench: Bench = {
     record: (key, value) => {
       if (!group.figures.some((figure) => figure.key === key))
@@ -42,7 +46,6 @@ async function runGroup(group: BenchGroup, signal: AbortSignal): Promise<Results
   await group.run(bench);
   const missing = group.figures.filter(({ key }) => results[key] === undefined).map(({ key }) => key);
   if (missing.length > 0) throw new Error(`${group.name} did not measure ${missing.join(', ')}`);
-  return results;
 }
 
 async function main(): Promise<void> {
@@ -56,7 +59,7 @@ async function main(): Promise<void> {
   const measured: Record<string, number> = {};
   for (const group of groups) {
     try {
-      Object.assign(measured, await runGroup(group, interrupted.signal));
+      await runGroup(group, measured, interrupted.signal);
     } catch (error) {
       console.error(error);
       process.exitCode = 1;
