@@ -17,6 +17,7 @@ import { Manifests, type PullTarget } from './manifests.ts';
 import { Orders } from './orders.ts';
 import { FreshTags, RecentManifests } from './recent.ts';
 import type { UpstreamRepository } from './repositories.ts';
+import { type PolicyRecord, PullPolicies } from './policies.ts';
 import { Spool } from './spool.ts';
 import { Store } from './store.ts';
 import { Turns } from './turns.ts';
@@ -31,7 +32,6 @@ export type CopierSettings = Omit<
   | 'operators'
   | 'kubeconfig'
   | 'upstreamsFile'
-  | 'namespace'
   | 'fullname'
   | 'address'
 >;
@@ -40,6 +40,7 @@ export interface CopierWorld {
   readonly settings: CopierSettings;
   readonly upstreams: UpstreamSettingsSource;
   readonly secrets: PullSecretSource;
+  readonly policies: () => Iterable<PolicyRecord>;
   readonly log: Logger;
   /** Ends everything that outlives a single request. */
   readonly signal: AbortSignal;
@@ -83,8 +84,14 @@ export function composeCopier(world: CopierWorld): Copier {
     now,
     headMs: settings.storeDeadline,
   });
+  const policies = new PullPolicies(world.policies, settings.freshFor);
   const keyring = new Keyring({
     source: world.secrets,
+    publicSecret: (name) => {
+      const secret = policies.secretName(name);
+      const { namespace } = settings;
+      return secret === undefined || namespace === undefined ? undefined : { namespace, name: secret };
+    },
     freshForMs: settings.secretFreshFor,
     staleForMs: SECRET_STALE_MS,
     now,
@@ -133,7 +140,8 @@ export function composeCopier(world: CopierWorld): Copier {
       completion.accept(target, fetched);
     },
     recent: new RecentManifests(RECENT_BYTES),
-    fresh: new FreshTags(settings.freshFor, now),
+    fresh: new FreshTags(now),
+    freshForMs: (name) => policies.freshForMs(name),
     breaker: new CircuitBreaker({
       failureThreshold: 1,
       openMs: settings.upstreamPause,

@@ -17,6 +17,8 @@ import { loadConfig } from '../platform/config.ts';
 import { silentLogger } from '../platform/log.ts';
 import { digestOf } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import { parseCachePolicy } from '../api/cache-policy.ts';
+import type { PolicyRecord } from './policies.ts';
 import { composeCopier, type Copier } from './compose.ts';
 import { copierConfig } from './config.ts';
 import { Placement } from './placement.ts';
@@ -27,6 +29,11 @@ const HEAD_MS = 500;
 const layer = Buffer.alloc(3_000_000, 'larder');
 const image = testImage([layer, 'small']);
 const other = testImage(['another image']);
+
+/** For every image. */
+function policy(spec: object): PolicyRecord {
+  return { policy: parseCachePolicy({ metadata: { name: 'policy' }, spec }) };
+}
 
 interface Reply {
   readonly status: number;
@@ -41,6 +48,7 @@ class Bench {
   readonly store: FakeRegistry;
   readonly secrets = new Map<string, unknown>();
   secretNames: readonly string[] = [];
+  policies: readonly PolicyRecord[] = [];
   /** Addresses; ours is 10.0.0.1. */
   replicas: readonly string[] = [];
   /** Undefined: a stranger. */
@@ -74,6 +82,7 @@ class Bench {
       LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
       LARDER_FRESH_FOR: '0',
       LARDER_UPSTREAM_TRANSFERS: '2',
+      LARDER_NAMESPACE: 'larder',
       ...env,
     });
     bench.#copier = composeCopier({
@@ -81,6 +90,7 @@ class Bench {
       upstreams: {
         get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
       },
+      policies: () => bench.policies,
       secrets: {
         readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
         secretNames: () => Promise.resolve(bench.secretNames),
@@ -381,6 +391,16 @@ describe('a manifest', () => {
     expect(before).toBeGreaterThan(0);
   });
 
+  it('that is cached comes first where a policy says so', async () => {
+    bench.cached.add(image, '1');
+    bench.offer(other, '1');
+    bench.policies = [policy({ tagPolicy: 'CacheFirst' })];
+    expect((await bench.manifest('1')).body.equals(image.root.bytes)).toBe(true);
+    expect(bench.upstream.requests).toEqual([]);
+    bench.policies = [policy({ tagPolicy: 'Revalidate' })];
+    expect((await bench.manifest('1')).body.equals(other.root.bytes)).toBe(true);
+  });
+
   it.each<[string, (request: IncomingMessage, response: ServerResponse) => void]>([
     ['refuses', (_, response) => response.writeHead(403).end()],
     ['has lost it', (_, response) => response.writeHead(404).end()],
@@ -504,6 +524,13 @@ describe("a tenant's image", () => {
     expect((await bench.manifest('1', 'team-a')).status).toBe(200);
     expect((await bench.manifest('1', 'team-b')).status).toBe(401);
     expect((await bench.manifest('1')).status).toBe(401);
+  });
+
+  it("is not fetched with the administrator's login for public names, which are", async () => {
+    bench.policies = [policy({ credentials: { secretName: 'ours' } })];
+    bench.secrets.set('larder/ours', secret('secret'));
+    expect((await bench.manifest('1')).status).toBe(200);
+    expect((await bench.manifest('1', 'team-a')).status).toBe(401);
   });
 
   it('works with a rotated secret at once', async () => {

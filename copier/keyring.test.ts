@@ -28,7 +28,14 @@ beforeEach(() => {
 });
 
 function keyring(): Keyring {
-  return new Keyring({ source, freshForMs: 5_000, staleForMs: 60_000, now: () => now, log: silentLogger });
+  return new Keyring({
+    source,
+    publicSecret: () => undefined,
+    freshForMs: 5_000,
+    staleForMs: 60_000,
+    now: () => now,
+    log: silentLogger,
+  });
 }
 
 /** @param passwords by host */

@@ -38,6 +38,10 @@ const ANONYMOUS: Login = { credentials: () => [], renew: () => Promise.resolve(u
 
 export interface KeyringOptions {
   readonly source: PullSecretSource;
+  /** The administrator's Secret for a public name. */
+  readonly publicSecret: (
+    name: CachedName,
+  ) => { readonly namespace: string; readonly name: string } | undefined;
   /** How long a secret is used without being read again, in milliseconds. One that is refused is read again at once. */
   readonly freshForMs: number;
   /** How long it is used at most while it cannot be read again, in milliseconds. */
@@ -82,12 +86,12 @@ export class Keyring {
   }
 
   /**
-   * The login that an image is fetched with; a public name is fetched anonymously.
+   * The login that an image is fetched with; a public name is fetched anonymously, unless a policy gives it a Secret.
    * @param reference tag or digest that is asked for, when it is one
    */
   async login(name: CachedName, reference: string | undefined, signal: AbortSignal): Promise<Login> {
     const { tenant } = name;
-    if (tenant === undefined) return ANONYMOUS;
+    if (tenant === undefined) return this.#publicLogin(name, signal);
     const known = this.#names.get(keyOf(name))?.value;
     const names = known ?? (await this.#askNames(name, reference, signal));
     const entries = await this.#entries(tenant, names, this.#options.freshForMs, signal);
@@ -100,6 +104,20 @@ export class Keyring {
         const now = this.#names.get(keyOf(name))?.value ?? [];
         if (isDeepStrictEqual(await this.#entries(tenant, now, 0, renewSignal), entries)) return undefined;
         return this.login(name, reference, renewSignal);
+      },
+    };
+  }
+
+  async #publicLogin(name: CachedName, signal: AbortSignal): Promise<Login> {
+    const secret = this.#options.publicSecret(name);
+    if (secret === undefined) return ANONYMOUS;
+    const { namespace } = secret;
+    const entries = await this.#entries(namespace, [secret.name], this.#options.freshForMs, signal);
+    return {
+      credentials: (host) => matchCredentials(entries, { host, repository: name.repository }),
+      renew: async (renewSignal) => {
+        const now = await this.#entries(namespace, [secret.name], 0, renewSignal);
+        return isDeepStrictEqual(now, entries) ? undefined : this.#publicLogin(name, renewSignal);
       },
     };
   }

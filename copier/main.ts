@@ -18,6 +18,7 @@ import { copierConfig } from './config.ts';
 import { copierMetrics } from './copier-metrics.ts';
 import { KubePullSecrets } from './kube-secrets.ts';
 import { Placement, readyAddresses } from './placement.ts';
+import { type PolicyRecord, policyRecords } from './policies.ts';
 import { copierHandler } from './server.ts';
 
 /** How long a pull waits for the CachedImage of a pod that has just been made, in milliseconds. */
@@ -51,10 +52,12 @@ await runMain({
       log,
       parse: (contents) => parseUpstreamSettings(paths, contents),
     });
+    const policies = new ObjectCache<PolicyRecord>();
     const work = new AbortController();
     const copier = composeCopier({
       settings,
       upstreams,
+      policies: () => policies.values(),
       secrets: new KubePullSecrets(kube, CACHED_IMAGE_PATIENCE_MS),
       log,
       signal: work.signal,
@@ -98,6 +101,7 @@ await runMain({
           });
         }
       }),
+      cacheWatch(kube, policyRecords, policies, { log }),
       cacheWatch(kube, endpointSlices, slices, {
         log,
         namespace: settings.namespace,

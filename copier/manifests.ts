@@ -32,6 +32,8 @@ export interface ManifestsOptions {
   readonly onFetched: (target: PullTarget, fetched: FetchedManifest) => void;
   readonly recent: RecentManifests;
   readonly fresh: FreshTags;
+  /** How long a tag is served without asking upstream, in milliseconds; Infinity: as long as it is cached. */
+  readonly freshForMs: (name: CachedName) => number;
   /** Per upstream host. */
   readonly breaker: CircuitBreaker;
   /** How long upstream may take to say whether a cached tag has moved, in milliseconds. */
@@ -67,16 +69,18 @@ export class Manifests {
   /** @throws RegistryError with upstream's meaning when it is not in the cache either */
   async byTag(target: PullTarget, tag: string): Promise<StoredManifest> {
     return this.#fetches.run(`${target.repository}:${tag}`, async () => {
-      const fresh = await this.#fresh(target, tag);
+      const freshForMs = this.#options.freshForMs(target.cached);
+      const fresh = await this.#fresh(target, tag, freshForMs);
       if (fresh !== undefined) return fresh;
       const cached = await this.#cached(target, { tag });
-      return cached === undefined ? this.#fetch(target, { tag }) : this.#revalidate(target, tag, cached);
+      if (cached === undefined) return this.#fetch(target, { tag });
+      return freshForMs === Infinity ? cached : this.#revalidate(target, tag, cached);
     });
   }
 
   /** A manifest that was found lately, unless it has got lost on the way to the store and upstream has gone since. */
-  async #fresh(target: PullTarget, tag: string): Promise<StoredManifest | undefined> {
-    const digest = this.#options.fresh.get(target.repository, tag);
+  async #fresh(target: PullTarget, tag: string, freshForMs: number): Promise<StoredManifest | undefined> {
+    const digest = this.#options.fresh.get(target.repository, tag, freshForMs);
     if (digest === undefined) return undefined;
     return this.byDigest(target, digest).catch(() => undefined);
   }

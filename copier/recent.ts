@@ -49,21 +49,18 @@ const MAX_TAGS = 10_000;
 
 /** Which digest upstream gave for a tag, while that is fresh enough to be served without asking. */
 export class FreshTags {
-  readonly #freshForMs: number;
   readonly #now: () => number;
   readonly #sightings = new Map<string, Sighting>();
 
   /** @param now milliseconds of a clock that never jumps */
-  constructor(freshForMs: number, now: () => number) {
-    this.#freshForMs = freshForMs;
+  constructor(now: () => number) {
     this.#now = now;
   }
 
-  get(repository: string, tag: string): Digest | undefined {
+  /** @param freshForMs how long a sighting is good for */
+  get(repository: string, tag: string, freshForMs: number): Digest | undefined {
     const sighting = this.#sightings.get(`${repository}:${tag}`);
-    return sighting !== undefined && this.#now() - sighting.seenAt < this.#freshForMs
-      ? sighting.digest
-      : undefined;
+    return sighting !== undefined && this.#now() - sighting.seenAt < freshForMs ? sighting.digest : undefined;
   }
 
   set(repository: string, tag: string, digest: Digest): void {

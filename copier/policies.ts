@@ -1,0 +1,54 @@
+/** The administrator's policies as they bear on pulls: how fresh a tag has to be, and whose login fetches a public name. */
+import { type CachePolicy, parseCachePolicy, policyFor } from '../api/cache-policy.ts';
+import { API_GROUP, API_VERSION, CACHE_POLICY_KIND, CACHE_POLICY_PLURAL } from '../api/names.ts';
+import type { KubeObject, Resource } from '../platform/kube/resource.ts';
+import type { CachedName } from '../registry/core/cached-name.ts';
+
+export interface PolicyRecord extends KubeObject {
+  readonly policy: CachePolicy;
+}
+
+/** One that cannot be read applies to nothing; the controller says so on it. */
+export const policyRecords: Resource<PolicyRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: CACHE_POLICY_KIND,
+  plural: CACHE_POLICY_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    try {
+      return { metadata: (raw as KubeObject).metadata ?? {}, policy: parseCachePolicy(raw) };
+    } catch {
+      return undefined;
+    }
+  },
+};
+
+export class PullPolicies {
+  readonly #records: () => Iterable<PolicyRecord>;
+  readonly #freshForMs: number;
+
+  /** @param freshForMs for what no policy speaks of, in milliseconds */
+  constructor(records: () => Iterable<PolicyRecord>, freshForMs: number) {
+    this.#records = records;
+    this.#freshForMs = freshForMs;
+  }
+
+  /** How long a tag is served without asking upstream again, in milliseconds: Infinity where what is cached comes first. */
+  freshForMs(name: CachedName): number {
+    const { tagPolicy, freshFor = this.#freshForMs } = this.#policyOf(name)?.spec ?? {};
+    return tagPolicy === 'CacheFirst' ? Infinity : freshFor;
+  }
+
+  /** The Secret of the release's namespace that a public name is fetched with; undefined: anonymously. */
+  secretName(name: CachedName): string | undefined {
+    return name.tenant === undefined ? this.#policyOf(name)?.spec.credentials?.secretName : undefined;
+  }
+
+  /** A pull does not tell for which pod it is, so that a policy for namespaces counts for these namespaces' own images only. */
+  #policyOf({ tenant, host, repository }: CachedName): CachePolicy | undefined {
+    const policies = [...this.#records()].map(({ policy }) => policy);
+    const namespaces = tenant === undefined ? [] : [tenant];
+    return policies.length === 0 ? undefined : policyFor(policies, { host, repository, namespaces });
+  }
+}
