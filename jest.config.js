@@ -1,6 +1,8 @@
 /** Unit tests stand beside the code they specify; what crosses folders stands under test/. */
 const common = {
   testEnvironment: 'node',
+  // A deadline for what hangs, not a measure of speed: a machine may be busy with other things.
+  testTimeout: 30_000,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
