@@ -58,7 +58,7 @@ describe('which policy applies', () => {
 
 describe('what a policy says', () => {
   it('reads durations as milliseconds', () => {
-    const { spec } = policy('p', {}, { freshFor: '30s', refreshEvery: '1h30m', expireAfter: '720h' });
+    const { spec } = policy('p', {}, { freshFor: '30s', refreshEvery: '1h30m', expireAfter: '30d' });
     expect(spec).toMatchObject({ freshFor: 30_000, refreshEvery: 5_400_000, expireAfter: 2_592_000_000 });
   });
 

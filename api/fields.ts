@@ -30,16 +30,16 @@ export const objectNameField = z
   .max(253)
   .regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, 'must be the name of an object');
 
-const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h))+$/;
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/;
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A duration as Kubernetes writes it (`30s`, `1h30m`, `720h`), in milliseconds. */
+/** A duration as our settings take it (`30s`, `1h30m`, `30d`), in milliseconds. */
 export const durationField = z.string().transform((text, context) => {
   if (!DURATION.test(text)) {
-    context.addIssue({ code: 'custom', message: 'must be a duration, for example 30s, 1h30m or 720h' });
+    context.addIssue({ code: 'custom', message: 'must be a duration, for example 30s, 1h30m or 30d' });
     return z.NEVER;
   }
-  const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h)/g)];
+  const parts = [...text.matchAll(/([\d.]+)(ms|s|m|h|d)/g)];
   return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNIT_MS[unit ?? ''] ?? 0), 0);
 });
 

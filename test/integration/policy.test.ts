@@ -93,7 +93,7 @@ describe('a policy', () => {
   });
 
   it.each([
-    [{ expireAfter: '30 days' }, /not a duration; write for example 30s, 1h30m or 720h/],
+    [{ expireAfter: '30 days' }, /not a duration; write for example 30s, 1h30m or 30d/],
     [{ platforms: ['linux'] }, /not a platform; write os\/architecture/],
     [{ match: { images: ['nginx'] } }, /a pattern begins with the registry; write docker.io\/library\/nginx/],
     [{ match: { images: ['https://ghcr.io/acme/*'] } }, /neither scheme nor digest/],
