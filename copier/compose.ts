@@ -4,6 +4,7 @@ import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
 import { createDispatcher, storePolicies, upstreamPolicies } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
+import type { OutboundProxies } from '../registry/transport/outbound-proxy.ts';
 import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import type { UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
@@ -39,6 +40,8 @@ export type CopierSettings = Omit<
 export interface CopierWorld {
   readonly settings: CopierSettings;
   readonly upstreams: UpstreamSettingsSource;
+  /** HTTP proxies of the site. */
+  readonly proxies?: OutboundProxies;
   readonly secrets: PullSecretSource;
   readonly policies: () => Iterable<PolicyRecord>;
   readonly log: Logger;
@@ -66,7 +69,10 @@ export function composeCopier(world: CopierWorld): Copier {
   const { settings, log, signal } = world;
   const now = (): number => performance.now();
   const upstreamTransport = new Transport(
-    createDispatcher(upstreamPolicies(world.upstreams), { connectMs: settings.connectDeadline }),
+    createDispatcher(upstreamPolicies(world.upstreams), {
+      connectMs: settings.connectDeadline,
+      ...(world.proxies === undefined ? {} : { proxies: world.proxies }),
+    }),
     { headMs: settings.headDeadline, silenceMs: settings.silence },
   );
   const storeTransport = new Transport(

@@ -12,6 +12,7 @@ import { runMain } from '../platform/main.ts';
 import { loop, type Component } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
 import { parseUpstreamSettings, upstreamFiles } from '../registry/transport/upstream-settings.ts';
+import { outboundProxies } from '../registry/transport/outbound-proxy.ts';
 import { Authenticator, discoverKeys } from './authn.ts';
 import { composeCopier } from './compose.ts';
 import { copierConfig } from './config.ts';
@@ -58,6 +59,7 @@ await runMain({
       settings,
       upstreams,
       policies: () => policies.values(),
+      proxies: outboundProxies(process.env),
       secrets: new KubePullSecrets(kube, CACHED_IMAGE_PATIENCE_MS),
       log,
       signal: work.signal,

@@ -9,6 +9,7 @@ import { runMain, type MainContext } from '../platform/main.ts';
 import type { Component } from '../platform/run.ts';
 import type { ListenAddress } from '../platform/settings.ts';
 import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { outboundProxies } from '../registry/transport/outbound-proxy.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import {
@@ -121,7 +122,10 @@ function upstreamOrigin(
   { headDeadline, silence }: Context['settings'],
   upstreams: UpstreamSettingsSource,
 ): UpstreamOrigin {
-  const dispatcher = createDispatcher(upstreamPolicies(upstreams), { connectMs: 5_000 });
+  const dispatcher = createDispatcher(upstreamPolicies(upstreams), {
+    connectMs: 5_000,
+    proxies: outboundProxies(process.env),
+  });
   return new UpstreamOrigin(
     new Transport(dispatcher, { headMs: headDeadline, silenceMs: silence }),
     upstreams,

@@ -1,14 +1,45 @@
 import { once } from 'node:events';
+import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
+import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import { noAuthentication } from './authenticator.ts';
 import type { ConnectionPolicy, ConnectionPolicyOf } from './connector.ts';
 import { createDispatcher, upstreamPolicies } from './connector.ts';
+import { outboundProxies } from './outbound-proxy.ts';
 import { Transport } from './transport.ts';
 import type { UpstreamSettings } from './upstream-settings.ts';
 
 describe('TLS', () => {
+  it('is spoken to the registry itself through a proxy of the site, with the CA of its settings', async () => {
+    const asked: string[] = [];
+    const proxy = createPlainServer().on('connect', (request, socket) => {
+      asked.push(request.url ?? '');
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      const registry = connect(port, '127.0.0.1');
+      socket.pipe(registry).pipe(socket);
+      for (const each of [socket, registry]) each.on('error', () => undefined);
+    });
+    await once(proxy.listen(0, '127.0.0.1'), 'listening');
+    const { port: proxyPort } = proxy.address() as AddressInfo;
+    const proxies = outboundProxies({
+      HTTPS_PROXY: `http://127.0.0.1:${proxyPort}`,
+      NO_PROXY: 'intern.test',
+    });
+    const dispatcher = createDispatcher(() => ({ ca }), { connectMs: 1000, proxies });
+    const transport = new Transport(dispatcher, { headMs: 1000, silenceMs: 1000 });
+    try {
+      expect(await get(transport, 'registry.test')).toBe(200);
+      expect(asked).toEqual([`registry.test:${port}`]);
+      await expect(get(transport, 'intern.test')).rejects.toMatchObject({ reason: 'Unreachable' });
+    } finally {
+      await transport.close();
+      proxy.close();
+      proxy.closeAllConnections();
+    }
+  });
+
   let port: number;
   let ca: string;
   let close: () => Promise<void>;
@@ -38,9 +69,9 @@ describe('TLS', () => {
     return new Transport(dispatcher, { headMs: 1000, silenceMs: 1000 });
   }
 
-  async function get(transport: Transport): Promise<number> {
+  async function get(transport: Transport, host = '127.0.0.1'): Promise<number> {
     const { signal } = new AbortController();
-    const url = new URL(`https://127.0.0.1:${port}/v2/`);
+    const url = new URL(`https://${host}:${port}/v2/`);
     const response = await transport.send({
       ...{ method: 'GET', url, headers: {}, scopes: [], accept: [200], signal },
       authenticator: noAuthentication,

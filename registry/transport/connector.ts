@@ -1,10 +1,10 @@
 /** Opens connections: the TLS settings and the address guard of the host that is connected to, whoever asked for it. */
 import { isIP } from 'node:net';
 import { getCACertificates } from 'node:tls';
-import { Agent, buildConnector } from 'undici';
-import type { Dispatcher } from 'undici';
+import { Agent, buildConnector, Dispatcher, ProxyAgent } from 'undici';
 import type { AddressGuard } from './address-guard.ts';
 import { addressRefused, createAddressGuard, guardedLookup } from './address-guard.ts';
+import { proxyFor, type OutboundProxies } from './outbound-proxy.ts';
 import type { UpstreamSettings, UpstreamSettingsSource } from './upstream-settings.ts';
 import { settingsFor } from './upstream-settings.ts';
 
@@ -26,6 +26,8 @@ export interface DispatcherOptions {
   readonly connectMs: number;
   /** Connections per origin. */
   readonly connections?: number;
+  /** HTTP proxies of the site; default: none. They look names up themselves, so that the address guard sees only literal addresses. */
+  readonly proxies?: OutboundProxies;
 }
 
 type Connector = ReturnType<typeof buildConnector>;
@@ -67,7 +69,7 @@ export function createDispatcher(policyOf: ConnectionPolicyOf, options: Dispatch
     connectors.set(policy, connector);
     return connector;
   };
-  return new Agent({
+  const agent = new Agent({
     connections: options.connections ?? 64,
     // A connection for each blob moves bytes better, and HTTP/2 of undici 8.12 can end the process by an unheard error event.
     allowH2: false,
@@ -86,18 +88,71 @@ export function createDispatcher(policyOf: ConnectionPolicyOf, options: Dispatch
       connectorOf(policy)(target, callback);
     },
   });
+  return options.proxies === undefined ? agent : new ProxiedDispatcher(agent, policyOf, options.proxies);
+}
+
+/** Sends requests by the proxy of the site that their host is reached through: one agent per proxy and policy of the host. */
+class ProxiedDispatcher extends Dispatcher {
+  readonly #direct: Agent;
+  readonly #policyOf: ConnectionPolicyOf;
+  readonly #proxies: OutboundProxies;
+  readonly #agents = new WeakMap<ConnectionPolicy, Map<string, ProxyAgent>>();
+  readonly #all: ProxyAgent[] = [];
+
+  constructor(direct: Agent, policyOf: ConnectionPolicyOf, proxies: OutboundProxies) {
+    super();
+    this.#direct = direct;
+    this.#policyOf = policyOf;
+    this.#proxies = proxies;
+  }
+
+  override dispatch(request: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const url = new URL(String(request.origin));
+    const proxy = proxyFor(url, this.#proxies);
+    if (proxy === undefined) return this.#direct.dispatch(request, handler);
+    const policy = this.#policyOf(url.host);
+    const literal = url.hostname.replaceAll(/^\[|\]$/g, '');
+    if (policy.guard !== undefined && isIP(literal) !== 0 && !policy.guard(literal))
+      throw addressRefused(url.host);
+    return this.#agent(proxy, policy).dispatch(request, handler);
+  }
+
+  override async close(): Promise<void> {
+    await Promise.all([this.#direct, ...this.#all].map((each) => each.close()));
+  }
+
+  #agent(proxy: URL, policy: ConnectionPolicy): ProxyAgent {
+    const known = this.#agents.get(policy) ?? new Map<string, ProxyAgent>();
+    this.#agents.set(policy, known);
+    const found = known.get(proxy.href);
+    if (found !== undefined) return found;
+    const made = new ProxyAgent({ uri: proxy.href, requestTls: tlsOf(policy), headersTimeout: 0 });
+    known.set(proxy.href, made);
+    this.#all.push(made);
+    return made;
+  }
 }
 
 function buildHostConnector(policy: ConnectionPolicy, timeout: number): Connector {
-  const { ca, insecureSkipVerify, serverName, guard } = policy;
+  const { guard } = policy;
   return buildConnector({
     timeout,
     allowH2: false,
+    ...tlsOf(policy),
+    ...(guard === undefined ? {} : { lookup: guardedLookup(guard) }),
+  });
+}
+
+function tlsOf({ ca, insecureSkipVerify, serverName }: ConnectionPolicy): {
+  ca?: string[];
+  rejectUnauthorized?: false;
+  servername?: string;
+} {
+  return {
     ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
     ...(insecureSkipVerify === true ? { rejectUnauthorized: false } : {}),
     ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(guard === undefined ? {} : { lookup: guardedLookup(guard) }),
-  });
+  };
 }
 
 const MAX_REMEMBERED_HOSTS = 1000;

@@ -1,0 +1,62 @@
+/** Whether a host is reached through an HTTP proxy of the site (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as every program there decides it. */
+import { BlockList, isIP } from 'node:net';
+
+export interface OutboundProxies {
+  readonly http: URL | undefined;
+  readonly https: URL | undefined;
+  readonly exempt: (hostname: string, port: string) => boolean;
+}
+
+/** @throws TypeError for a proxy that is no URL, without repeating it, since it may hold a password */
+export function outboundProxies(env: NodeJS.ProcessEnv): OutboundProxies {
+  const read = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
+  return {
+    http: parseProxy('HTTP_PROXY', read('HTTP_PROXY')),
+    https: parseProxy('HTTPS_PROXY', read('HTTPS_PROXY')),
+    exempt: exemption(read('NO_PROXY')),
+  };
+}
+
+/** The proxy for a URL; undefined when it is reached directly. */
+export function proxyFor({ protocol, hostname, port }: URL, proxies: OutboundProxies): URL | undefined {
+  const proxy = protocol === 'https:' ? proxies.https : proxies.http;
+  const bare = hostname.replaceAll(/^\[|\]$/g, '');
+  return proxy === undefined || proxies.exempt(bare, port) ? undefined : proxy;
+}
+
+function parseProxy(name: string, value: string): URL | undefined {
+  if (value === '') return undefined;
+  const text = value.includes('://') ? value : `http://${value}`;
+  if (!URL.canParse(text)) throw new TypeError(`${name} is not the URL of a proxy`);
+  return new URL(text);
+}
+
+/** Entries are `*`, a domain with all below it (with or without a leading dot or `*.`), an address, a CIDR; each may have a port. */
+function exemption(list: string): (hostname: string, port: string) => boolean {
+  const entries = list
+    .split(',')
+    .map((entry) => entry.trim().toLowerCase())
+    .filter((entry) => entry !== '');
+  const matchers = entries.map(matcher);
+  return (hostname, port) => matchers.some((matches) => matches(hostname.toLowerCase(), port));
+}
+
+function matcher(entry: string): (hostname: string, port: string) => boolean {
+  if (entry === '*') return () => true;
+  const [, cidr = '', bits = ''] = /^([0-9a-f.:]+)\/([0-9]{1,3})$/.exec(entry) ?? [];
+  const family = isIP(cidr);
+  if (family !== 0) return inSubnet(cidr, Number(bits), family);
+  if (isIP(entry) !== 0) return (hostname) => hostname === entry;
+  const [, name = entry, port] = /^(.+):([0-9]{1,5})$/.exec(entry) ?? [];
+  const domain = name.replace(/^\*?\./, '').replaceAll(/^\[|\]$/g, '');
+  return (hostname, asked) =>
+    (port === undefined || port === asked) && (hostname === domain || hostname.endsWith(`.${domain}`));
+}
+
+function inSubnet(address: string, bits: number, family: number): (hostname: string) => boolean {
+  const name = family === 6 ? 'ipv6' : 'ipv4';
+  const subnet = new BlockList();
+  if (bits > (family === 6 ? 128 : 32)) return () => false;
+  subnet.addSubnet(address, bits, name);
+  return (hostname) => isIP(hostname) === family && subnet.check(hostname, name);
+}
