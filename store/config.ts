@@ -1,7 +1,7 @@
 /** The settings of the store. */
 import { z } from 'zod';
 import { defineConfig } from '../platform/config.ts';
-import { duration, listenAddress, text } from '../platform/settings.ts';
+import { bytes, duration, listenAddress, text } from '../platform/settings.ts';
 import type { StorageDriver } from './distribution-config.ts';
 
 export const config = defineConfig({
@@ -62,6 +62,18 @@ export const config = defineConfig({
     env: 'LARDER_STORE_DRAIN',
     default: '60s',
     help: 'how long requests under way may take to end before a collection or a change of keys cuts them',
+    schema: duration(),
+  },
+  scrubPace: {
+    env: 'LARDER_STORE_SCRUB_PACE',
+    default: '16Mi',
+    help: 'how many bytes a second are hashed, at most, to find blobs that the volume has corrupted',
+    schema: bytes(),
+  },
+  scrubPause: {
+    env: 'LARDER_STORE_SCRUB_PAUSE',
+    default: '1h',
+    help: 'how long to wait before all blobs are hashed again',
     schema: duration(),
   },
   collectDeadline: {

@@ -6,6 +6,7 @@ import { runMain } from '../platform/main.ts';
 import { supervisorApi } from './api.ts';
 import { config } from './config.ts';
 import { observeSupervisor, supervisorEvents } from './metrics.ts';
+import { scrubber } from './scrub.ts';
 import { Supervisor } from './supervisor.ts';
 import { readTrust } from './trust.ts';
 
@@ -21,11 +22,19 @@ await runMain({
     const readiness = new Readiness(signal);
     // A collection takes the writer away for a while; the nodes are served all the same.
     readiness.add('reader', () => (supervisor.ready('reader') ? undefined : 'the reader does not answer'));
+    const scrubOptions = {
+      root: supervisor.images,
+      bytesPerSecond: settings.scrubPace,
+      pauseMs: settings.scrubPause,
+      clock: systemClock,
+      log,
+    };
     const api = supervisorApi({ supervisor, writerKeys: () => trust.get().writer, log });
     return [
       healthServer({ address: settings.metricsListen, metrics, readiness }),
       trust.component('trust'),
       supervisor,
+      ...(settings.storage === undefined ? [scrubber(scrubOptions)] : []),
       httpServer({ name: 'api', handler: api, addresses: [settings.supervisorListen] }),
     ];
   },

@@ -54,7 +54,8 @@ export class Supervisor implements Component {
   private readonly options: SupervisorOptions;
   private readonly env: NodeJS.ProcessEnv;
   private readonly meter: UsageMeter | undefined;
-  private readonly images: string;
+  /** The root directory of the filesystem driver. */
+  readonly images: string;
   /** One for both instances and all their runs: a client may go on with an upload that a restart interrupted. */
   private readonly httpSecret = randomBytes(32).toString('base64url');
   private readonly stopping = new AbortController();

@@ -118,10 +118,10 @@ async function served({ repository }: PushedImage, digest: string): Promise<numb
   return (await proxyFetch(cluster.node(1), `/v2/${path}/manifests/${digest}`)).status;
 }
 
-async function leaseHolder(): Promise<string> {
+async function lease(): Promise<{ readonly holder: string; readonly acquired: number }> {
   const args = ['get', 'lease', `${RELEASE}-controller`, '--namespace', NAMESPACE];
-  const lease = await cluster.kubectlJson<{ spec: { holderIdentity?: string } }>(args);
-  return lease.spec.holderIdentity ?? '';
+  const { spec } = await cluster.kubectlJson<{ spec: { holderIdentity: string; acquireTime: string } }>(args);
+  return { holder: spec.holderIdentity, acquired: Date.parse(spec.acquireTime) };
 }
 
 describe('Delete safely', () => {
@@ -232,15 +232,15 @@ describe('Two replicas', () => {
     const image = await push('frozen', { name: 'frozen' });
     await preheat('life-frozen', image.reference);
     await becomes(image.reference, 'is Ready', isReady);
-    const held = await leaseHolder();
+    const { holder: held } = await lease();
     const leader = (await podsOf(cluster, 'controller')).filter(({ name }) => name === held);
-    const began = performance.now();
+    const began = Date.now();
     await signalPods(cluster, leader, 'STOP');
     await cluster.kubectl(['delete', 'cachedimage', 'life-frozen', '--wait=false']);
     await goes(image.reference);
-    const seconds = (performance.now() - began) / 1000;
-    const lease = await leaseHolder();
-    expect(lease).not.toBe(held);
+    const successor = await lease();
+    const seconds = (successor.acquired - began) / 1000;
+    expect(successor.holder).not.toBe(held);
     expect(seconds).toBeLessThan(15);
     const woke = new Date();
     await signalPods(cluster, leader, 'CONT');
@@ -254,8 +254,8 @@ describe('Two replicas', () => {
       { deadlineMs: 15_000, intervalMs: 200 },
     );
     expect(lines).not.toContain('image wanted');
-    expect(await leaseHolder()).toBe(lease);
+    expect((await lease()).holder).toBe(successor.holder);
     await settled(cluster);
-    console.log(`takeover and the deletion took ${seconds.toFixed(1)} s`);
+    console.log(`another led after ${seconds.toFixed(1)} s`);
   }, 90_000);
 });

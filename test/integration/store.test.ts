@@ -1,5 +1,8 @@
 /** The store: who may do what, and what a collection leaves alone, with the real registry program. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { systemClock } from '../../platform/clock.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { scrub } from '../../store/scrub.ts';
 import { getBlob, headBlob } from '../../registry/client/blobs.ts';
 import { deleteManifest, getManifest, putManifest } from '../../registry/client/manifests.ts';
 import { uploadBlob } from '../../registry/client/upload.ts';
@@ -158,6 +161,27 @@ describe('a collection', () => {
     expect(await headBlob(store.client('reader', 'store/upload'), digest, signal)).toEqual({
       size: content.byteLength,
     });
+  });
+});
+
+describe('the scrubber', () => {
+  it('removes a blob that the volume has corrupted, which can then be stored again, and no other', async () => {
+    const [sound, corrupt] = [testImage(['sound']), testImage(['corrupt'])];
+    await store.push('store/scrub', sound, 'sound');
+    await store.push('store/scrub', corrupt, 'corrupt');
+    const digest = digestOf(Buffer.from('corrupt'));
+    const hex = digest.slice('sha256:'.length);
+    const root = `${store.folder}/data/registry`;
+    writeFileSync(`${root}/docker/registry/v2/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`, 'c0rrupt');
+    const options = { root, bytesPerSecond: Infinity, clock: systemClock, log: silentLogger };
+    expect(await scrub(options, signal)).toEqual([digest]);
+    const reader = store.client('reader', 'store/scrub');
+    expect(await headBlob(reader, digest, signal)).toBeUndefined();
+    await store.push('store/scrub', corrupt, 'corrupt');
+    for (const tag of ['sound', 'corrupt']) {
+      expect(await verifyImage(reader, { tag }, { platforms: [] }, signal)).toMatchObject({ complete: true });
+    }
+    expect(await scrub(options, signal)).toEqual([]);
   });
 });
 
