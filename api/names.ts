@@ -15,6 +15,9 @@ export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 /** On a rewritten Pod: JSON object from container name (or `volume/<name>`) to the original reference. */
 export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
 
+/** On a Pod that was helped: JSON object from container name to the image that could not be pulled and was replaced. */
+export const RESCUED_ANNOTATION = 'larder.dev/rescued';
+
 /** On a CachedImage that pods brought about, with the value `pods`: nobody asked for it by hand. */
 export const MADE_FOR_LABEL = 'larder.dev/made-for';
 export const MADE_FOR_PODS = 'pods';

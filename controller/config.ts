@@ -177,6 +177,18 @@ export const config = defineConfig({
     help: 'how long to try to delete an image in the store before it is left there',
     schema: duration(),
   },
+  rescue: {
+    env: 'LARDER_RESCUE',
+    default: 'true',
+    help: 'whether a container that cannot get its image is given the other name of that image',
+    schema: boolean(),
+  },
+  rescuePatience: {
+    env: 'LARDER_RESCUE_PATIENCE',
+    default: '30s',
+    help: 'how long a pull through a proxy that works may go on failing before the original image is restored',
+    schema: duration(),
+  },
   metricsListen: {
     env: 'LARDER_METRICS_LISTEN',
     default: ':8080',

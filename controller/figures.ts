@@ -18,6 +18,8 @@ export interface Figures {
   /** From now on the figures are those of this term; undefined when it is over. */
   readonly follow: (sources: Sources | undefined) => void;
   readonly copyFailed: (reason: string) => void;
+  /** A waiting container was given another image. */
+  readonly rescued: (reason: string) => void;
 }
 
 export function controllerFigures(metrics: Metrics): Figures {
@@ -50,12 +52,16 @@ export function controllerFigures(metrics: Metrics): Figures {
     },
   );
   const failures = metrics.counter('copy_failures_total', 'Copies that failed, by reason', ['reason']);
+  const rescues = metrics.counter('rescues_total', 'Waiting containers given another image', ['reason']);
   return {
     follow: (next) => {
       sources = next;
     },
     copyFailed: (reason) => {
       failures.inc({ reason });
+    },
+    rescued: (reason) => {
+      rescues.inc({ reason });
     },
   };
 }

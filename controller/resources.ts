@@ -22,6 +22,9 @@ import { platformOf } from './node-platforms.ts';
 import { repositoryOf } from './removals.ts';
 import { viewPod } from './pod-view.ts';
 import type { PodView } from './pod-view.ts';
+import { readyProxyOn } from './rescue/proxies.ts';
+import { viewStuck } from './rescue/stuck-pod.ts';
+import type { StuckPod } from './rescue/stuck-pod.ts';
 
 interface Kept extends KubeObject {
   readonly metadata: ObjectMeta;
@@ -30,6 +33,10 @@ interface Kept extends KubeObject {
 /** `view` is absent for pods that need nothing of the cache. */
 export interface PodRecord extends Kept {
   readonly view?: PodView;
+  /** Absent for pods none of whose containers lacks its image. */
+  readonly stuck?: StuckPod;
+  /** The node of a proxy that is ready; absent for every other pod. */
+  readonly proxyOn?: string;
 }
 
 export interface NamespaceRecord extends Kept {
@@ -62,7 +69,14 @@ export const podRecords: Resource<PodRecord> = {
   ...pods,
   decode: (raw) => {
     const view = viewPod(raw as Pod);
-    return { metadata: identity(raw), ...(view === undefined ? {} : { view }) };
+    const stuck = viewStuck(raw as Pod);
+    const proxyOn = readyProxyOn(raw as Pod);
+    return {
+      metadata: identity(raw),
+      ...(view === undefined ? {} : { view }),
+      ...(stuck === undefined ? {} : { stuck }),
+      ...(proxyOn === undefined ? {} : { proxyOn }),
+    };
   },
 };
 

@@ -26,6 +26,7 @@ import { policiesFromValues, readPolicies } from './policies-from-values.ts';
 import { policyStatuses } from './policy-status.ts';
 import { imageRecords, policyRecords } from './resources.ts';
 import { ownStoreKeeper } from './own-store.ts';
+import { Rescuer } from './rescue/rescuer.ts';
 import { Suspicion } from './suspicion.ts';
 import { Users } from './users.ts';
 import { watchCluster } from './watches.ts';
@@ -115,6 +116,23 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   const keeper = ownStoreKeeper(options, () => {
     suspicion.raise();
   });
+  const rescue = settings.rescue
+    ? [
+        new Rescuer({
+          ...watches,
+          writer,
+          record: (event) => {
+            events.record(event);
+          },
+          onRescue: figures.rescued,
+          namespace,
+          proxyHost: settings.proxyHost,
+          patienceMs: settings.rescuePatience,
+          clock,
+          log,
+        }).component(watches.synced),
+      ]
+    : [];
   const reconciler = new Reconciler({
     ...watches,
     copies,
@@ -173,6 +191,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         ...(keeper === undefined ? [] : [keeper.component()]),
         stopping(copies, errands, copier),
         reconciling,
+        ...rescue,
       ],
       { signal, log },
     );

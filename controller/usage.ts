@@ -92,11 +92,16 @@ export class UsageIndex {
     return touched;
   }
 
+  /** What a pod wants by the rules of now, whether or not it is known here. */
+  wantedBy(view: PodView): readonly WantedImage[] {
+    return wantedImages(view, this.optedIn.has(view.namespace), this.rules);
+  }
+
   private recompute(key: string): ReadonlySet<string> {
     const former = this.wantedByPod.get(key) ?? [];
     for (const name of former) this.forget(name, key);
     const view = this.pods.get(key);
-    const wanted = view === undefined ? [] : wantedImages(view, this.optedIn.has(view.namespace), this.rules);
+    const wanted = view === undefined ? [] : this.wantedBy(view);
     const names = wanted.map((image) => {
       const name = cachedImageName(image.reference, image.tenant);
       const entry = this.entries.get(name) ?? { wanted: image, uses: new Map<string, Use>() };

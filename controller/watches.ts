@@ -18,6 +18,7 @@ export interface Watches {
   readonly policies: ObjectCache<PolicyRecord>;
   /** The CachedImages that stand for the image that is called so: one, unless users made others. */
   readonly standingFor: (name: string) => readonly ImageRecord[];
+  readonly pods: ObjectCache<PodRecord>;
   readonly usage: UsageIndex;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];
@@ -75,6 +76,7 @@ export function watchCluster(
     images,
     policies,
     standingFor: (name) => images.byIndex(BY_CONTENT, name),
+    pods,
     usage,
     platforms,
     components: [

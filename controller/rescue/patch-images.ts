@@ -1,0 +1,60 @@
+/** The patch that gives containers of a Pod other images, and says so on the Pod: pure. */
+import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION, REWRITTEN_LABEL } from '../../api/names.ts';
+import type { Patch } from '../../platform/kube/client.ts';
+import type { ContainerRef, PodNotes } from './stuck-pod.ts';
+
+export interface ImageChange {
+  readonly container: ContainerRef;
+  readonly image: string;
+  /** Whether the new image goes through the proxy. */
+  readonly intoCache: boolean;
+}
+
+/**
+ * Nothing but these images, our annotations and our label changes. The server refuses it (409) when the pod is no longer the one that
+ * was decided about: by then one of the containers may run.
+ */
+export function patchImages(
+  resourceVersion: string,
+  { originals, rescued, annotated, labelled }: PodNotes,
+  changes: readonly ImageChange[],
+): Patch {
+  const cached = changes.filter(({ intoCache }) => intoCache);
+  const body = [
+    { op: 'replace', path: '/metadata/resourceVersion', value: resourceVersion },
+    ...changes.map(({ container: { list, index }, image }) => ({
+      op: 'replace',
+      path: `/spec/${list}/${index}/image`,
+      value: image,
+    })),
+    ...(annotated ? [] : [add('/metadata/annotations', {})]),
+    add(annotation(RESCUED_ANNOTATION), note(rescued, changes)),
+    ...(cached.length === 0
+      ? []
+      : [
+          ...(labelled ? [] : [add('/metadata/labels', {})]),
+          add(`/metadata/labels/${escaped(REWRITTEN_LABEL)}`, 'true'),
+          add(annotation(ORIGINAL_IMAGES_ANNOTATION), note(originals, cached)),
+        ]),
+  ];
+  return { type: 'json', body };
+}
+
+/** What stood there, and the images that are replaced now. */
+function note(before: Readonly<Record<string, string>> | undefined, changes: readonly ImageChange[]): string {
+  const replaced = Object.fromEntries(changes.map(({ container: { name, image } }) => [name, image]));
+  return JSON.stringify({ ...before, ...replaced });
+}
+
+function add(path: string, value: unknown): object {
+  return { op: 'add', path, value };
+}
+
+function annotation(name: string): string {
+  return `/metadata/annotations/${escaped(name)}`;
+}
+
+/** RFC 6901, section 3; our names hold no tilde. */
+function escaped(name: string): string {
+  return name.replaceAll('/', '~1');
+}

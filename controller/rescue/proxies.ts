@@ -1,0 +1,29 @@
+/** On which nodes a proxy is ready. */
+import type { Pod } from '../../platform/kube/resource.ts';
+import type { ObjectCache } from '../../platform/kube/cache.ts';
+import type { PodRecord } from '../resources.ts';
+
+const COMPONENT_LABEL = 'app.kubernetes.io/component';
+const NAME_LABEL = 'app.kubernetes.io/name';
+const READY_PROXIES = 'readyProxies';
+
+/** The node of a proxy that is ready; undefined for every other pod. */
+export function readyProxyOn({ metadata, spec, status }: Pod): string | undefined {
+  const { labels } = metadata ?? {};
+  if (labels?.[COMPONENT_LABEL] !== 'proxy' || labels[NAME_LABEL] !== 'larder') return undefined;
+  const ready = status?.conditions?.some(
+    (condition) => condition.type === 'Ready' && condition.status === 'True',
+  );
+  return ready === true && metadata?.deletionTimestamp === undefined ? spec?.nodeName : undefined;
+}
+
+/**
+ * Call it before the watch of pods starts.
+ * @param namespace the release's: what others call a proxy is none of ours
+ */
+export function readyProxies(pods: ObjectCache<PodRecord>, namespace: string): (node: string) => boolean {
+  pods.addIndex(READY_PROXIES, ({ metadata, proxyOn }) =>
+    proxyOn === undefined || metadata.namespace !== namespace ? [] : [proxyOn],
+  );
+  return (node) => pods.byIndex(READY_PROXIES, node).length > 0;
+}

@@ -1,0 +1,183 @@
+/** Helps pods whose containers wait for an image that cannot be pulled: gather, decide, apply. */
+import { cachedImageName } from '../../api/names.ts';
+import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { ObjectCache } from '../../platform/kube/cache.ts';
+import { findCondition } from '../../platform/kube/conditions.ts';
+import { isConflict, isNotFound, KubeError } from '../../platform/kube/error.ts';
+import type { EventToRecord } from '../../platform/kube/events.ts';
+import { subjectOf } from '../../platform/kube/events.ts';
+import { keyOf } from '../../platform/kube/resource.ts';
+import type { WorkResult } from '../../platform/kube/work-queue.ts';
+import { WorkQueue } from '../../platform/kube/work-queue.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { Component } from '../../platform/run.ts';
+import { loop } from '../../platform/run.ts';
+import type { Writer } from '../fenced.ts';
+import { podRecords } from '../resources.ts';
+import type { ImageRecord, PodRecord } from '../resources.ts';
+import type { UsageIndex } from '../usage.ts';
+import { decideRescue } from './decide-rescue.ts';
+import type { Plight, Rescue } from './decide-rescue.ts';
+import { imageInCache, originalImage } from './other-image.ts';
+import { patchImages } from './patch-images.ts';
+import { readyProxies } from './proxies.ts';
+import type { ContainerRef, StuckPod } from './stuck-pod.ts';
+
+/** What a stuck pod waits for (a proxy, a copy, the end of our patience) is looked for so often. */
+const LOOK_AGAIN_MS = 3_000;
+const AT_ONCE = 8;
+
+export interface RescuerOptions {
+  readonly pods: ObjectCache<PodRecord>;
+  readonly images: ObjectCache<ImageRecord>;
+  readonly usage: UsageIndex;
+  readonly writer: Writer;
+  readonly record: (event: EventToRecord) => void;
+  /** Told of every container that was helped. */
+  readonly onRescue: (reason: Rescue['reason']) => void;
+  /** The release's. */
+  readonly namespace: string;
+  readonly proxyHost: string;
+  readonly patienceMs: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Helped {
+  readonly container: ContainerRef;
+  readonly rescue: Rescue;
+}
+
+export class Rescuer {
+  private readonly options: RescuerOptions;
+  private readonly proxyWorks: (node: string) => boolean;
+  /** By pod: since when it is known to be stuck, of the monotonic clock. */
+  private readonly stuckSince = new Map<string, number>();
+  /** Uids of pods that the API server, or a policy of the cluster, does not let us change. */
+  private readonly refused = new Set<string>();
+  private readonly queue: WorkQueue;
+
+  /** Make it before the watch of pods starts. */
+  constructor(options: RescuerOptions) {
+    this.options = options;
+    const { pods, namespace, log, clock } = options;
+    this.proxyWorks = readyProxies(pods, namespace);
+    this.queue = new WorkQueue({ name: 'rescue', worker: this.work, concurrency: AT_ONCE, log, clock });
+    pods.onChange(({ before, after }) => {
+      const key = keyOf(after ?? before ?? {});
+      if (after?.stuck !== undefined) this.queue.add(key);
+      else if (before?.stuck !== undefined) this.forget(key, before.stuck);
+    });
+  }
+
+  /** @param synced resolves when everything is known once */
+  component(synced: (signal: AbortSignal) => Promise<void>): Component {
+    return loop('rescue', async (signal) => {
+      await synced(signal);
+      await this.queue.run(signal);
+    });
+  }
+
+  private readonly work = async (key: string, signal: AbortSignal): Promise<WorkResult> => {
+    const record = this.options.pods.getByKey(key);
+    if (record?.stuck === undefined || this.refused.has(record.stuck.uid)) return undefined;
+    const { stuck } = record;
+    const helped = stuck.containers.flatMap((container) => {
+      const rescue = decideRescue(this.gather(key, record, stuck, container), this.options.patienceMs);
+      return rescue === undefined ? [] : [{ container, rescue }];
+    });
+    if (helped.length > 0) await this.apply(record, stuck, helped, signal);
+    return { requeueAfterMs: LOOK_AGAIN_MS };
+  };
+
+  private gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
+    const { usage, images, proxyHost, clock } = this.options;
+    const { notes, node } = stuck;
+    const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
+    const throughProxy = original !== undefined;
+    const [wanted] =
+      record.view === undefined ? [] : usage.wantedBy({ ...record.view, images: [container.image] });
+    const other = throughProxy ? original : wanted && imageInCache(container.image, wanted.tenant, proxyHost);
+    const image = wanted && images.get(cachedImageName(wanted.reference, wanted.tenant))?.image;
+    const now = clock.monotonic();
+    const since = this.stuckSince.get(key) ?? now;
+    this.stuckSince.set(key, since);
+    const is = (type: string): string | undefined => findCondition(image?.status?.conditions, type)?.status;
+    return {
+      throughProxy,
+      ...(other === undefined ? {} : { other }),
+      node,
+      proxyWorks: this.proxyWorks(node),
+      cached: is(CONDITION_READY) === 'True',
+      upstreamDown: is(CONDITION_UPSTREAM_AVAILABLE) === 'False',
+      rescued: notes.rescued?.[container.name] !== undefined,
+      stuckMs: now - since,
+    };
+  }
+
+  /** @throws KubeError when the API server is in trouble; the queue then tries again */
+  private async apply(
+    { metadata }: PodRecord,
+    { uid, notes }: StuckPod,
+    helped: readonly Helped[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { writer, pods, log, onRescue } = this.options;
+    const { name = '', namespace = '', resourceVersion = '' } = metadata;
+    const changes = helped.map(({ container, rescue: { image, reason } }) => ({
+      container,
+      image,
+      intoCache: reason === 'CachedImageUsed',
+    }));
+    const patch = patchImages(resourceVersion, notes, changes);
+    try {
+      pods.apply({
+        type: 'upsert',
+        object: await writer.patch(podRecords, { name, namespace }, patch, { signal }),
+      });
+    } catch (error) {
+      // It has changed or gone; the watch tells.
+      if (isConflict(error) || isNotFound(error)) return;
+      if (!isRefusal(error)) throw error;
+      this.refused.add(uid);
+      log.warn('pod may not be rescued', { pod: name, namespace, error });
+      this.tell(
+        metadata,
+        uid,
+        'Warning',
+        'RescueRefused',
+        `Larder may not change its images: ${error.message}`,
+      );
+      return;
+    }
+    for (const { container, rescue } of helped) {
+      const { reason, image, because } = rescue;
+      const note = `Container ${container.name} now takes ${image} instead of ${container.image}, for ${because}.`;
+      log.info('pod rescued', { pod: name, namespace, container: container.name, reason, image });
+      this.tell(metadata, uid, 'Normal', reason, note);
+      onRescue(reason);
+    }
+  }
+
+  private tell(
+    { name = '', namespace = '' }: PodRecord['metadata'],
+    uid: string,
+    type: EventToRecord['type'],
+    reason: string,
+    note: string,
+  ): void {
+    const regarding = subjectOf(podRecords, { metadata: { name, namespace, uid } });
+    this.options.record({ regarding, type, reason, action: 'Rescue', note });
+  }
+
+  private forget(key: string, { uid }: StuckPod): void {
+    this.stuckSince.delete(key);
+    this.refused.delete(uid);
+  }
+}
+
+/** Trying again would change nothing. */
+function isRefusal(error: unknown): error is KubeError {
+  return error instanceof KubeError && [403, 422].includes(error.status);
+}

@@ -1,0 +1,81 @@
+/** What of a Pod the rescue looks at: its containers that wait for an image which cannot be pulled. */
+import { z } from 'zod';
+import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION } from '../../api/names.ts';
+import type { Pod } from '../../platform/kube/resource.ts';
+
+/** The lists of a Pod's spec whose images may change while it exists. */
+export const CONTAINER_LISTS = ['initContainers', 'containers'] as const;
+
+/** One container, as it stands in the spec. */
+export interface ContainerRef {
+  readonly list: (typeof CONTAINER_LISTS)[number];
+  readonly index: number;
+  readonly name: string;
+  readonly image: string;
+}
+
+/** Kept for the few pods that are stuck only. */
+export interface StuckPod {
+  readonly uid: string;
+  readonly node: string;
+  readonly containers: readonly ContainerRef[];
+  readonly notes: PodNotes;
+}
+
+/** What our annotations on a Pod say; anybody may have written them. */
+export interface PodNotes {
+  /** By container: what its author asked for. Absent without the annotation. */
+  readonly originals?: Readonly<Record<string, string>>;
+  /** By container: what a rescue took away. Absent without the annotation. */
+  readonly rescued?: Readonly<Record<string, string>>;
+  /** Whether it has any annotations, and any labels. */
+  readonly annotated: boolean;
+  readonly labelled: boolean;
+}
+
+/** What kubelets say of an image that they could not pull. Images that may never be pulled are not among them. */
+const PULL_FAILED: readonly string[] = ['ErrImagePull', 'ImagePullBackOff', 'RegistryUnavailable'];
+
+/** Undefined when nothing of the pod is stuck, or it is about to go. */
+export function viewStuck(pod: Pod): StuckPod | undefined {
+  const { metadata = {}, spec, status } = pod;
+  const waiting = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
+    .filter(({ state }) => PULL_FAILED.includes(state?.waiting?.reason ?? ''))
+    .map(({ name }) => name);
+  if (waiting.length === 0 || metadata.deletionTimestamp !== undefined) return undefined;
+  return {
+    uid: metadata.uid ?? '',
+    node: spec?.nodeName ?? '',
+    containers: containersOf(pod).filter(({ name }) => waiting.includes(name)),
+    notes: notesOf(pod),
+  };
+}
+
+export function containersOf({ spec }: Pod): readonly ContainerRef[] {
+  return CONTAINER_LISTS.flatMap((list) =>
+    (spec?.[list] ?? []).map(({ name, image = '' }, index) => ({ list, index, name, image })),
+  );
+}
+
+export function notesOf({ metadata: { annotations, labels } = {} }: Pod): PodNotes {
+  const originals = note(annotations?.[ORIGINAL_IMAGES_ANNOTATION]);
+  const rescued = note(annotations?.[RESCUED_ANNOTATION]);
+  return {
+    annotated: annotations !== undefined,
+    labelled: labels !== undefined,
+    ...(originals === undefined ? {} : { originals }),
+    ...(rescued === undefined ? {} : { rescued }),
+  };
+}
+
+const noteSchema = z.record(z.string(), z.string());
+
+/** One that cannot be read counts as empty. */
+function note(text: string | undefined): Readonly<Record<string, string>> | undefined {
+  if (text === undefined) return undefined;
+  try {
+    return noteSchema.parse(JSON.parse(text));
+  } catch {
+    return {};
+  }
+}
