@@ -168,4 +168,16 @@ export const copierConfig = defineConfig({
     help: 'how long a pull secret is used without being read again',
     schema: duration(),
   },
+  lingerTime: {
+    env: 'LARDER_LINGER_TIME',
+    default: '5s',
+    help: 'how long to take new requests after SIGTERM, until all proxies have heard that this replica leaves',
+    schema: duration(),
+  },
+  drain: {
+    env: 'LARDER_DRAIN_TIME',
+    default: '5m',
+    help: 'how long pulls and orders under way may go on after SIGTERM',
+    schema: duration(),
+  },
 });

@@ -123,7 +123,8 @@ await runMain({
           log,
         }),
         tls,
-        drainMs: 60_000,
+        lingerMs: settings.lingerTime,
+        drainMs: settings.drain,
       }),
     ];
   },

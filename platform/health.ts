@@ -28,17 +28,23 @@ export class Readiness {
   }
 }
 
-/** Start it first: then it stops last, and the process tells "not ready" while it drains. */
+/**
+ * Start it first: then it stops last, and the process tells "not ready" while it drains. One that shares its address with its
+ * successor is started last and stopped first: only who serves may answer there.
+ */
 export function healthServer(options: {
   readonly address: ListenAddress;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
+  /** As of every server: for processes that replace one another at the same address. */
+  readonly reusePort?: boolean;
 }): HttpServerComponent {
   return httpServer({
     name: 'health',
     handler: healthApp(options),
     addresses: [options.address],
     drainMs: 1_000,
+    ...(options.reusePort === undefined ? {} : { reusePort: options.reusePort }),
   });
 }
 

@@ -28,6 +28,10 @@ export interface HttpServerOptions {
   readonly configure?: (server: Server) => void;
 }
 
+const DRAIN_MS = 15_000;
+/** For cutting what is left after the drain. */
+const CUT_MS = 1_000;
+
 /** A server component that also tells where it listens once started. */
 export interface HttpServerComponent extends Component {
   /** The addresses in the order given, with the ports that the system chose. Empty before the start. */
@@ -36,8 +40,10 @@ export interface HttpServerComponent extends Component {
 
 export function httpServer(options: HttpServerOptions): HttpServerComponent {
   const bound: AddressInfo[] = [];
+  const { lingerMs = 0, drainMs = DRAIN_MS } = options;
   return {
     name: options.name,
+    stopMs: lingerMs + drainMs + CUT_MS,
     bound,
     start: async () => {
       const servers: Server[] = [];
@@ -58,9 +64,9 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
       return {
         stop: async () => {
           for (const server of servers) server.prependListener('request', closeAfterAnswer);
-          if (options.lingerMs) await delay(options.lingerMs);
+          if (lingerMs > 0) await delay(lingerMs);
           unsubscribe?.();
-          await Promise.all(servers.map((server) => drain(server, options.drainMs ?? 15_000)));
+          await Promise.all(servers.map((server) => drain(server, drainMs)));
         },
       };
     },

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -59,6 +60,22 @@ describe('a group of components', () => {
     };
     await runGroup([part('a'), stuck], { signal: AbortSignal.timeout(10), log: silentLogger, graceMs: 10 });
     expect(told).toEqual(['start a', 'stop a']);
+  });
+
+  it('gives one that says so more time than the others', async () => {
+    const slow: Component = {
+      name: 'slow',
+      stopMs: 5_000,
+      start: () =>
+        Promise.resolve({
+          stop: async () => {
+            await sleep(50);
+            told.push('stop slow');
+          },
+        }),
+    };
+    await runGroup([slow], { signal: AbortSignal.timeout(10), log: silentLogger, graceMs: 1 });
+    expect(told).toEqual(['stop slow']);
   });
 
   it('runs a loop until it stops, and hears of its failure', async () => {

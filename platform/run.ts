@@ -4,6 +4,8 @@ import type { Logger } from './log.ts';
 /** A part of a process that starts and stops. */
 export interface Component {
   readonly name: string;
+  /** How long it may take to stop, in milliseconds, when that differs from what its group grants. */
+  readonly stopMs?: number;
   /** Resolves once the component works; rejects when it cannot. `signal` is aborted when the process gives up starting. */
   start(signal: AbortSignal): Promise<Running>;
 }
@@ -38,7 +40,7 @@ export function loop(name: string, run: (signal: AbortSignal) => Promise<void>):
 
 /**
  * Runs components until the signal is aborted or one of them fails.
- * @param graceMs how long one component may take to stop before the next is stopped
+ * @param graceMs how long one component may take to stop before the next is stopped, unless it says so itself
  * @throws the first failure, after everything was stopped
  */
 export async function runGroup(
@@ -48,12 +50,12 @@ export async function runGroup(
   const { signal, log, graceMs = 20_000 } = options;
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => undefined);
-  const started: { name: string; running: Running }[] = [];
+  const started: { name: string; running: Running; stopMs: number }[] = [];
   try {
     for (const component of components) {
       signal.throwIfAborted();
       const running = await Promise.race([component.start(signal), failure.promise]);
-      started.push({ name: component.name, running });
+      started.push({ name: component.name, running, stopMs: component.stopMs ?? graceMs });
       running.done?.catch(failure.reject);
       log.debug('component started', { component: component.name });
     }
@@ -61,7 +63,7 @@ export async function runGroup(
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
-    for (const { name, running } of started.reverse()) await stop(name, running, graceMs, log);
+    for (const { name, running, stopMs } of started.reverse()) await stop(name, running, stopMs, log);
   }
 }
 

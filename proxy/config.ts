@@ -76,6 +76,12 @@ export const proxyConfig = defineConfig({
     help: 'how long an answer under way may bring nothing',
     schema: duration(),
   },
+  drain: {
+    env: 'LARDER_DRAIN_TIME',
+    default: '5m',
+    help: 'how long pulls under way may go on after SIGTERM',
+    schema: duration(),
+  },
   breakerOpen: {
     env: 'LARDER_PEER_PAUSE',
     default: '5s',

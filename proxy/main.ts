@@ -58,12 +58,15 @@ await runMain({
       addresses: loopbackAddresses(settings.port),
       handler: pullHandler({ forwarder, metrics: counted, log, silenceMs: settings.silence }),
       configure: answerTlsInPlain,
+      // While one proxy replaces another both listen, and the kernel gives new connections to either.
       reusePort: true,
+      drainMs: settings.drain,
     });
     const health = healthServer({
       address: settings.metricsListen,
       metrics,
       readiness: new Readiness(signal),
+      reusePort: true,
     });
     return [
       token.component('copier token'),

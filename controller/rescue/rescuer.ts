@@ -30,7 +30,8 @@ const AT_ONCE = 8;
 
 export interface RescuerOptions {
   readonly pods: ObjectCache<PodRecord>;
-  readonly images: ObjectCache<ImageRecord>;
+  /** The CachedImages that stand for a content, by the name that {@link cachedImageName} gives it. */
+  readonly imagesFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   readonly writer: Writer;
   readonly record: (event: EventToRecord) => void;
@@ -92,25 +93,26 @@ export class Rescuer {
   };
 
   private gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
-    const { usage, images, proxyHost, clock } = this.options;
+    const { usage, imagesFor, proxyHost, clock } = this.options;
     const { notes, node } = stuck;
     const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
     const throughProxy = original !== undefined;
     const [wanted] =
       record.view === undefined ? [] : usage.wantedBy({ ...record.view, images: [container.image] });
     const other = throughProxy ? original : wanted && imageInCache(container.image, wanted.tenant, proxyHost);
-    const image = wanted && images.get(cachedImageName(wanted.reference, wanted.tenant))?.image;
+    const images = wanted === undefined ? [] : imagesFor(cachedImageName(wanted.reference, wanted.tenant));
+    const some = (type: string, status: string): boolean =>
+      images.some(({ image }) => findCondition(image.status?.conditions, type)?.status === status);
     const now = clock.monotonic();
     const since = this.stuckSince.get(key) ?? now;
     this.stuckSince.set(key, since);
-    const is = (type: string): string | undefined => findCondition(image?.status?.conditions, type)?.status;
     return {
       throughProxy,
       ...(other === undefined ? {} : { other }),
       node,
       proxyWorks: this.proxyWorks(node),
-      cached: is(CONDITION_READY) === 'True',
-      upstreamDown: is(CONDITION_UPSTREAM_AVAILABLE) === 'False',
+      cached: some(CONDITION_READY, 'True'),
+      upstreamDown: some(CONDITION_UPSTREAM_AVAILABLE, 'False'),
       rescued: notes.rescued?.[container.name] !== undefined,
       stuckMs: now - since,
     };

@@ -1,0 +1,205 @@
+/** Rescue and new nodes: pods that cannot get their image by one name get it by the other. */
+import type { PushedImage } from '../cluster/cluster.ts';
+import { NAMESPACE, RELEASE } from '../larder/install.ts';
+import { forget, preheat } from '../larder/preheat.ts';
+import { sharedCluster } from '../larder/shared-cluster.ts';
+
+const CACHED = 'rescue-cached';
+const PLAIN = 'rescue-plain';
+const LATE = 'rescue-late';
+const DEADLINE = { deadlineMs: 60_000, intervalMs: 100 };
+
+interface Status {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly restartCount: number;
+  readonly containerID?: string;
+  readonly state: { readonly waiting?: { readonly reason?: string } };
+}
+
+interface PodObject {
+  readonly metadata: { readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly nodeName?: string;
+    readonly containers: readonly { readonly name: string; readonly image: string }[];
+  };
+  readonly status: { readonly phase: string; readonly containerStatuses?: readonly Status[] };
+}
+
+interface EventObject {
+  readonly reason: string;
+  readonly note: string;
+  readonly regarding: { readonly name: string };
+}
+
+const cluster = sharedCluster();
+const { link } = cluster.internet.site('plain');
+
+async function push(name: string): Promise<PushedImage> {
+  return await cluster.pushImage({ site: 'plain', repository: `rescue/${name}`, tag: '1' });
+}
+
+async function create(
+  namespace: string,
+  name: string,
+  images: readonly string[],
+  node?: string,
+): Promise<void> {
+  const containers = images.map((image, index) => ({ name: `c${index}`, image, imagePullPolicy: 'Always' }));
+  await cluster.apply({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name, namespace },
+    spec: {
+      terminationGracePeriodSeconds: 0,
+      containers,
+      ...(node === undefined ? {} : { nodeSelector: { 'kubernetes.io/hostname': node } }),
+    },
+  });
+}
+
+async function read(namespace: string, name: string): Promise<PodObject> {
+  return await cluster.kubectlJson<PodObject>(['get', 'pod', name, '--namespace', namespace]);
+}
+
+async function runs(namespace: string, name: string): Promise<PodObject> {
+  return await cluster.waitFor(
+    `${namespace}/${name} runs`,
+    async () => {
+      const pod = await read(namespace, name);
+      const statuses = pod.status.containerStatuses ?? [];
+      return statuses.length > 0 && statuses.every(({ ready }) => ready) ? pod : undefined;
+    },
+    DEADLINE,
+  );
+}
+
+async function reasonsTold(namespace: string, pod: string): Promise<string[]> {
+  const args = ['get', 'events.events.k8s.io', '--namespace', namespace];
+  const { items } = await cluster.kubectlJson<{ items: EventObject[] }>(args);
+  return items
+    .filter(({ regarding, reason }) => regarding.name === pod && /^(Original|CachedImage)/.test(reason))
+    .map(({ reason }) => reason);
+}
+
+/** Sends the proxy away from the nodes that are named, or lets it come back everywhere. */
+async function keepProxyOff(nodes: readonly string[]): Promise<void> {
+  const expression = { key: 'kubernetes.io/hostname', operator: 'NotIn', values: nodes };
+  const terms = { nodeSelectorTerms: [{ matchExpressions: [expression] }] };
+  const affinity =
+    nodes.length === 0 ? null : { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } };
+  const patch = JSON.stringify({ spec: { template: { spec: { affinity } } } });
+  const proxies = ['daemonset', `${RELEASE}-proxy`, '--namespace', NAMESPACE];
+  await cluster.kubectl(['patch', ...proxies, '--type=merge', '--patch', patch]);
+}
+
+async function proxiesRolledOut(): Promise<void> {
+  const proxies = [`daemonset/${RELEASE}-proxy`, '--namespace', NAMESPACE];
+  await cluster.kubectl(['rollout', 'status', ...proxies, '--timeout=90s']);
+}
+
+beforeAll(async () => {
+  const labelled = { 'larder.dev/cache': 'enabled' };
+  const namespace = (name: string, labels = {}): object => ({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name, labels },
+  });
+  await cluster.apply([namespace(CACHED, labelled), namespace(PLAIN), namespace(LATE)]);
+});
+
+afterAll(async () => {
+  await link.restore();
+  await keepProxyOff([]);
+  await forget(cluster, 'rescue');
+  await cluster.kubectl(['delete', 'namespace', CACHED, PLAIN, LATE, '--wait=false']);
+  await proxiesRolledOut();
+}, 120_000);
+
+it('an image that upstream no longer gives and the cache has: the cached one, for a pod from before its namespace asked', async () => {
+  const [kept, gone] = [await push('kept'), await push('gone')];
+  await preheat(cluster, 'rescue', [gone.reference]);
+  const node = cluster.node(1).name;
+  await create(LATE, 'web', [kept.reference], node);
+  await runs(LATE, 'web');
+  await link.reject();
+  // The first container has its image already; the second cannot get it.
+  const containers = [
+    { name: 'c0', image: kept.reference, imagePullPolicy: 'IfNotPresent' },
+    { name: 'c1', image: gone.reference },
+  ];
+  await cluster.apply({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'half', namespace: LATE },
+    spec: { terminationGracePeriodSeconds: 0, containers, nodeSelector: { 'kubernetes.io/hostname': node } },
+  });
+  const stuck = await cluster.waitFor(
+    'one container runs and the other is stuck',
+    async () => {
+      const pod = await read(LATE, 'half');
+      const [first, second] = [...(pod.status.containerStatuses ?? [])].sort((a, b) =>
+        a.name < b.name ? -1 : 1,
+      );
+      return first?.ready === true && second?.state.waiting?.reason === 'ImagePullBackOff'
+        ? first
+        : undefined;
+    },
+    DEADLINE,
+  );
+  await cluster.kubectl(['label', 'namespace', LATE, 'larder.dev/cache=enabled']);
+  const rescued = await runs(LATE, 'half');
+  await link.restore();
+
+  expect(rescued.spec.containers.map(({ image }) => image)).toEqual([
+    kept.reference,
+    `localhost:7439/${gone.reference.replace(/:(\d+)\//, '-$1/')}`,
+  ]);
+  expect(await reasonsTold(LATE, 'half')).toEqual(['CachedImageUsed']);
+  const running = rescued.status.containerStatuses?.find(({ name }) => name === 'c0');
+  expect(running).toMatchObject({ restartCount: 0, containerID: stuck.containerID });
+}, 120_000);
+
+it('new nodes: a pod that lands before the proxy starts within 15 s of the moment it could have without Larder', async () => {
+  const [image, control] = [await push('fresh'), await push('control')];
+  const node = cluster.node(2).name;
+  await keepProxyOff([node]);
+  await cluster.waitFor(
+    'the second node has no proxy',
+    async () => {
+      const args = [
+        'get',
+        'pods',
+        '--namespace',
+        NAMESPACE,
+        '--selector',
+        'app.kubernetes.io/component=proxy',
+      ];
+      const { items } = await cluster.kubectlJson<{ items: PodObject[] }>(args);
+      return items.every(({ spec }) => spec.nodeName !== node);
+    },
+    DEADLINE,
+  );
+  // The scheduler, not the pod, says that it goes to the second node: admission cannot know it.
+  await cluster.kubectl(['cordon', cluster.node(1).name]);
+  const timed = async (namespace: string, name: string, reference: string): Promise<number> => {
+    const began = performance.now();
+    await create(namespace, name, [reference]);
+    await runs(namespace, name);
+    return performance.now() - began;
+  };
+  try {
+    const [withLarder, without] = await Promise.all([
+      timed(CACHED, 'fresh', image.reference),
+      timed(PLAIN, 'control', control.reference),
+    ]);
+    const pod = await read(CACHED, 'fresh');
+    expect(pod.spec).toMatchObject({ nodeName: node, containers: [{ image: image.reference }] });
+    expect(pod.metadata.annotations?.['larder.dev/rescued']).toContain('localhost:7439/');
+    expect(await reasonsTold(CACHED, 'fresh')).toEqual(['OriginalImageRestored']);
+    console.info(`ran after ${Math.round(withLarder)} ms, without Larder ${Math.round(without)} ms`);
+    expect(withLarder - without).toBeLessThan(15_000);
+  } finally {
+    await cluster.kubectl(['uncordon', cluster.node(1).name]);
+  }
+}, 180_000);
