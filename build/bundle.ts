@@ -11,7 +11,7 @@ export async function bundle(folder: string): Promise<void> {
   await build({
     entryPoints: {
       ...Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
-      uninstall: join(ROOT, 'controller', 'uninstall.ts'),
+      uninstall: join(ROOT, 'controller', 'uninstall', 'main.ts'),
     },
     outdir: folder,
     outExtension: { '.js': '.mjs' },

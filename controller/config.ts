@@ -196,10 +196,3 @@ export const config = defineConfig({
     schema: listenAddress(),
   },
 });
-
-/** Of what runs before the release is uninstalled. */
-export const uninstallConfig = defineConfig({
-  namespace: config.namespace,
-  fullname: config.fullname,
-  identity: config.identity,
-});

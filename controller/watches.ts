@@ -19,8 +19,6 @@ export interface Watches {
   /** The CachedImages that stand for the image that is called so: one, unless users made others. */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly pods: ObjectCache<PodRecord>;
-  /** All that stand for the same content: the one made for pods, and those that somebody named otherwise. */
-  readonly imagesFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];
@@ -79,7 +77,6 @@ export function watchCluster(
     policies,
     standingFor: (name) => images.byIndex(BY_CONTENT, name),
     pods,
-    imagesFor: (name) => images.byIndex(BY_CONTENT, name),
     usage,
     platforms,
     components: [

@@ -31,7 +31,7 @@ const AT_ONCE = 8;
 export interface RescuerOptions {
   readonly pods: ObjectCache<PodRecord>;
   /** The CachedImages that stand for a content, by the name that {@link cachedImageName} gives it. */
-  readonly imagesFor: (name: string) => readonly ImageRecord[];
+  readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   readonly writer: Writer;
   readonly record: (event: EventToRecord) => void;
@@ -93,14 +93,14 @@ export class Rescuer {
   };
 
   private gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
-    const { usage, imagesFor, proxyHost, clock } = this.options;
+    const { usage, standingFor, proxyHost, clock } = this.options;
     const { notes, node } = stuck;
     const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
     const throughProxy = original !== undefined;
     const [wanted] =
       record.view === undefined ? [] : usage.wantedBy({ ...record.view, images: [container.image] });
     const other = throughProxy ? original : wanted && imageInCache(container.image, wanted.tenant, proxyHost);
-    const images = wanted === undefined ? [] : imagesFor(cachedImageName(wanted.reference, wanted.tenant));
+    const images = wanted === undefined ? [] : standingFor(cachedImageName(wanted.reference, wanted.tenant));
     const some = (type: string, status: string): boolean =>
       images.some(({ image }) => findCondition(image.status?.conditions, type)?.status === status);
     const now = clock.monotonic();

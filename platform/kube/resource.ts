@@ -99,6 +99,10 @@ function builtin<T extends KubeObject>(
 }
 
 export const configMaps = builtin<ConfigMap>('v1', 'ConfigMap', 'configmaps');
+export const daemonSets = builtin<KubeObject>('apps/v1', 'DaemonSet', 'daemonsets');
+export const deployments = builtin<KubeObject>('apps/v1', 'Deployment', 'deployments');
+export const replicaSets = builtin<KubeObject>('apps/v1', 'ReplicaSet', 'replicasets');
+export const statefulSets = builtin<KubeObject>('apps/v1', 'StatefulSet', 'statefulsets');
 export const endpointSlices = builtin<EndpointSlice>(
   'discovery.k8s.io/v1',
   'EndpointSlice',

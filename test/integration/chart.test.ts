@@ -1,7 +1,8 @@
 /** The chart as helm renders it: stable, least rights, and in the words that the processes declare. */
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
-import { config as controllerConfig, uninstallConfig } from '../../controller/config.ts';
+import { config as controllerConfig } from '../../controller/config.ts';
+import { uninstallConfig } from '../../controller/uninstall/config.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { proxyConfig } from '../../proxy/config.ts';
 import type { ConfigDeclaration } from '../../platform/config.ts';
