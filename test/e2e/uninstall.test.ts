@@ -1,0 +1,88 @@
+/** Uninstall: the cluster works on without Larder, what still needs it is told, and it can come back. */
+import { installLarder, NAMESPACE, RELEASE } from '../larder/install.ts';
+import { sharedCluster } from '../larder/shared-cluster.ts';
+
+const TEAM = 'leaving';
+const MARK = 'larder-test/leaving';
+const DEADLINE = { deadlineMs: 60_000, intervalMs: 200 };
+
+interface PodObject {
+  readonly spec: { readonly containers: readonly { readonly image: string }[] };
+  readonly status: {
+    readonly containerStatuses?: readonly { readonly ready: boolean; readonly restartCount: number }[];
+  };
+}
+
+const cluster = sharedCluster();
+const node = cluster.node(1).name;
+
+async function create(name: string, image: string, nodeSelector: object = {}): Promise<void> {
+  const spec = { terminationGracePeriodSeconds: 0, nodeSelector, containers: [{ name: 'app', image }] };
+  await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: TEAM }, spec });
+}
+
+async function read(name: string): Promise<{ image: string | undefined; ready: boolean; restarts: number }> {
+  const pod = await cluster.kubectlJson<PodObject>(['get', 'pod', name, '--namespace', TEAM]);
+  const [status] = pod.status.containerStatuses ?? [];
+  const image = pod.spec.containers[0]?.image;
+  return { image, ready: status?.ready ?? false, restarts: status?.restartCount ?? 0 };
+}
+
+async function runs(name: string): Promise<void> {
+  await cluster.waitFor(`${name} runs`, async () => (await read(name)).ready, DEADLINE);
+}
+
+async function names(kind: string): Promise<string[]> {
+  const { stdout } = await cluster.kubectl(['get', kind, '--output=name']);
+  return stdout.split('\n').filter((line) => line !== '');
+}
+
+afterAll(async () => {
+  await cluster.kubectl(['label', 'node', node, `${MARK}-`]);
+  await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false', '--ignore-not-found']);
+});
+
+it('uninstall leaves a working cluster, and a new install works', async () => {
+  const image = await cluster.pushImage({ site: 'plain', repository: 'leaving/web', tag: '1' });
+  const cached = `localhost:7439/${image.reference.replace(/:(\d+)\//, '-$1/')}`;
+  const labels = { 'larder.dev/cache': 'enabled' };
+  await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM, labels } });
+  await create('running', image.reference);
+  await create('waiting', image.reference, { [MARK]: 'here' });
+  await runs('running');
+  expect([(await read('running')).image, (await read('waiting')).image]).toEqual([cached, cached]);
+
+  const began = performance.now();
+  await cluster.helm(['uninstall', RELEASE, '--namespace', NAMESPACE, '--wait', '--timeout', '150s']);
+  console.info(`uninstalled in ${Math.round(performance.now() - began)} ms`);
+
+  // Admission is gone, what waited has its original back, what runs was not touched and is listed.
+  expect(await names('mutatingwebhookconfigurations')).toEqual([]);
+  expect(await read('waiting')).toMatchObject({ image: image.reference });
+  expect(await read('running')).toEqual({ image: cached, ready: true, restarts: 0 });
+  const args = ['get', 'configmap', `${RELEASE}-uninstalled`, '--namespace', NAMESPACE];
+  const { data } = await cluster.kubectlJson<{ data: Record<string, string> }>(args);
+  expect(data['still-through-cache']?.split('\n')).toContain(`${TEAM}/running app ${cached}`);
+  expect(data['still-through-cache']).not.toContain(`${TEAM}/waiting`);
+  await cluster.kubectl(['label', 'node', node, `${MARK}=here`]);
+  await create('afterwards', image.reference);
+  await Promise.all([runs('waiting'), runs('afterwards')]);
+  expect((await read('afterwards')).image).toBe(image.reference);
+
+  // CRDs and what they hold stay, and can be deleted by hand.
+  const [stays = ''] = await names('cachedimages');
+  expect(stays).toMatch(/^cachedimage/);
+  await cluster.kubectl(['delete', stays, '--timeout=10s']);
+
+  await installLarder(cluster);
+  await cluster.waitFor(
+    'images are rewritten again',
+    async () => {
+      await cluster.kubectl(['delete', 'pod', 'again', '--namespace', TEAM, '--ignore-not-found']);
+      await create('again', image.reference);
+      return (await read('again')).image === cached;
+    },
+    DEADLINE,
+  );
+  await runs('again');
+}, 300_000);
