@@ -35,7 +35,12 @@ function testValues(cluster: Cluster): Record<string, unknown> {
     { host: `${cluster.plan.internet}.*`, plainHttp: true },
     { host: '*.test', caFrom: { configMap: { name: CA_OBJECT } } },
   ];
-  return { upstreams: [...upstreams, ...later], store: { persistence: { enabled: false } } };
+  return {
+    upstreams: [...upstreams, ...later],
+    store: { persistence: { enabled: false } },
+    // Rollouts of two nodes need not take as long as those of a busy cluster.
+    proxy: { minReadySeconds: 10 },
+  };
 }
 
 /** The authority of the sites' certificates as administrators keep theirs: a Secret and a ConfigMap beside the release. */
