@@ -14,12 +14,15 @@ const REFUSED_CIDRS: readonly string[] = [
   '192.0.0.192', // metadata, Oracle
   '224.0.0.0/4',
   '240.0.0.0/4',
-  '::',
-  '::1',
   'fe80::/10',
   'fd00:ec2::254', // metadata, AWS
   'ff00::/8',
-  '64:ff9b::/96', // NAT64: an IPv4 address in disguise
+  // IPv4 addresses in disguise: compatible (`::` and `::1` among them), translated, NAT64 and 6to4.
+  '::/96',
+  '::ffff:0:0:0/96',
+  '64:ff9b::/96',
+  '64:ff9b:1::/48',
+  '2002::/16',
 ];
 
 const REFUSED = blockListOf(REFUSED_CIDRS);
