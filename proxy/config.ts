@@ -58,6 +58,12 @@ export const proxyConfig = defineConfig({
     help: 'whether public images are pulled from their registry when neither store nor copier serves them',
     schema: boolean(),
   },
+  rootlessRuntime: {
+    env: 'LARDER_ROOTLESS_RUNTIME',
+    default: 'false',
+    help: "whether the node's runtime does not run as root, so that others cannot be told from it",
+    schema: boolean(),
+  },
   signDeadline: {
     env: 'LARDER_PEER_DEADLINE',
     default: '1s',

@@ -1,4 +1,5 @@
 /** `larder proxy`: serves pulls on the node's loopback, from the store, else the copier, else upstream. */
+import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { FileValue } from '../platform/file-watch.ts';
@@ -18,6 +19,7 @@ import {
   type UpstreamSettings,
   type UpstreamSettingsSource,
 } from '../registry/transport/upstream-settings.ts';
+import { TenantDoor } from './caller.ts';
 import { proxyConfig } from './config.ts';
 import { copierAgent } from './copier-agent.ts';
 import { Forwarder } from './forward.ts';
@@ -53,10 +55,19 @@ await runMain({
         log.debug('origin did not serve', { requestId: exchange.id, ...failure });
       },
     });
+    const door = new TenantDoor();
+    const admitsToTenants = (connection: Socket): Promise<boolean> =>
+      settings.rootlessRuntime ? Promise.resolve(true) : door.admits(connection);
     const pulls = httpServer({
       name: 'pull server',
       addresses: loopbackAddresses(settings.port),
-      handler: pullHandler({ forwarder, metrics: counted, log, silenceMs: settings.silence }),
+      handler: pullHandler({
+        forwarder,
+        metrics: counted,
+        log,
+        silenceMs: settings.silence,
+        admitsToTenants,
+      }),
       configure: answerTlsInPlain,
       // While one proxy replaces another both listen, and the kernel gives new connections to either.
       reusePort: true,

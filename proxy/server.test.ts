@@ -49,6 +49,8 @@ class Bench {
   /** Another replica of the copier. */
   owner: RequestListener = (_, res) => res.writeHead(500).end();
   ownerUrl!: URL;
+  /** To what belongs to namespaces. */
+  admitted = true;
   readonly failures: Failure[] = [];
   readonly figures: RequestFigures[] = [];
   readonly #servers: Server[] = [];
@@ -99,7 +101,13 @@ class Bench {
     bench.#proxy = httpServer({
       name: 'pull',
       addresses: [{ host: '127.0.0.1', port: 0 }],
-      handler: pullHandler({ forwarder, metrics, log: silentLogger, silenceMs: SILENCE_MS }),
+      handler: pullHandler({
+        forwarder,
+        metrics,
+        log: silentLogger,
+        silenceMs: SILENCE_MS,
+        admitsToTenants: () => Promise.resolve(bench.admitted),
+      }),
       configure: answerTlsInPlain,
     });
     bench.#running = await bench.#proxy.start(new AbortController().signal);
@@ -326,6 +334,18 @@ describe('the door', () => {
     const reply = await bench.pull(path);
     expect(reply.status).toBe(status);
     expect(JSON.parse(reply.body)).toHaveProperty('errors.0.code');
+  });
+
+  it('gives what belongs to a namespace to nobody but the runtime', async () => {
+    bench.admitted = false;
+    bench.store = (_req, res) => res.writeHead(200).end('content');
+    const tenants = BLOB.replace('/v2/', '/v2/team-a.tenant/');
+    const reply = await bench.pull(tenants);
+    expect(reply.status).toBe(403);
+    expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'DENIED' }] });
+    expect(await bench.pull(BLOB)).toMatchObject({ status: 200 });
+    bench.admitted = true;
+    expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
   });
 
   it('answers a TLS ClientHello in plain HTTP, so that runtimes come back without TLS', async () => {

@@ -1,6 +1,7 @@
 /** The pull API on the node's loopback: the door where a request is checked, answered, logged and counted. */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Logger } from '../platform/log.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core/errors.ts';
@@ -16,6 +17,8 @@ export interface PullServerOptions {
   readonly log: Logger;
   /** How long an origin may fall silent inside a body, in milliseconds. */
   readonly silenceMs: number;
+  /** Whether whoever opened this connection may read what belongs to a namespace. */
+  readonly admitsToTenants: (connection: Socket) => Promise<boolean>;
 }
 
 /** What the access log and the metrics tell of one request. */
@@ -46,7 +49,7 @@ export function pullHandler(
 }
 
 async function answer(
-  { forwarder, silenceMs }: PullServerOptions,
+  { forwarder, silenceMs, admitsToTenants }: PullServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
   account: Account,
@@ -63,6 +66,7 @@ async function answer(
     return;
   }
   account.path = path;
+  if (path.cached.tenant !== undefined && !(await admitsToTenants(request.socket))) throw notTheRuntime();
   const query = url.indexOf('?');
   request.url = formatDistributionPath(path) + (query < 0 ? '' : url.slice(query));
   keepForwardedHeaders(request);
@@ -117,6 +121,12 @@ function report(
     headMs: Math.round(seconds * 1_000),
     totalMs: Math.round(performance.now() - startedAt),
     ...(error === undefined ? {} : { error: error instanceof RegistryError ? error.message : error }),
+  });
+}
+
+function notTheRuntime(): RegistryError {
+  return new RegistryError("what belongs to a namespace is for the node's runtime only", {
+    reason: 'Forbidden',
   });
 }
 

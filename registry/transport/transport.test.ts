@@ -27,7 +27,7 @@ function transport(
   policies = upstreamPolicies(fixed([{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }])),
 ): Transport {
   const made = new Transport(createDispatcher(policies, { connectMs: 500 }), {
-    headMs: 300,
+    headMs: 1_000,
     silenceMs: 1200,
   });
   closing.push(() => made.close());

@@ -203,6 +203,7 @@ describe('no address of this machine or its cloud is asked', () => {
     'http://[::ffff:127.0.0.1]:PORT/',
     'http://[::127.0.0.1]:PORT/',
     'http://[64:ff9b::7f00:1]:PORT/',
+    'http://[2002:7f00:1::]:PORT/',
   ])('by a redirect to %s', async (url) => {
     const location = url.replace('PORT', new URL(collector.origin).port);
     hostile.intercept = (_request, response) => redirect(response, location);

@@ -5,6 +5,8 @@ export interface NodeRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Id of the user that asks, instead of root. */
+  readonly user?: number;
 }
 
 const script = `
@@ -22,9 +24,11 @@ try {
 export async function nodeFetch(
   node: ClusterNode,
   url: string,
-  request: NodeRequest = {},
+  { user, ...request }: NodeRequest = {},
 ): Promise<{ status: number; body: string }> {
   const flags = ['--no-warnings', '--input-type=module', '-e', script];
-  const { stdout } = await node.exec([process.execPath, ...flags, url, JSON.stringify(request)]);
+  const as = user === undefined ? [] : ['setpriv', `--reuid=${user}`, '--clear-groups', '--'];
+  const init = JSON.stringify({ redirect: 'manual', ...request });
+  const { stdout } = await node.exec([...as, process.execPath, ...flags, url, init]);
   return JSON.parse(stdout) as { status: number; body: string };
 }
