@@ -58,6 +58,7 @@ beforeEach(async () => {
       LARDER_ANSWER_DEADLINE: '2s',
     }),
     upstreams: { get: () => upstreams },
+    policies: () => [],
     secrets: {
       readSecret: (namespace) => Promise.resolve(namespace === TENANT ? pullSecret() : undefined),
       secretNames: () => Promise.resolve(['regcred']),
