@@ -18,6 +18,9 @@ export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
 /** On a Pod that was helped: JSON object from container name to the image that could not be pulled and was replaced. */
 export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 
+/** On a Pod, `true`: the answer of admission warns of every image that is not sent through the cache, and says why. */
+export const EXPLAIN_ANNOTATION = 'larder.dev/explain';
+
 /** On a CachedImage that pods brought about, with the value `pods`: nobody asked for it by hand. */
 export const MADE_FOR_LABEL = 'larder.dev/made-for';
 export const MADE_FOR_PODS = 'pods';
@@ -63,6 +66,8 @@ export interface ReleaseNames {
   readonly storeReader: string;
   readonly storeWriter: string;
   readonly storeTrust: string;
+  /** The ConfigMap of the administrator's rules. */
+  readonly rules: string;
   readonly webhookConfiguration: string;
   readonly leaderLease: string;
 }
@@ -81,6 +86,7 @@ export function releaseNames(fullname: string): ReleaseNames {
     storeReader: `${fullname}-store-reader`,
     storeWriter: `${fullname}-store-writer`,
     storeTrust: `${fullname}-store-trust`,
+    rules: `${fullname}-rules`,
     webhookConfiguration: fullname,
     leaderLease: `${fullname}-controller`,
   };

@@ -1,10 +1,26 @@
 /** One self-contained module per process, made by esbuild from its main.ts. */
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 export const PROCESSES = ['webhook', 'proxy', 'copier', 'controller', 'store'] as const;
 
 const ROOT = join(import.meta.dirname, '..');
+
+/**
+ * The client library re-exports every API group; what no process uses has no effects of its own, though its package does not say so. Left
+ * out, it saves 0.6 MB of code and some 15 MiB of memory in each process that talks to the API server.
+ */
+const dropUnusedApis: Plugin = {
+  name: 'drop unused Kubernetes APIs',
+  setup: (bundler) => {
+    bundler.onResolve({ filter: /.*/ }, async ({ path, pluginData, ...options }) => {
+      const outside = !path.startsWith('.') || !options.importer.includes('/@kubernetes/client-node/');
+      if (pluginData === dropUnusedApis || (outside && path !== '@kubernetes/client-node')) return undefined;
+      const found = await bundler.resolve(path, { ...options, pluginData: dropUnusedApis });
+      return found.errors.length > 0 ? found : { ...found, sideEffects: false };
+    });
+  },
+};
 
 /** Writes `<process>.mjs` for each process, and `uninstall.mjs`, into `folder`. */
 export async function bundle(folder: string): Promise<void> {
@@ -16,6 +32,7 @@ export async function bundle(folder: string): Promise<void> {
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
+    plugins: [dropUnusedApis],
     platform: 'node',
     target: 'node24',
     format: 'esm',

@@ -2,16 +2,7 @@
 import { hostname } from 'node:os';
 import { PROXY_HOST } from '../api/names.ts';
 import { defineConfig } from '../platform/config.ts';
-import {
-  boolean,
-  bytes,
-  duration,
-  httpUrl,
-  integer,
-  list,
-  listenAddress,
-  text,
-} from '../platform/settings.ts';
+import { boolean, bytes, duration, httpUrl, integer, listenAddress, text } from '../platform/settings.ts';
 
 export const config = defineConfig({
   namespace: {
@@ -52,23 +43,29 @@ export const config = defineConfig({
     help: 'whether the store is part of the release, so that its logins are made here',
     schema: boolean(),
   },
+  ownWebhookCertificate: {
+    env: 'LARDER_OWN_WEBHOOK_CERTIFICATE',
+    default: 'true',
+    help: "whether the webhook's certificate and caBundle are made here, and not by cert-manager",
+    schema: boolean(),
+  },
+  certificateCheck: {
+    env: 'LARDER_CERTIFICATE_CHECK',
+    default: '30s',
+    help: 'how often certificates and logins are looked after',
+    schema: duration(),
+  },
+  caSettleTime: {
+    env: 'LARDER_CA_SETTLE_TIME',
+    default: '5m',
+    help: 'how long a new CA is trusted before it signs, and an old one after its last certificate was replaced',
+    schema: duration(),
+  },
   proxyHost: {
     env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,
     help: 'host and port of the proxy as rewritten images name it',
     schema: text(),
-  },
-  publicRepositories: {
-    env: 'LARDER_PUBLIC_REPOSITORIES',
-    default: '',
-    help: 'globs over host/repository of images that anybody may read',
-    schema: list(),
-  },
-  excludedNamespaces: {
-    env: 'LARDER_EXCLUDED_NAMESPACES',
-    default: 'kube-system',
-    help: 'namespaces whose pods are left alone',
-    schema: list(),
   },
   policiesFile: {
     env: 'LARDER_POLICIES_FILE',

@@ -1,6 +1,7 @@
 /** What of a Pod matters to the cache, and which cached images it therefore wants. */
 import type { Pod } from '../platform/kube/resource.ts';
 import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../api/names.ts';
+import { imageAllowed, namespaceAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
 import { cacheReference, restoreImage } from '../registry/core/cached-name.ts';
 import { InvalidReference, parseReference } from '../registry/core/reference.ts';
@@ -31,11 +32,10 @@ export interface WantedImage {
 }
 
 export interface WantingRules {
-  /** Globs over `host/repository` of what anybody may read. */
-  readonly publicRepositories: readonly string[];
+  /** The administrator's. */
+  readonly rules: Rules;
   /** Host and port that rewritten images name. */
   readonly proxyHost: string;
-  readonly excludedNamespaces: ReadonlySet<string>;
 }
 
 /** Undefined for pods that need nothing of the cache: finished ones, mirrors of static pods, and those that opted out. */
@@ -56,20 +56,28 @@ export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefin
 }
 
 /** @param optedIn whether the pod's namespace asks for the cache */
-export function wantedImages(pod: PodView, optedIn: boolean, rules: WantingRules): readonly WantedImage[] {
-  const wants = pod.rewritten || (optedIn && !rules.excludedNamespaces.has(pod.namespace));
-  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, rules) ?? []) : [];
+export function wantedImages(pod: PodView, optedIn: boolean, wanting: WantingRules): readonly WantedImage[] {
+  const wants = pod.rewritten || (optedIn && namespaceAllowed(wanting.rules, pod.namespace));
+  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, wanting) ?? []) : [];
 }
 
-function wantedImage(image: string, pod: PodView, rules: WantingRules): WantedImage | undefined {
+function wantedImage(
+  image: string,
+  pod: PodView,
+  { rules, proxyHost }: WantingRules,
+): WantedImage | undefined {
   try {
     const named = parseReference(image);
-    const restored = restoreImage(named, rules.proxyHost);
-    const original = cacheReference(originalOf(restored?.reference ?? named, rules.proxyHost));
+    const restored = restoreImage(named, proxyHost);
+    const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
     if (isLoopback(original)) return undefined;
+    // What was rewritten before a rule forbade it is needed all the same.
+    if (restored === undefined && !imageAllowed(rules, original)) return undefined;
     // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
-    const tenant = trusted ? restored.tenant : tenantOf({ ...rules, ...pod, image: original });
+    const tenant = trusted
+      ? restored.tenant
+      : tenantOf({ ...pod, publicRepositories: rules.publicRepositories, image: original });
     return tenant === undefined
       ? { reference: original, pullSecrets: [] }
       : { reference: original, tenant, pullSecrets: pod.pullSecrets };

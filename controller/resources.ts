@@ -7,7 +7,6 @@ import {
   API_VERSION,
   CACHE_POLICY_KIND,
   CACHE_POLICY_PLURAL,
-  CACHE_ENABLED,
   CACHE_LABEL,
   CACHED_IMAGE_KIND,
   CACHED_IMAGE_PLURAL,
@@ -40,7 +39,8 @@ export interface PodRecord extends Kept {
 }
 
 export interface NamespaceRecord extends Kept {
-  readonly optedIn: boolean;
+  /** The value of its label `larder.dev/cache`. */
+  readonly cacheLabel?: string;
 }
 
 /** `platform` is absent until the kubelet has told it. */
@@ -84,7 +84,8 @@ export const namespaceRecords: Resource<NamespaceRecord> = {
   ...namespaces,
   decode: (raw) => {
     const { metadata } = raw as Namespace;
-    return { metadata: identity(raw), optedIn: metadata?.labels?.[CACHE_LABEL] === CACHE_ENABLED };
+    const cacheLabel = metadata?.labels?.[CACHE_LABEL];
+    return { metadata: identity(raw), ...(cacheLabel === undefined ? {} : { cacheLabel }) };
   },
 };
 

@@ -1,15 +1,17 @@
 /** A term of leadership: everything that only one replica may do, from taking the lease to losing it. */
 import { readFile } from 'node:fs/promises';
 import { releaseNames } from '../api/names.ts';
+import { NOTHING_ALLOWED, parseRules, RULES_KEY } from '../api/rules.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
+import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import { EventRecorder, subjectOf } from '../platform/kube/events.ts';
 import { WorkQueue } from '../platform/kube/work-queue.ts';
 import type { Logger } from '../platform/log.ts';
 import { loop, runGroup } from '../platform/run.ts';
 import type { Component } from '../platform/run.ts';
-import { keepBundle } from './bootstrap/ca-bundle.ts';
+import { TrustedBundle } from './bootstrap/ca-bundle.ts';
 import { keepRelease } from './bootstrap/keep-release.ts';
 import { kubeObjects } from './bootstrap/kube-objects.ts';
 import { ensureRelease } from './bootstrap/release-objects.ts';
@@ -51,19 +53,25 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   const names = releaseNames(settings.fullname);
   const writer = fenced(client, options.assertLeader);
 
+  const trusted = new TrustedBundle({
+    client,
+    writer,
+    log,
+    ...(settings.ownWebhookCertificate ? { name: names.webhookConfiguration } : {}),
+  });
   const release = keepRelease(
     (ensuring) =>
       ensureRelease(
         kubeObjects(client, writer, namespace, ensuring),
-        { names, namespace, ownStore: settings.ownStore },
-        clock.now(),
+        { ...settings, names, publish: (bundle) => trusted.publish(bundle, ensuring) },
+        { now: clock.now(), settleMs: settings.caSettleTime },
       ),
-    { clock, log },
+    { clock, log, everyMs: settings.certificateCheck },
   );
   const copier = new CopierClient({
     url: settings.copierUrl,
     serverName: settings.copierServerName,
-    ca: release.bundle,
+    ca: trusted.get,
     beforeOrder: options.assertLeader,
     token: async () => (await readFile(settings.copierTokenFile, 'utf8')).trim(),
     silenceMs: settings.copySilence,
@@ -88,15 +96,19 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     },
     onFailure: figures.copyFailed,
   });
-  const rules = {
-    proxyHost: settings.proxyHost,
-    publicRepositories: settings.publicRepositories,
-    excludedNamespaces: new Set([...settings.excludedNamespaces, namespace]),
-  };
-  const watches = watchCluster(client, rules, log, (name) => {
+  const { proxyHost } = settings;
+  const rules = new ConfigMapValue({
+    client,
+    name: names.rules,
+    namespace,
+    key: RULES_KEY,
+    parse: parseRules,
+    log,
+  });
+  const watches = watchCluster({ client, proxyHost, rules, log }, (name) => {
     queue.add(name, { priority: watches.usage.of(name)?.waitingPods ? 1 : 0 });
   });
-  const users = new Users(client, rules);
+  const users = new Users(client, () => ({ rules: rules.get() ?? NOTHING_ALLOWED, proxyHost }));
   const removals: Removals = new Removals({
     readUsers: users.read,
     remove: copier.remove,
@@ -161,19 +173,12 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     log.info('reconciling', { images: watches.images.size, inUse: [...watches.usage.names()].length });
     await queue.run(running);
   });
-  const bundle = keepBundle({
-    client,
-    writer,
-    name: names.webhookConfiguration,
-    bundle: release.bundle,
-    log,
-  });
   figures.follow({ images: watches.images, queue, copies });
   try {
     await runGroup(
       [
         release,
-        bundle,
+        ...trusted.components(),
         events.component(),
         ...watches.components,
         policiesInValues.component('policies file'),

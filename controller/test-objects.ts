@@ -31,9 +31,16 @@ export const LIFE: LifeRules = {
 };
 
 export const RULES: WantingRules = {
-  publicRepositories: ['docker.io/library/*'],
+  rules: {
+    mode: 'optIn',
+    publicRepositories: ['docker.io/library/*'],
+    include: { images: ['*'], namespaces: ['*'] },
+    exclude: { images: [], namespaces: ['kube-system', 'larder'] },
+    proxyNodeSelector: {},
+    nodesWithoutProxy: [],
+    minReadyProxiesPercent: 50,
+  },
   proxyHost: 'localhost:7439',
-  excludedNamespaces: new Set(['kube-system', 'larder']),
 };
 
 export function pod(image: string, changes: { metadata?: object; spec?: object; status?: object } = {}): Pod {

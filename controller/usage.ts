@@ -31,7 +31,7 @@ interface Entry {
 
 /** Keyed by the name of the CachedImage that stands for the image. Every change tells the names it touches. */
 export class UsageIndex {
-  private readonly rules: WantingRules;
+  private rules: WantingRules;
   private readonly pods = new Map<string, PodView>();
   private readonly podsOfNamespace = new Map<string, Set<string>>();
   private readonly wantedByPod = new Map<string, readonly string[]>();
@@ -95,6 +95,11 @@ export class UsageIndex {
   /** What a pod wants by the rules of now, whether or not it is known here. */
   wantedBy(view: PodView): readonly WantedImage[] {
     return wantedImages(view, this.optedIn.has(view.namespace), this.rules);
+  }
+
+  setRules(rules: WantingRules): ReadonlySet<string> {
+    this.rules = rules;
+    return new Set([...this.pods.keys()].flatMap((key) => [...this.recompute(key)]));
   }
 
   private recompute(key: string): ReadonlySet<string> {

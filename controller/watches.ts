@@ -1,7 +1,9 @@
 /** The caches behind the decisions: what is watched, and which images every change touches. */
 import { isDeepStrictEqual } from 'node:util';
+import { namespaceAsks, NOTHING_ALLOWED, type Rules } from '../api/rules.ts';
 import { ObjectCache, cacheWatch } from '../platform/kube/cache.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
+import type { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import { keyOf } from '../platform/kube/resource.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
@@ -9,7 +11,6 @@ import { NodePlatforms } from './node-platforms.ts';
 import { imageRecords, namespaceRecords, nodeRecords, podRecords, policyRecords } from './resources.ts';
 import type { ImageRecord, NamespaceRecord, NodeRecord, PodRecord, PolicyRecord } from './resources.ts';
 import { UsageIndex } from './usage.ts';
-import type { WantingRules } from './pod-view.ts';
 
 const BY_CONTENT = 'standsFor';
 
@@ -26,19 +27,23 @@ export interface Watches {
   readonly synced: (signal: AbortSignal) => Promise<void>;
 }
 
+export interface WatchOptions {
+  readonly client: KubeClient;
+  /** Host and port that rewritten images name. */
+  readonly proxyHost: string;
+  readonly rules: ConfigMapValue<Rules>;
+  readonly log: Logger;
+}
+
 /** @param touch called with the name of every CachedImage, existing or wanted, that a change may concern */
-export function watchCluster(
-  client: KubeClient,
-  rules: WantingRules,
-  log: Logger,
-  touch: (name: string) => void,
-): Watches {
+export function watchCluster(options: WatchOptions, touch: (name: string) => void): Watches {
+  const { client, proxyHost, rules, log } = options;
   const images = new ObjectCache<ImageRecord>();
   const pods = new ObjectCache<PodRecord>();
   const namespaces = new ObjectCache<NamespaceRecord>();
   const nodes = new ObjectCache<NodeRecord>();
   const policies = new ObjectCache<PolicyRecord>();
-  const usage = new UsageIndex(rules);
+  const usage = new UsageIndex({ rules: NOTHING_ALLOWED, proxyHost });
   const platforms = new NodePlatforms();
   images.addIndex(BY_CONTENT, ({ standsFor }) => (standsFor === undefined ? [] : [standsFor]));
 
@@ -58,9 +63,15 @@ export function watchCluster(
     const record = after ?? before;
     if (record !== undefined) touchContent(usage.setPod(keyOf(record), after?.view));
   });
+  const asks = (record: NamespaceRecord | undefined): boolean =>
+    record !== undefined && namespaceAsks(rules.get() ?? NOTHING_ALLOWED, record.cacheLabel);
   namespaces.onChange(({ before, after }) => {
-    const name = (after ?? before)?.metadata.name ?? '';
-    touchContent(usage.setNamespace(name, after?.optedIn ?? false));
+    touchContent(usage.setNamespace((after ?? before)?.metadata.name ?? '', asks(after)));
+  });
+  rules.onChange((value) => {
+    for (const record of namespaces.values())
+      touchContent(usage.setNamespace(record.metadata.name ?? '', asks(record)));
+    touchContent(usage.setRules({ rules: value, proxyHost }));
   });
   nodes.onChange(({ before, after }) => {
     const name = (after ?? before)?.metadata.name ?? '';
@@ -80,6 +91,7 @@ export function watchCluster(
     usage,
     platforms,
     components: [
+      rules.component,
       cacheWatch(client, namespaceRecords, namespaces, { log }),
       cacheWatch(client, nodeRecords, nodes, { log }),
       cacheWatch(client, policyRecords, policies, { log }),
@@ -87,6 +99,7 @@ export function watchCluster(
       cacheWatch(client, podRecords, pods, { log }),
     ],
     synced: async (signal) => {
+      await rules.known(signal);
       await Promise.all([images, policies, pods, namespaces, nodes].map((cache) => cache.waitSynced(signal)));
     },
   };

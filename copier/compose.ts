@@ -56,6 +56,7 @@ export interface Copier {
   readonly orders: Orders;
   readonly flights: BlobFlights;
   readonly spool: Spool;
+  readonly store: Store;
   close(): Promise<void>;
 }
 
@@ -179,6 +180,7 @@ export function composeCopier(world: CopierWorld): Copier {
     orders,
     flights,
     spool,
+    store,
     close: async () => {
       await Promise.all([upstreamTransport.close(), storeTransport.close()]);
     },

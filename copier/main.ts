@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { COPIER_AUDIENCE } from '../api/names.ts';
 import { FileValue } from '../platform/file-watch.ts';
+import { systemClock } from '../platform/clock.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
@@ -20,6 +21,7 @@ import { copierMetrics } from './copier-metrics.ts';
 import { KubePullSecrets } from './kube-secrets.ts';
 import { Placement, readyAddresses } from './placement.ts';
 import { type PolicyRecord, policyRecords } from './policies.ts';
+import { keepSelfTestImage } from './self-test-image.ts';
 import { copierHandler } from './server.ts';
 
 /** How long a pull waits for the CachedImage of a pod that has just been made, in milliseconds. */
@@ -109,6 +111,7 @@ await runMain({
         namespace: settings.namespace,
         labelSelector: `kubernetes.io/service-name=${settings.fullname ?? ''}-copier`,
       }),
+      keepSelfTestImage(copier.store, { clock: systemClock, log }),
       httpServer({
         name: 'copier server',
         addresses: [settings.listen],

@@ -119,8 +119,20 @@ export function expiryOf(cert: string): number | undefined {
   return readCertificate(cert)?.validToDate.getTime();
 }
 
+/** When a certificate (PEM) was made, in milliseconds since the epoch; `undefined` when it cannot be read. */
+export function issuedAt(cert: string): number | undefined {
+  const from = readCertificate(cert)?.validFromDate.getTime();
+  return from === undefined ? undefined : from + BACKDATE_MS;
+}
+
 function covers(certificate: NodeCertificate, name: string): boolean {
   return (isIP(name) ? certificate.checkIP(name) : certificate.checkHost(name)) !== undefined;
+}
+
+/** Whether one of the CAs of a bundle signed a certificate (both PEM). */
+export function isTrusted(cert: string, bundle: string): boolean {
+  const certificate = readCertificate(cert);
+  return certificate !== undefined && splitBundle(bundle).some((ca) => isSignedBy(certificate, ca));
 }
 
 function isSignedBy(certificate: NodeCertificate, issuerPem: string): boolean {

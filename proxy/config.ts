@@ -94,4 +94,10 @@ export const proxyConfig = defineConfig({
     help: 'how long a peer that hung is asked last, at first; doubles up to 30 s while it goes on hanging',
     schema: duration(),
   },
+  selfTestInterval: {
+    env: 'LARDER_SELF_TEST_INTERVAL',
+    default: '10s',
+    help: 'how often a small image is read through the proxy itself; one that cannot is not ready',
+    schema: duration(),
+  },
 });

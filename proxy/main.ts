@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { systemClock } from '../platform/clock.ts';
 import { FileValue } from '../platform/file-watch.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
@@ -28,6 +29,7 @@ import { PeerOrigin } from './peer-origin.ts';
 import { proxyMetrics } from './proxy-metrics.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
 import { storeAgent } from './store-agent.ts';
+import { SelfTest } from './self-test.ts';
 import { StorePass } from './store-pass.ts';
 import { UpstreamOrigin } from './upstream-origin.ts';
 
@@ -73,18 +75,23 @@ await runMain({
       reusePort: true,
       drainMs: settings.drain,
     });
-    const health = healthServer({
-      address: settings.metricsListen,
-      metrics,
-      readiness: new Readiness(signal),
-      reusePort: true,
+    const selfTest = new SelfTest({
+      port: () => settings.port,
+      intervalMs: settings.selfTestInterval,
+      deadlineMs: 2 * settings.signDeadline,
+      clock: systemClock,
+      log,
     });
+    const readiness = new Readiness(signal);
+    readiness.add('self-test', () => selfTest.problem());
+    const health = healthServer({ address: settings.metricsListen, metrics, readiness, reusePort: true });
     return [
       token.component('copier token'),
       ca.component('copier CA'),
       upstreams.component('upstream settings'),
       pulls,
       health,
+      selfTest.component(),
     ] satisfies Component[];
   },
 });

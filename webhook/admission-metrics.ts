@@ -8,7 +8,16 @@ export interface AdmissionMetrics {
   readonly duration: Histogram;
 }
 
-export function admissionMetrics(metrics: Metrics): AdmissionMetrics {
+/** @param gateOpen asked at every scrape */
+export function admissionMetrics(metrics: Metrics, gateOpen: () => boolean): AdmissionMetrics {
+  metrics.gauge(
+    'admission_gate_open',
+    'Whether enough proxies are ready for images to be rewritten.',
+    [],
+    (gauge) => {
+      gauge.set(gateOpen() ? 1 : 0);
+    },
+  );
   return {
     reviews: metrics.counter(
       'admission_reviews_total',

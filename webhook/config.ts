@@ -1,8 +1,25 @@
 /** The settings of the webhook. */
+import { hostname } from 'node:os';
 import { defineConfig } from '../platform/config.ts';
-import { duration, list, listenAddress, text } from '../platform/settings.ts';
+import { duration, listenAddress, text } from '../platform/settings.ts';
 
 export const config = defineConfig({
+  namespace: {
+    env: 'LARDER_NAMESPACE',
+    help: 'the namespace of the release',
+    schema: text(),
+  },
+  fullname: {
+    env: 'LARDER_FULLNAME',
+    help: 'the full name of the release, which the names of its objects start with',
+    schema: text(),
+  },
+  identity: {
+    env: 'LARDER_POD_NAME',
+    default: hostname(),
+    help: 'what this replica calls itself in Events',
+    schema: text(),
+  },
   listen: {
     env: 'LARDER_LISTEN',
     default: ':8443',
@@ -27,17 +44,10 @@ export const config = defineConfig({
     help: 'host and port under which nodes know the proxy; what images are rewritten to',
     schema: text(),
   },
-  publicRepositories: {
-    env: 'LARDER_PUBLIC_REPOSITORIES',
-    default: '',
-    help: 'comma-separated globs over host/repository: images that are cached for everybody, even for pods with pull secrets',
-    schema: list(),
-  },
-  excludedNamespaces: {
-    env: 'LARDER_EXCLUDED_NAMESPACES',
-    default: 'kube-system',
-    help: 'comma-separated namespaces whose pods are left alone',
-    schema: list(),
+  proxySelector: {
+    env: 'LARDER_PROXY_SELECTOR',
+    help: 'label selector of the Pods of the proxies',
+    schema: text(),
   },
   lingerTime: {
     env: 'LARDER_LINGER_TIME',

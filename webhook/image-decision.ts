@@ -1,4 +1,5 @@
 /** What becomes of one image of a Pod. */
+import { imageAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
 import { restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
 import { RegistryError } from '../registry/core/errors.ts';
@@ -10,8 +11,12 @@ export const SKIP_REASONS = [
   'NameTooLong',
   'Unparsable',
   'Unchanged',
+  'ImageExcluded',
   'MirrorPod',
   'NamespaceExcluded',
+  'OptedOut',
+  'NoProxyOnNode',
+  'GateClosed',
 ] as const;
 /** Why an image was not sent through the cache. */
 export type SkipReason = (typeof SKIP_REASONS)[number];
@@ -28,8 +33,7 @@ export interface ImageContext {
   readonly pullSecrets: readonly string[];
   /** Host and port under which nodes know the proxy. */
   readonly proxyAddress: string;
-  /** Globs over `host/repository`. */
-  readonly publicRepositories: readonly string[];
+  readonly rules: Rules;
   /** What the Pod's annotation calls the original; used for its spelling only, for anybody may have written it. */
   readonly claimedOriginal: string | undefined;
 }
@@ -47,7 +51,16 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   if (isLoopback(original.host)) {
     return { kind: 'skip', image: spelling, reason: 'LocalImage', message: 'it is on the node itself' };
   }
-  const tenant = tenantOf({ ...context, image: original });
+  if (!imageAllowed(context.rules, original)) {
+    return {
+      kind: 'skip',
+      image: spelling,
+      reason: 'ImageExcluded',
+      message: 'the administrator excluded it',
+    };
+  }
+  const { publicRepositories } = context.rules;
+  const tenant = tenantOf({ ...context, publicRepositories, image: original });
   const rewritten = rewriteImage(original, tenant, context.proxyAddress);
   if (rewritten === undefined) {
     return {

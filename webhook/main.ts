@@ -1,10 +1,16 @@
 /** The admission webhook: sends the images of Pods through the cache. */
+import { releaseNames } from '../api/names.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
+import { KubeClient } from '../platform/kube/client.ts';
+import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
+import { EventRecorder } from '../platform/kube/events.ts';
 import { runMain } from '../platform/main.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
 import { admissionMetrics } from './admission-metrics.ts';
+import { ClusterView } from './cluster-view.ts';
 import { config } from './config.ts';
+import { gateReport } from './gate-report.ts';
 import { webhookApp } from './server.ts';
 
 /** Longer than the API server keeps an idle connection (90 s), so that it is never closed under a request. */
@@ -15,11 +21,39 @@ await runMain({
   summary: 'rewrites the images of Pods at admission, so that nodes pull them through the cache',
   config,
   compose: async ({ settings, log, metrics, signal }) => {
+    const { namespace, proxyAddress, proxySelector } = settings;
+    const names = releaseNames(settings.fullname);
     const tls = await readTlsFolder(settings.tlsFolder, log);
-    const app = webhookApp({ settings: () => settings, metrics: admissionMetrics(metrics), log });
+    const connection = connect(loadKubeConfig());
+    const client = new KubeClient(connection, 'larder-webhook');
+    const events = new EventRecorder({
+      client,
+      log,
+      controller: 'larder.dev/webhook',
+      instance: settings.identity,
+    });
+    const view = new ClusterView({
+      client,
+      namespace,
+      rulesName: names.rules,
+      proxySelector,
+      proxyAddress,
+      log,
+      onGate: gateReport({ events, namespace, name: names.webhook, log }),
+    });
+    const readiness = new Readiness(signal);
+    readiness.add('cluster', () => view.missing());
+    const app = webhookApp({
+      surroundings: () => view.surroundings(),
+      metrics: admissionMetrics(metrics, () => view.isOpen),
+      log,
+    });
     return [
-      healthServer({ address: settings.metricsListen, metrics, readiness: new Readiness(signal) }),
+      { name: 'Kubernetes API', start: () => Promise.resolve({ stop: () => connection.close() }) },
+      healthServer({ address: settings.metricsListen, metrics, readiness }),
       tls.component('certificate'),
+      events.component(),
+      ...view.components,
       httpServer({
         name: 'webhook',
         handler: app,

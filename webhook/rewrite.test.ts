@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
+import { RULES } from '../test/fakes/rules.ts';
 import type { JsonObject } from './admission-review.ts';
 import { diff } from './patch.ts';
-import { rewritePod, type RewriteSettings } from './rewrite.ts';
+import { rewritePod, type Surroundings } from './rewrite.ts';
 
-const SETTINGS: RewriteSettings = {
+const SURROUNDINGS: Surroundings = {
   proxyAddress: 'localhost:7439',
-  publicRepositories: ['docker.io/library/*', 'registry.k8s.io/*'],
-  excludedNamespaces: ['kube-system', 'larder'],
+  rules: RULES,
+  gate: { open: true },
+  hasProxy: (node) => node === 'node-1',
 };
 const LABEL = 'larder.dev/rewritten';
 const ANNOTATION = 'larder.dev/original-images';
@@ -22,7 +24,7 @@ function podOf(spec: Record<string, unknown>, annotations?: Record<string, strin
 }
 
 function create(pod: JsonObject, namespace = 'team-a') {
-  return rewritePod(pod, { namespace, oldPod: undefined, subresource: undefined }, SETTINGS);
+  return rewritePod(pod, { namespace, oldPod: undefined, subresource: undefined }, SURROUNDINGS);
 }
 
 /** The one container's image after a creation. */
@@ -79,6 +81,7 @@ describe('an image of a created pod', () => {
         pod,
         cached: 0,
         skipped: [{ key: 'app', image, reason: 'LocalImage', message: 'it is on the node itself' }],
+        explain: false,
       });
     },
   );
@@ -159,6 +162,37 @@ describe('a created pod', () => {
     expect(create(mirror)).toMatchObject({ pod: mirror, skipped: [{ reason: 'MirrorPod' }] });
   });
 
+  it.each([
+    ['OptedOut', { metadata: { labels: { 'larder.dev/cache': 'disabled' } } }, {}],
+    ['NoProxyOnNode', { spec: { nodeName: 'virtual-1' } }, {}],
+    ['GateClosed', {}, { gate: { open: false, message: '0 of 2 proxies are ready' } }],
+  ] as const)('is left exactly as it is: %s', (reason, changes, surroundings) => {
+    const containers = [{ name: 'app', image: 'nginx' }];
+    const pod = {
+      metadata: {},
+      ...changes,
+      spec: { containers, ...('spec' in changes ? changes.spec : {}) },
+    };
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const result = rewritePod(pod, request, { ...SURROUNDINGS, ...surroundings });
+    expect(result.pod).toBe(pod);
+    expect(result.skipped).toMatchObject([{ key: 'app', image: 'nginx', reason }]);
+  });
+
+  it('has the images left alone that the administrator excluded, also when they were rewritten before', () => {
+    const rules = { ...RULES, exclude: { ...RULES.exclude, images: ['ghcr.io/huge/*'] } };
+    const images = ['ghcr.io/huge/model:1', 'localhost:7439/ghcr.io/huge/model:1', 'ghcr.io/acme/app:1'];
+    const pod = podOf({ containers: images.map((image, index) => ({ name: `c${index}`, image })) });
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const result = rewritePod(pod, request, { ...SURROUNDINGS, rules });
+    expect((result.pod as TestPod).spec['containers']).toMatchObject([
+      { image: 'ghcr.io/huge/model:1' },
+      { image: 'ghcr.io/huge/model:1' },
+      { image: 'localhost:7439/ghcr.io/acme/app:1' },
+    ]);
+    expect(result.skipped.map(({ reason }) => reason)).toEqual(['ImageExcluded', 'ImageExcluded']);
+  });
+
   it('does not keep a forged annotation', () => {
     const forged = { app: 'evil.example/x:1', other: 'nginx' };
     const { pod } = create(
@@ -184,7 +218,7 @@ describe('a created pod', () => {
 
 describe('an update', () => {
   const update = (pod: JsonObject, oldPod: JsonObject, subresource?: string) =>
-    rewritePod(pod, { namespace: 'team-a', oldPod, subresource }, SETTINGS);
+    rewritePod(pod, { namespace: 'team-a', oldPod, subresource }, SURROUNDINGS);
 
   it('through ephemeralcontainers rewrites the new container and nothing else', () => {
     const spec = {
@@ -286,7 +320,7 @@ describe('whatever the pod', () => {
             ephemeralContainers: containers('e', 2),
             volumes,
             imagePullSecrets: fc.array(fc.record({ name: fc.string() }), { maxLength: 2 }),
-            nodeName: fc.string(),
+            nodeName: fc.constantFrom('', 'node-1'),
           },
           { requiredKeys: ['containers'] },
         ),

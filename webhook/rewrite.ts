@@ -1,17 +1,27 @@
 /** The decision about a Pod: which images go through the cache, and what is written beside them. */
 import { z } from 'zod';
-import { ORIGINAL_IMAGES_ANNOTATION, REWRITTEN_LABEL } from '../api/names.ts';
+import {
+  CACHE_DISABLED,
+  CACHE_LABEL,
+  EXPLAIN_ANNOTATION,
+  ORIGINAL_IMAGES_ANNOTATION,
+  REWRITTEN_LABEL,
+} from '../api/names.ts';
+import { namespaceAllowed, type Rules } from '../api/rules.ts';
 import type { AdmissionRequest, JsonObject } from './admission-review.ts';
+import type { Gate } from './gate.ts';
 import { decideImage, type SkipReason } from './image-decision.ts';
 import { imageFields, replaceImages, type ImageField } from './pod-images.ts';
+import { placeWithoutProxy } from './pod-place.ts';
 
-/** What the administrator decides. */
-export interface RewriteSettings {
+/** What is known of the cluster when a Pod is decided about. */
+export interface Surroundings {
   /** Host and port under which nodes know the proxy, `localhost:7439`. */
   readonly proxyAddress: string;
-  /** Globs over `host/repository` of images that need no credentials. */
-  readonly publicRepositories: readonly string[];
-  readonly excludedNamespaces: readonly string[];
+  readonly rules: Rules;
+  readonly gate: Gate;
+  /** Whether a node of that name has a proxy that works. */
+  readonly hasProxy: (node: string) => boolean;
 }
 
 export interface SkippedImage {
@@ -27,6 +37,8 @@ export interface Rewriting {
   /** How many images go through the cache. */
   readonly cached: number;
   readonly skipped: readonly SkippedImage[];
+  /** Whether the Pod asks to be told what was skipped. */
+  readonly explain: boolean;
 }
 
 /** On Pods that mirror a static Pod of a node: the API server does not allow them to change. */
@@ -53,21 +65,27 @@ const PullSecrets = z
 export function rewritePod(
   pod: JsonObject,
   request: Pick<AdmissionRequest, 'namespace' | 'oldPod' | 'subresource'>,
-  settings: RewriteSettings,
+  surroundings: Surroundings,
 ): Rewriting {
   const fields = imageFields(pod);
   const metadata = Metadata.parse(pod['metadata']);
-  const whole = reasonToSkipPod(request.namespace, metadata.annotations, settings);
+  const whole = reasonToSkipPod(pod, request.namespace, metadata, surroundings);
+  const explain = metadata.annotations[EXPLAIN_ANNOTATION] === 'true';
   if (whole)
-    return { pod, cached: 0, skipped: fields.map((field) => skipped(field, whole.reason, whole.message)) };
+    return {
+      pod,
+      cached: 0,
+      skipped: fields.map((field) => skipped(field, whole.reason, whole.message)),
+      explain,
+    };
 
   const claims = claimedOriginals(metadata.annotations);
   const before = imagesByKey(request.oldPod);
   const context = {
     namespace: request.namespace,
     pullSecrets: pullSecretNames(pod),
-    proxyAddress: settings.proxyAddress,
-    publicRepositories: settings.publicRepositories,
+    proxyAddress: surroundings.proxyAddress,
+    rules: surroundings.rules,
   };
   const images = new Map<ImageField, string>();
   const originals: Record<string, string> = {};
@@ -81,7 +99,7 @@ export function rewritePod(
     // An update that leaves an image alone must not restart its container, nor be refused for one that is immutable.
     const unchanged = before.get(field.key) === field.image;
     if (!unchanged && decision.image !== field.image) images.set(field, decision.image);
-    const throughCache = !unchanged || field.image.startsWith(`${settings.proxyAddress}/`);
+    const throughCache = !unchanged || field.image.startsWith(`${surroundings.proxyAddress}/`);
     if (decision.kind === 'skip') left.push(skipped(field, decision.reason, decision.message));
     else if (throughCache) originals[field.key] = decision.original;
     else left.push(skipped(field, 'Unchanged', 'the update does not change it'));
@@ -89,19 +107,27 @@ export function rewritePod(
   const changed = images.size > 0 ? replaceImages(pod, images) : pod;
   // That subresource stores nothing of the metadata.
   const marked = request.subresource === EPHEMERAL_SUBRESOURCE ? changed : mark(changed, originals);
-  return { pod: marked, cached: Object.keys(originals).length, skipped: left };
+  return { pod: marked, cached: Object.keys(originals).length, skipped: left, explain };
 }
 
+/** Why a whole Pod is left exactly as it is. */
 function reasonToSkipPod(
+  pod: JsonObject,
   namespace: string,
-  annotations: Readonly<Record<string, string>>,
-  settings: RewriteSettings,
+  { labels, annotations }: z.output<typeof Metadata>,
+  { rules, gate, hasProxy }: Surroundings,
 ): { reason: SkipReason; message: string } | undefined {
-  if (settings.excludedNamespaces.includes(namespace)) {
-    return { reason: 'NamespaceExcluded', message: `the namespace ${namespace} is excluded` };
+  if (!namespaceAllowed(rules, namespace)) {
+    return { reason: 'NamespaceExcluded', message: `the administrator excluded the namespace ${namespace}` };
   }
   if (MIRROR_ANNOTATION in annotations) return { reason: 'MirrorPod', message: 'it belongs to a static Pod' };
-  return undefined;
+  // The API server asks about an update when the selectors match what the Pod was, too.
+  if (labels[CACHE_LABEL] === CACHE_DISABLED) {
+    return { reason: 'OptedOut', message: `its label ${CACHE_LABEL} says so` };
+  }
+  if (!gate.open) return { reason: 'GateClosed', message: gate.message };
+  const place = placeWithoutProxy(pod, rules, hasProxy);
+  return place === undefined ? undefined : { reason: 'NoProxyOnNode', message: place };
 }
 
 /** Our label and annotation say what this decision did, whatever stood there before. */

@@ -9,12 +9,19 @@ import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
 import type { Running } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
+import { RULES } from '../test/fakes/rules.ts';
 import { createCa, issueServerCertificate, type KeyPairPem } from '../platform/x509.ts';
 import { admissionMetrics } from './admission-metrics.ts';
+import type { Surroundings } from './rewrite.ts';
 import { webhookApp } from './server.ts';
 
 const NAME = 'larder-webhook.larder.svc';
-const SETTINGS = { proxyAddress: 'localhost:7439', publicRepositories: [], excludedNamespaces: [] };
+const SURROUNDINGS: Surroundings = {
+  proxyAddress: 'localhost:7439',
+  rules: RULES,
+  gate: { open: true },
+  hasProxy: () => true,
+};
 
 function reviewOf(object: unknown, extra: object = {}): object {
   return {
@@ -41,7 +48,7 @@ describe('the webhook over TLS', () => {
   let agent: Agent;
   let refresh: () => Promise<void>;
   const metrics = new Metrics('webhook');
-  let settings: () => typeof SETTINGS = () => SETTINGS;
+  let surroundings: () => Surroundings | undefined = () => SURROUNDINGS;
 
   /** Writes as the kubelet does: a folder of its own, then the link is swapped. */
   async function mount(version: string): Promise<void> {
@@ -61,8 +68,8 @@ describe('the webhook over TLS', () => {
     const tls = await readTlsFolder(folder, silentLogger);
     refresh = () => tls.refresh();
     const app = webhookApp({
-      settings: () => settings(),
-      metrics: admissionMetrics(metrics),
+      surroundings: () => surroundings(),
+      metrics: admissionMetrics(metrics, () => true),
       log: silentLogger,
     });
     server = httpServer({ name: 'webhook', handler: app, addresses: [{ host: '127.0.0.1', port: 0 }], tls });
@@ -113,13 +120,31 @@ describe('the webhook over TLS', () => {
     });
   });
 
-  it('admits with a warning what it cannot parse', async () => {
-    const pod = { ...POD, spec: { containers: [{ name: 'app', image: 'NOT AN IMAGE' }] } };
-    const answer = await review(reviewOf(pod));
-    expect(answer).toMatchObject({ allowed: true, patch: undefined });
-    expect(answer).toHaveProperty('warnings', [
-      expect.stringMatching(/^larder: app: image "NOT AN IMAGE" is left as it is: /),
-    ]);
+  it('warns of what was skipped, and why, when the pod asks for it', async () => {
+    const spec = {
+      containers: [
+        { name: 'app', image: 'NOT AN IMAGE' },
+        { name: 'local', image: 'localhost:5000/x' },
+      ],
+    };
+    const explain = { annotations: { 'larder.dev/explain': 'true' } };
+    expect(await review(reviewOf({ metadata: explain, spec }))).toMatchObject({
+      allowed: true,
+      patch: undefined,
+      warnings: [
+        expect.stringMatching(
+          /^larder: app: image "NOT AN IMAGE" is not sent through the cache: .* \(Unparsable\)$/,
+        ),
+        'larder: local: image "localhost:5000/x" is not sent through the cache: it is on the node itself (LocalImage)',
+      ],
+    });
+    expect(await review(reviewOf({ spec }))).toEqual({ uid: 'u1', allowed: true, patch: undefined });
+  });
+
+  it('admits everything as it is while nothing is known of the cluster', async () => {
+    surroundings = () => undefined;
+    expect(await review(reviewOf(POD))).toEqual({ uid: 'u1', allowed: true, patch: undefined });
+    surroundings = () => SURROUNDINGS;
   });
 
   it.each([
@@ -131,11 +156,11 @@ describe('the webhook over TLS', () => {
   });
 
   it('admits a pod as it is when deciding fails', async () => {
-    settings = () => {
+    surroundings = () => {
       throw new Error('broken');
     };
     expect(await review(reviewOf(POD))).toEqual({ uid: 'u1', allowed: true, patch: undefined });
-    settings = () => SETTINGS;
+    surroundings = () => SURROUNDINGS;
     expect(await metrics.registry.metrics()).toMatch(
       /admission_reviews_total\{[^}]*outcome="failed"[^}]*\} 1/,
     );
@@ -159,7 +184,7 @@ describe('the webhook over TLS', () => {
   });
 
   it('refuses a body that is not declared as JSON', async () => {
-    expect((await post(JSON.stringify(reviewOf(POD)), { 'content-type': 'text/plain' })).status).toBe(400);
+    expect((await post(JSON.stringify(reviewOf(POD)), { 'content-type': 'text/plain' })).status).toBe(415);
   });
 
   it('serves a rotated certificate without a new start', async () => {

@@ -1,30 +1,21 @@
-/** The webhook on HTTP: one route that answers AdmissionReviews, and that admits whatever goes wrong inside. */
+/** The webhook on HTTP: one route that answers AdmissionReviews. */
 import express, { type ErrorRequestHandler, type Express } from 'express';
-import type { Logger } from '../platform/log.ts';
-import { allow, parseReview, type AdmissionRequest, type JsonObject } from './admission-review.ts';
-import type { AdmissionMetrics } from './admission-metrics.ts';
-import { diff } from './patch.ts';
-import { rewritePod, type RewriteSettings, type SkippedImage } from './rewrite.ts';
+import { answer, type AnswerOptions } from './answer.ts';
 
 /** A Pod may have 1.5 MB in etcd; a review of an update holds it twice, in JSON. */
 const BODY_LIMIT = '8mb';
-const MAX_WARNINGS = 5;
-const MAX_QUOTED = 80;
 
-export interface WebhookOptions {
-  /** Asked at every review, so that settings may change meanwhile. */
-  readonly settings: () => RewriteSettings;
-  readonly metrics: AdmissionMetrics;
-  readonly log: Logger;
-}
-
-/** `POST /mutate`. A body that is no AdmissionReview is answered 400, one that is too large 413. */
-export function webhookApp(options: WebhookOptions): Express {
+/** `POST /mutate`. A body that is no AdmissionReview is answered 400, one that is too large 413, one that is not declared as JSON 415. */
+export function webhookApp(options: AnswerOptions): Express {
   const app = express().disable('x-powered-by').disable('etag');
-  app.post('/mutate', express.json({ limit: BODY_LIMIT }), (req, res) => {
+  app.post('/mutate', express.text({ type: 'application/json', limit: BODY_LIMIT }), (req, res) => {
+    const body: unknown = req.body;
+    if (typeof body !== 'string') {
+      res.status(415).json({ message: 'the body has to be application/json' });
+      return;
+    }
     const end = options.metrics.duration.startTimer();
-    const request = parseReview(req.body);
-    res.json(review(request, options));
+    res.json(answer(body, options));
     end();
   });
   app.use((_req, res) => {
@@ -34,47 +25,7 @@ export function webhookApp(options: WebhookOptions): Express {
   return app;
 }
 
-/** Whatever happens in here, the Pod is admitted: without Larder it would have been. */
-function review(request: AdmissionRequest, { settings, metrics, log }: WebhookOptions): JsonObject {
-  try {
-    if (request.pod === undefined) return allow(request.uid);
-    const { pod, cached, skipped } = rewritePod(request.pod, request, settings());
-    const patch = pod === request.pod ? [] : diff(request.pod, pod);
-    metrics.reviews.inc({ outcome: patch.length > 0 ? 'rewritten' : 'unchanged' });
-    for (const image of skipped) metrics.skipped.inc({ reason: image.reason });
-    log.debug('reviewed', {
-      uid: request.uid,
-      namespace: request.namespace,
-      pod: request.name,
-      cached,
-      skipped,
-    });
-    return allow(request.uid, patch, warnings(skipped));
-  } catch (error) {
-    metrics.reviews.inc({ outcome: 'failed' });
-    log.error('review failed, the pod is admitted as it is', {
-      uid: request.uid,
-      namespace: request.namespace,
-      pod: request.name,
-      error,
-    });
-    return allow(request.uid);
-  }
-}
-
-/** Only what the user can mend is worth a warning. */
-function warnings(skipped: readonly SkippedImage[]): readonly string[] {
-  return skipped
-    .filter((image) => image.reason === 'Unparsable')
-    .slice(0, MAX_WARNINGS)
-    .map(({ key, image, message }) => `larder: ${key}: image ${quote(image)} is left as it is: ${message}`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.length > MAX_QUOTED ? `${text.slice(0, MAX_QUOTED)}…` : text);
-}
-
-function errorHandler({ metrics, log }: WebhookOptions): ErrorRequestHandler {
+function errorHandler({ metrics, log }: AnswerOptions): ErrorRequestHandler {
   return (error: unknown, _req, res, next) => {
     if (res.headersSent) {
       next(error);

@@ -6,24 +6,19 @@ import type { Component } from '../../platform/run.ts';
 import { loop } from '../../platform/run.ts';
 
 const BACKOFF = { baseMs: 500, maxMs: 30_000 };
-/** Certificates are renewed months before they expire; this is for Secrets that somebody deleted. */
-const EVERY_MS = 60_000;
 
-export interface ReleaseKeeper extends Component {
-  /** The CAs to trust, PEM; empty before the component has started. */
-  readonly bundle: () => string;
-}
-
-/** @param ensure see `ensureRelease`; it is tried until it works */
+/**
+ * @param ensure see `ensureRelease`; it is tried until it works
+ * @param everyMs how soon a Secret is noticed that somebody deleted; certificates are renewed months before they expire
+ */
 export function keepRelease(
-  ensure: (signal: AbortSignal) => Promise<string>,
-  { clock, log }: { readonly clock: Clock; readonly log: Logger },
-): ReleaseKeeper {
-  let bundle = '';
+  ensure: (signal: AbortSignal) => Promise<void>,
+  { clock, log, everyMs }: { readonly clock: Clock; readonly log: Logger; readonly everyMs: number },
+): Component {
   const untilDone = async (signal: AbortSignal): Promise<void> => {
     for (let failures = 0; ; failures++) {
       try {
-        bundle = await ensure(signal);
+        await ensure(signal);
         return;
       } catch (error) {
         signal.throwIfAborted();
@@ -35,12 +30,11 @@ export function keepRelease(
   const name = 'certificates and logins';
   return {
     name,
-    bundle: () => bundle,
     start: async (starting) => {
       await untilDone(starting);
       return loop(name, async (signal) => {
         for (;;) {
-          await clock.sleep(EVERY_MS, signal);
+          await clock.sleep(everyMs, signal);
           await untilDone(signal);
         }
       }).start(starting);

@@ -6,7 +6,8 @@ import { isAlreadyExists, isConflict, isNotFound } from '../../platform/kube/err
 import { configMaps, secrets } from '../../platform/kube/resource.ts';
 import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
 import type { Writer } from '../fenced.ts';
-import type { Data, ObjectStore } from './release-objects.ts';
+import type { Data } from './authority.ts';
+import type { ObjectStore } from './release-objects.ts';
 
 const MAX_TRIES = 5;
 const LABELS = { 'app.kubernetes.io/managed-by': 'larder-controller', 'app.kubernetes.io/part-of': 'larder' };

@@ -1,15 +1,20 @@
 /** What the Secrets and ConfigMaps of a release should hold, given what they hold: made once, kept as long as it is good. */
 import type { ReleaseNames } from '../../api/names.ts';
-import { createCa, issueServerCertificate, mergeBundle, renewalReason } from '../../platform/x509.ts';
-import type { KeyPairPem } from '../../platform/x509.ts';
+import {
+  keepAuthority,
+  keepServing,
+  markPublished,
+  mayRetire,
+  readAuthority,
+  retirePrevious,
+  trustedBundle,
+  type Data,
+  type Moment,
+} from './authority.ts';
 import { createStoreLogin, isUsable, publicKeys } from './store-login.ts';
 import type { StoreLogin } from './store-login.ts';
 
-const CA_DAYS = 3650;
-const SERVING_DAYS = 365;
-
-/** Text by key, decoded. */
-export type Data = Readonly<Record<string, string>>;
+const BUNDLE_KEY = 'ca.crt';
 
 /** Reads or writes the data of one object; what it returns is what the object holds in the end. */
 export interface ObjectStore {
@@ -30,32 +35,49 @@ export interface ReleaseOptions {
   readonly namespace: string;
   /** Whether the store is ours; an outside registry has logins of its own. */
   readonly ownStore: boolean;
+  /** Whether the webhook's certificate is ours; cert-manager may make it instead. */
+  readonly ownWebhookCertificate: boolean;
+  /** Tells the API server, and our own clients, which CAs to trust (PEM). */
+  readonly publish: (bundle: string) => Promise<void>;
 }
 
-/**
- * Brings everything into being that the other processes mount.
- * @param now milliseconds since the epoch
- * @returns the bundle of CAs to trust, PEM
- */
+/** Brings everything into being that the other processes mount, and takes a rotation of the CA one step further. */
 export async function ensureRelease(
   store: ObjectStore,
   options: ReleaseOptions,
-  now: number,
-): Promise<string> {
-  const { names } = options;
-  const ca = pairOf(await store.ensure('Secret', names.ca, (held) => keepCa(held, now), 'kubernetes.io/tls'));
-  const bundle = await store.ensure('ConfigMap', names.ca, (held) =>
-    Promise.resolve(keepBundle(held, ca, now)),
+  moment: Moment,
+): Promise<void> {
+  const { names, namespace } = options;
+  const change = (next: (held: Data | undefined) => Promise<Data>): Promise<Data> =>
+    store.ensure('Secret', names.ca, next, 'kubernetes.io/tls');
+  const publish = async (bundleOf: (held: string) => string): Promise<string> => {
+    const written = await store.ensure('ConfigMap', names.ca, (held) =>
+      Promise.resolve({ [BUNDLE_KEY]: bundleOf(held?.[BUNDLE_KEY] ?? '') }),
+    );
+    const bundle = written[BUNDLE_KEY] ?? '';
+    await options.publish(bundle);
+    return bundle;
+  };
+
+  const made = readAuthority(await change((held) => keepAuthority(held, moment)));
+  const bundle = await publish((held) => trustedBundle(held, made, moment));
+  const authority = readAuthority(
+    await change(async (held) => markPublished(held ?? (await keepAuthority(held, moment)), moment)),
   );
+  const serving: Data[] = [];
   for (const [service, secret] of [
-    [names.webhook, names.webhookTls],
-    [names.copier, names.copierTls],
-  ] as const) {
-    const host = `${service}.${options.namespace}.svc`;
-    await store.ensure('Secret', secret, (held) => keepServing(held, ca, host, now), 'kubernetes.io/tls');
+    ...(options.ownWebhookCertificate ? [[names.webhook, names.webhookTls] as const] : []),
+    [names.copier, names.copierTls] as const,
+  ]) {
+    const host = `${service}.${namespace}.svc`;
+    const next = (held: Data | undefined): Promise<Data> =>
+      keepServing(held, authority, { host, bundle }, moment);
+    serving.push(await store.ensure('Secret', secret, next, 'kubernetes.io/tls'));
   }
   if (options.ownStore) await ensureStoreLogins(store, names);
-  return bundle['ca.crt'] ?? '';
+  if (!mayRetire(authority, serving, moment)) return;
+  await change(async (held) => retirePrevious(held ?? (await keepAuthority(held, moment))));
+  await publish(() => authority.current.cert);
 }
 
 async function ensureStoreLogins(store: ObjectStore, names: ReleaseNames): Promise<void> {
@@ -68,23 +90,6 @@ async function ensureStoreLogins(store: ObjectStore, names: ReleaseNames): Promi
   await store.ensure('ConfigMap', names.storeTrust, () => Promise.resolve(trust));
 }
 
-async function keepCa(held: Data | undefined, now: number): Promise<Data> {
-  const pair = held && pairOf(held);
-  return renewalReason(pair, { names: [] }, now) === undefined && held
-    ? held
-    : dataOf(await createCa('Larder', CA_DAYS, now));
-}
-
-function keepBundle(held: Data | undefined, ca: KeyPairPem, now: number): Data {
-  return { 'ca.crt': mergeBundle(held?.['ca.crt'] ?? '', ca.cert, now) };
-}
-
-async function keepServing(held: Data | undefined, ca: KeyPairPem, host: string, now: number): Promise<Data> {
-  const reason = renewalReason(held && pairOf(held), { names: [host], issuer: ca.cert }, now);
-  if (reason === undefined && held) return held;
-  return dataOf(await issueServerCertificate(ca, [host], SERVING_DAYS, now));
-}
-
 async function keepLogin(held: Data | undefined): Promise<Data> {
   if (held && (await isUsable(loginOf(held)))) return held;
   const { privateKey, keyId } = await createStoreLogin();
@@ -93,12 +98,4 @@ async function keepLogin(held: Data | undefined): Promise<Data> {
 
 function loginOf(data: Data): StoreLogin {
   return { privateKey: data['private-key.pem'] ?? '', keyId: data['key-id'] ?? '' };
-}
-
-function pairOf(data: Data): KeyPairPem {
-  return { cert: data['tls.crt'] ?? '', key: data['tls.key'] ?? '' };
-}
-
-function dataOf({ cert, key }: KeyPairPem): Data {
-  return { 'tls.crt': cert, 'tls.key': key };
 }

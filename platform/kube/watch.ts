@@ -106,8 +106,10 @@ async function* watchOnce<T extends KubeObject>(
     fieldSelector,
   };
   const guard = new SilenceGuard(`the next event of ${resource.plural}`, silenceMs, signal);
+  let opened = false;
   try {
     const body = await client.stream(path, query, guard.signal);
+    opened = true;
     for await (const line of lines(body)) {
       guard.touch();
       const raw = JSON.parse(line) as RawEvent;
@@ -118,6 +120,11 @@ async function* watchOnce<T extends KubeObject>(
       };
     }
   } catch (error) {
+    // A type that seldom changes may get no bookmarks either: silence is no trouble yet, a server that is gone will not open the next watch.
+    if (opened && guard.signal.aborted && !signal.aborted) {
+      options.log.debug('watch silent, opened anew', { resource: resource.plural });
+      return;
+    }
     // The stream reports an abort in its own words; the reason says more.
     throw guard.signal.aborted ? guard.signal.reason : error;
   } finally {

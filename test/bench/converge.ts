@@ -4,17 +4,19 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { parseDocument } from 'yaml';
+import { RULES_KEY } from '../../api/rules.ts';
 import { bundle } from '../../build/bundle.ts';
 import { cachedImageName } from '../../api/names.ts';
 import { imageRecords, type ImageRecord } from '../../controller/resources.ts';
 import { KubeClient, type Patch } from '../../platform/kube/client.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { ObjectCache, cacheWatch } from '../../platform/kube/cache.ts';
-import { namespaces, nodes, pods } from '../../platform/kube/resource.ts';
+import { configMaps, namespaces, nodes, pods } from '../../platform/kube/resource.ts';
 import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { buildTool } from '../cluster/tools.ts';
+import { RULES } from '../fakes/rules.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ApiServer } from '../envtest/api-server.ts';
 import type { Bench, BenchGroup } from './group.ts';
@@ -138,6 +140,10 @@ async function furnish(client: KubeClient, api: ApiServer, programs: Programs, b
     await client.create(definitions, parseDocument(text).toJS() as KubeObject);
   }
   await client.create(namespaces, { metadata: { name: RELEASE } });
+  await client.create(configMaps, {
+    metadata: { name: 'larder-rules', namespace: RELEASE },
+    data: { [RULES_KEY]: JSON.stringify(RULES) },
+  });
   const kwok = join(
     await buildTool('kwok', undefined, {
       report: (line) => {

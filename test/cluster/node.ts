@@ -162,6 +162,8 @@ function kubeletConfig(node: NodePlan, clientCa: string): object {
     nodeStatusUpdateFrequency: '2s',
     resolvConf: '/etc/resolv.conf',
     serializeImagePulls: false,
+    // How soon a changed Secret or ConfigMap arrives in a pod; a minute is long for a test.
+    syncFrequency: '10s',
   };
 }
 

@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { parseDocument } from 'yaml';
 import type { CachedImage } from '../../api/cached-image.ts';
 import { releaseNames } from '../../api/names.ts';
+import { RULES_KEY } from '../../api/rules.ts';
 import { config } from '../../controller/config.ts';
 import { controllerFigures } from '../../controller/figures.ts';
 import { imageRecords, policyRecords } from '../../controller/resources.ts';
@@ -16,6 +17,7 @@ import { loadConfig } from '../../platform/config.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import {
+  configMaps,
   mutatingWebhookConfigurations,
   namespaces,
   nodes,
@@ -27,6 +29,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { FakeCopier } from '../fakes/copier.ts';
+import { RULES } from '../fakes/rules.ts';
 import { ApiServer } from './api-server.ts';
 
 const CRDS = join(import.meta.dirname, '../../manifests/chart/larder/files/crds');
@@ -75,6 +78,10 @@ export class ControllerBench {
     const labels = { 'larder.dev/cache': 'enabled' };
     await client.create(namespaces, { metadata: { name: 'team-a', labels } });
     await client.create(mutatingWebhookConfigurations, webhookConfiguration());
+    await client.create(configMaps, {
+      metadata: { name: NAMES.rules, namespace: RELEASE },
+      data: { [RULES_KEY]: JSON.stringify({ ...RULES, publicRepositories: ['docker.io/library/*'] }) },
+    });
     const served = (): Promise<unknown> =>
       Promise.all([client.list(imageRecords), client.list(policyRecords)]);
     await waitFor('our resources to be served', served, { deadlineMs: 10_000 });
@@ -87,7 +94,6 @@ export class ControllerBench {
       LARDER_COPIER_URL: `https://127.0.0.1:${port}`,
       LARDER_COPIER_SERVER_NAME: `${NAMES.copier}.${RELEASE}.svc`,
       LARDER_COPIER_TOKEN_FILE: token,
-      LARDER_PUBLIC_REPOSITORIES: 'docker.io/library/*',
       LARDER_COPY_RETRY_BASE: '200ms',
       ...settings,
     };

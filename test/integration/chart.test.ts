@@ -5,6 +5,7 @@ import { config as controllerConfig } from '../../controller/config.ts';
 import { uninstallConfig } from '../../controller/uninstall/config.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { proxyConfig } from '../../proxy/config.ts';
+import { parseRules, RULES_KEY } from '../../api/rules.ts';
 import type { ConfigDeclaration } from '../../platform/config.ts';
 import { config as storeConfig } from '../../store/config.ts';
 import { config as webhookConfig } from '../../webhook/config.ts';
@@ -27,6 +28,7 @@ interface Rendered {
   readonly metadata: { readonly name: string; readonly annotations?: Record<string, string> };
   readonly data?: Readonly<Record<string, string>>;
   readonly rules?: readonly { readonly resources?: readonly string[]; readonly verbs: readonly string[] }[];
+  readonly webhooks?: readonly object[];
   readonly spec?: {
     readonly template?: {
       readonly spec: {
@@ -144,6 +146,61 @@ describe('the chart', () => {
     expect(await template()).not.toMatch(/^\s*caBundle:/m);
   });
 
+  it('lets cert-manager make the certificate of the webhook when it is asked to', async () => {
+    const issuerRef = { kind: 'ClusterIssuer', name: 'internal' };
+    const objects = await render({ certificates: { certManager: { enabled: true, issuerRef } } });
+    expect(objects.find(({ kind }) => kind === 'Certificate')?.spec).toEqual({
+      secretName: 'larder-webhook-tls',
+      dnsNames: ['larder-webhook.larder.svc'],
+      issuerRef,
+    });
+    expect(objects.find(({ kind }) => kind === 'MutatingWebhookConfiguration')?.metadata.annotations).toEqual(
+      {
+        'cert-manager.io/inject-ca-from': 'larder/larder-webhook',
+      },
+    );
+    const env = containers(objects).flatMap((container) => container.env);
+    expect(env.find(({ name }) => name === 'LARDER_OWN_WEBHOOK_CERTIFICATE')?.value).toBe('false');
+    expect((await render()).some(({ kind }) => kind === 'Certificate')).toBe(false);
+  });
+
+  it("spares the API server: Ignore, at most 3 s, no side effects, and no call for other namespaces' pods", async () => {
+    const [webhook] =
+      (await render()).find(({ kind }) => kind === 'MutatingWebhookConfiguration')?.webhooks ?? [];
+    expect(webhook).toMatchObject({
+      failurePolicy: 'Ignore',
+      timeoutSeconds: 3,
+      sideEffects: 'None',
+      reinvocationPolicy: 'IfNeeded',
+      namespaceSelector: {
+        matchExpressions: [
+          { key: 'larder.dev/cache', operator: 'In', values: ['enabled'] },
+          { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'larder'] },
+        ],
+      },
+    });
+  });
+
+  it('hands the rules on as the processes read them', async () => {
+    const rulesOf = async (values: object) =>
+      parseRules(
+        (await render(values)).find(({ metadata }) => metadata.name === 'larder-rules')?.data?.[RULES_KEY] ??
+          '',
+      );
+    expect(await rulesOf({})).toMatchObject({
+      mode: 'optIn',
+      exclude: { images: [], namespaces: ['kube-system', 'larder'] },
+      proxyNodeSelector: { 'kubernetes.io/os': 'linux' },
+    });
+    const rules = { include: { images: ['ghcr.io/*'] }, exclude: { namespaces: ['prod-*'] } };
+    expect(await rulesOf({ mode: 'optOut', rules, minReadyProxiesPercent: 80 })).toMatchObject({
+      mode: 'optOut',
+      include: { images: ['ghcr.io/*'], namespaces: ['*'] },
+      exclude: { namespaces: ['kube-system', 'larder', 'prod-*'] },
+      minReadyProxiesPercent: 80,
+    });
+  });
+
   it('leaves the definitions and what is in them when it is uninstalled, unless it is asked not to', async () => {
     const policy = async (values: object): Promise<unknown> =>
       (await render(values)).find(({ kind }) => kind === 'CustomResourceDefinition')?.metadata.annotations;
@@ -188,6 +245,7 @@ describe('the chart', () => {
     ['a port below 1024', { proxy: { port: 80 } }],
     ['an upstream without a host', { upstreams: [{ plainHttp: true }] }],
     ['an authority from nowhere', { upstreams: [{ host: 'a', caFrom: {} }] }],
+    ['cert-manager without an issuer', { certificates: { certManager: { enabled: true } } }],
     ['a misspelt value', { proxi: {} }],
     ['a webhook that may hold up the API server', { webhook: { timeoutSeconds: 10 } }],
   ])('refuses %s', async (_, values) => {

@@ -1,7 +1,11 @@
 /** The webhook as a real API server calls it. */
+import { join } from 'node:path';
+import { request } from 'undici';
+import { parseAllDocuments } from 'yaml';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
-import { mutatingWebhookConfigurations, namespaces, pods, type Pod } from '../../platform/kube/resource.ts';
+import { mutatingWebhookConfigurations, namespaces, pods } from '../../platform/kube/resource.ts';
+import type { MutatingWebhookConfiguration, Pod } from '../../platform/kube/resource.ts';
 import { FileValue } from '../../platform/file-watch.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
@@ -9,14 +13,20 @@ import type { Running } from '../../platform/run.ts';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
 import { webhookApp } from '../../webhook/server.ts';
+import { run } from '../cluster/command.ts';
+import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
+import { RULES } from '../fakes/rules.ts';
 import { ApiServer } from '../envtest/api-server.ts';
 
+const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
 const CACHED = 'team-a';
 const PLAIN = 'team-b';
 let api: ApiServer;
 let client: KubeClient;
 let webhook: Running;
+/** How often the webhook was asked. */
+let calls: () => Promise<number>;
 
 beforeAll(async () => {
   api = await ApiServer.start();
@@ -32,40 +42,36 @@ beforeAll(async () => {
     log: silentLogger,
     parse: () => ({ cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) }),
   });
-  const settings = {
-    proxyAddress: 'localhost:7439',
-    publicRepositories: ['docker.io/library/*'],
-    excludedNamespaces: [],
+  const metrics = new Metrics('webhook');
+  calls = async () => {
+    const counter = await metrics.registry.getSingleMetric('larder_admission_reviews_total')?.get();
+    return (counter?.values ?? []).reduce((sum, { value }) => sum + value, 0);
   };
   const handler = webhookApp({
-    settings: () => settings,
-    metrics: admissionMetrics(new Metrics('webhook')),
+    surroundings: () => ({
+      proxyAddress: 'localhost:7439',
+      rules: RULES,
+      gate: { open: true },
+      hasProxy: (node) => node !== 'virtual',
+    }),
+    metrics: admissionMetrics(metrics, () => true),
     log: silentLogger,
   });
   const server = httpServer({ name: 'webhook', handler, addresses: [{ host: '127.0.0.1', port: 0 }], tls });
   webhook = await server.start(new AbortController().signal);
-  const rule = { apiGroups: [''], apiVersions: ['v1'], scope: 'Namespaced' };
+  const clientConfig = {
+    url: `https://127.0.0.1:${server.bound[0]?.port}/mutate`,
+    caBundle: Buffer.from(ca.cert).toString('base64'),
+  };
+  const configuration = await chartConfiguration();
   await client.create(mutatingWebhookConfigurations, {
-    metadata: { name: 'larder' },
-    webhooks: [
-      {
-        name: 'pods.larder.dev',
-        admissionReviewVersions: ['v1'],
-        sideEffects: 'None',
-        // Here a failure shall be seen; the chart says Ignore.
-        failurePolicy: 'Fail',
-        reinvocationPolicy: 'IfNeeded',
-        clientConfig: {
-          url: `https://127.0.0.1:${server.bound[0]?.port}/mutate`,
-          caBundle: Buffer.from(ca.cert).toString('base64'),
-        },
-        rules: [
-          { ...rule, operations: ['CREATE'], resources: ['pods'] },
-          { ...rule, operations: ['UPDATE'], resources: ['pods/ephemeralcontainers'] },
-        ],
-        namespaceSelector: { matchLabels: { 'larder.dev/cache': 'enabled' } },
-      },
-    ],
+    ...configuration,
+    // Here a failure shall be seen, also one of an expression.
+    webhooks: (configuration.webhooks ?? []).map((each) => ({
+      ...each,
+      clientConfig,
+      failurePolicy: 'Fail',
+    })),
   });
   await waitFor(
     'the webhook to be called',
@@ -80,6 +86,18 @@ afterAll(async () => {
   await webhook.stop();
   await api.stop();
 });
+
+/** As helm renders it. */
+async function chartConfiguration(): Promise<MutatingWebhookConfiguration> {
+  const helm = join(await buildTool('helm'), 'helm');
+  const { stdout } = await run([helm, 'template', 'larder', CHART, '--namespace', 'larder']);
+  const objects = parseAllDocuments(stdout).map(
+    (document) => document.toJS() as MutatingWebhookConfiguration | null,
+  );
+  const found = objects.find((object) => object?.kind === 'MutatingWebhookConfiguration');
+  if (!found) throw new Error('the chart has no MutatingWebhookConfiguration');
+  return found;
+}
 
 type PodSpec = NonNullable<Pod['spec']>;
 let serial = 0;
@@ -154,4 +172,62 @@ it('a pod with an image that is no reference is admitted as the API server itsel
     'NOT/An:Image',
     'localhost:7439/docker.io/library/nginx:latest',
   ]);
+});
+
+it('an image that an update changes is rewritten, and an update of something else does not even ask', async () => {
+  const pod = await admit('updated', { containers: [{ name: 'app', image: 'nginx:1' }] });
+  const ref = { name: pod.metadata?.name ?? '', namespace: CACHED };
+  const before = await calls();
+  const change = (body: object) => client.patch(pods, ref, { type: 'merge', body });
+  await change({ metadata: { labels: { app: 'web' } } });
+  expect(await calls()).toBe(before);
+  const body = [{ op: 'replace', path: '/spec/containers/0/image', value: 'nginx:2' }];
+  const updated = await client.patch(pods, ref, { type: 'json', body });
+  expect(updated.spec?.containers[0]?.image).toBe('localhost:7439/docker.io/library/nginx:2');
+  expect(updated.metadata?.annotations?.['larder.dev/original-images']).toBe('{"app":"nginx:2"}');
+  expect(updated.metadata?.labels?.['app']).toBe('web');
+});
+
+it('a pod that opted out does not even ask', async () => {
+  const before = await calls();
+  const spec = { containers: [{ name: 'app', image: 'nginx' }] };
+  const metadata = { name: 'out', namespace: CACHED, labels: { 'larder.dev/cache': 'disabled' } };
+  const out = await client.create(pods, { metadata, spec });
+  expect(out.spec?.containers[0]?.image).toBe('nginx');
+  expect(await calls()).toBe(before);
+});
+
+it('a pod for a node without a proxy is left alone', async () => {
+  const spec = {
+    nodeSelector: { 'kubernetes.io/os': 'windows' },
+    containers: [{ name: 'app', image: 'nginx' }],
+  };
+  const pod = await admit('windows', spec);
+  expect(pod.spec?.containers[0]?.image).toBe('nginx');
+});
+
+it('a dry run shows the rewritten pod, warns of what was skipped, and stores nothing', async () => {
+  const connection = api.connect();
+  const url = `${api.url}/api/v1/namespaces/${CACHED}/pods?dryRun=All`;
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'dry', annotations: { 'larder.dev/explain': 'true' } },
+    spec: {
+      containers: [
+        { name: 'app', image: 'nginx' },
+        { name: 'local', image: 'localhost:5000/x' },
+      ],
+    },
+  };
+  const answer = await request(url, {
+    method: 'POST',
+    dispatcher: await connection.dispatcher(),
+    headers: { ...(await connection.headers()), 'content-type': 'application/json' },
+    body: JSON.stringify(pod),
+  });
+  const stored = (await answer.body.json()) as Pod;
+  expect(stored.spec?.containers[0]?.image).toBe('localhost:7439/docker.io/library/nginx:latest');
+  expect(answer.headers['warning']).toMatch(/larder: local: image .*LocalImage/);
+  await expect(client.get(pods, { name: 'dry', namespace: CACHED })).rejects.toMatchObject({ status: 404 });
 });

@@ -230,3 +230,25 @@ annotations:
 - { name: upstreams, mountPath: /etc/larder/upstreams, readOnly: true }
 - { name: upstream-ca, mountPath: /etc/larder/upstream-ca, readOnly: true }
 {{- end -}}
+
+{{/* Selects the pods of the proxies. */}}
+{{- define "larder.proxySelector" -}}
+{{- $labels := include "larder.selector" (list . "proxy") | fromYaml -}}
+{{- $terms := list -}}
+{{- range $key, $value := $labels }}{{ $terms = append $terms (printf "%s=%s" $key $value) }}{{ end -}}
+{{- join "," $terms -}}
+{{- end -}}
+
+{{/* The administrator's rules, as api/rules.ts reads them. */}}
+{{- define "larder.rules" -}}
+{{- $excluded := concat (include "larder.excludedNamespaces" . | fromJsonArray) .Values.rules.exclude.namespaces | uniq | sortAlpha -}}
+{{- dict
+  "mode" .Values.mode
+  "publicRepositories" .Values.publicRepositories
+  "include" .Values.rules.include
+  "exclude" (dict "images" .Values.rules.exclude.images "namespaces" $excluded)
+  "proxyNodeSelector" .Values.proxy.nodeSelector
+  "nodesWithoutProxy" .Values.nodesWithoutProxy
+  "minReadyProxiesPercent" .Values.minReadyProxiesPercent
+  | toJson -}}
+{{- end -}}

@@ -1,0 +1,37 @@
+/** The smallest image there can be, which the copier keeps in the store and every proxy reads through itself, to know that the way works. */
+import { digestOf, type Digest } from '../registry/core/digest.ts';
+
+const EMPTY = Buffer.from('{}');
+const EMPTY_DESCRIPTOR = {
+  mediaType: 'application/vnd.oci.empty.v1+json',
+  digest: digestOf(EMPTY, 'sha256'),
+  size: EMPTY.length,
+};
+const MANIFEST = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: EMPTY_DESCRIPTOR,
+    layers: [EMPTY_DESCRIPTOR],
+  }),
+);
+
+export interface SelfTestImage {
+  /** Cached name. No registry has it: the top-level domain is reserved (RFC 2606). */
+  readonly repository: string;
+  readonly tag: string;
+  readonly manifest: { readonly bytes: Buffer; readonly digest: Digest; readonly mediaType: string };
+  /** Config and only layer. */
+  readonly blob: { readonly bytes: Buffer; readonly digest: Digest };
+}
+
+export const SELF_TEST_IMAGE: SelfTestImage = {
+  repository: 'larder.invalid/self-test',
+  tag: 'latest',
+  manifest: {
+    bytes: MANIFEST,
+    digest: digestOf(MANIFEST, 'sha256'),
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+  },
+  blob: { bytes: EMPTY, digest: EMPTY_DESCRIPTOR.digest },
+};

@@ -1,0 +1,73 @@
+/** A value parsed from one key of a ConfigMap, that follows it: settings that change without a restart. */
+import type { Logger } from '../log.ts';
+import type { Component } from '../run.ts';
+import { cacheWatch, ObjectCache } from './cache.ts';
+import type { KubeClient } from './client.ts';
+import { configMaps, type ConfigMap } from './resource.ts';
+
+export interface ConfigMapValueOptions<T> {
+  readonly client: KubeClient;
+  readonly name: string;
+  readonly namespace: string;
+  readonly key: string;
+  /** Throws for a text that cannot be used: the former value then stays in force. */
+  readonly parse: (text: string) => T;
+  readonly log: Logger;
+}
+
+export class ConfigMapValue<T> {
+  readonly component: Component;
+  private readonly options: ConfigMapValueOptions<T>;
+  private readonly first = Promise.withResolvers<undefined>();
+  private readonly listeners: ((value: T) => void)[] = [];
+  private value: T | undefined;
+
+  constructor(options: ConfigMapValueOptions<T>) {
+    this.options = options;
+    const { client, name, namespace, key, log } = options;
+    const cache = new ObjectCache<ConfigMap>();
+    cache.onChange(({ after }) => {
+      const text = after?.data?.[key];
+      if (text !== undefined) this.take(text);
+    });
+    const fieldSelector = `metadata.name=${name}`;
+    this.component = cacheWatch(client, configMaps, cache, { namespace, fieldSelector, log });
+  }
+
+  /** The last one that could be parsed; undefined before there was any. */
+  get(): T | undefined {
+    return this.value;
+  }
+
+  onChange(listener: (value: T) => void): void {
+    this.listeners.push(listener);
+  }
+
+  /** Resolves when there is a value; rejects when the signal is aborted before. */
+  async known(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const abort = (): void => {
+      aborted.reject(signal.reason);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    await Promise.race([this.first.promise, aborted.promise]).finally(() => {
+      signal.removeEventListener('abort', abort);
+    });
+  }
+
+  private take(text: string): void {
+    const { parse, log, name } = this.options;
+    let value: T;
+    try {
+      value = parse(text);
+    } catch (error) {
+      log.error('ConfigMap refused, the former value stays', { configMap: name, error });
+      return;
+    }
+    this.value = value;
+    this.first.resolve(undefined);
+    log.info('ConfigMap loaded', { configMap: name });
+    for (const listener of this.listeners) listener(value);
+  }
+}

@@ -1,0 +1,85 @@
+/** What the webhook knows of the cluster: the administrator's rules and the state of the proxies, by watches of its own namespace. */
+import type { Rules } from '../api/rules.ts';
+import { parseRules, RULES_KEY } from '../api/rules.ts';
+import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
+import type { KubeClient } from '../platform/kube/client.ts';
+import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
+import type { Logger } from '../platform/log.ts';
+import type { Component } from '../platform/run.ts';
+import { gateOf, type Gate } from './gate.ts';
+import { Proxies, proxyRecords, type ProxyRecord } from './proxies.ts';
+import type { Surroundings } from './rewrite.ts';
+
+export interface ClusterViewOptions {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  /** Name of the rules' ConfigMap. */
+  readonly rulesName: string;
+  /** Selects the Pods of the proxies. */
+  readonly proxySelector: string;
+  readonly proxyAddress: string;
+  readonly log: Logger;
+  /** Told whenever the gate opens or closes. */
+  readonly onGate: (gate: Gate) => void;
+}
+
+const UNKNOWN: Gate = { open: false, message: 'the rules and the proxies of the cluster are not known yet' };
+
+/** Keeps what it knew last while the API server is away. */
+export class ClusterView {
+  readonly components: readonly Component[];
+  private readonly options: ClusterViewOptions;
+  private readonly proxyCache = new ObjectCache<ProxyRecord>();
+  private readonly proxies = new Proxies();
+  private readonly rules: ConfigMapValue<Rules>;
+  private gate: Gate = UNKNOWN;
+
+  constructor(options: ClusterViewOptions) {
+    this.options = options;
+    const { client, namespace, rulesName, proxySelector, log } = options;
+    this.rules = new ConfigMapValue({
+      client,
+      name: rulesName,
+      namespace,
+      key: RULES_KEY,
+      parse: parseRules,
+      log,
+    });
+    this.rules.onChange(() => {
+      this.updateGate();
+    });
+    this.proxyCache.onChange(({ before, after }) => {
+      this.proxies.change(before, after);
+      this.updateGate();
+    });
+    this.components = [
+      this.rules.component,
+      cacheWatch(client, proxyRecords, this.proxyCache, { namespace, labelSelector: proxySelector, log }),
+    ];
+  }
+
+  /** Undefined until there are rules to go by. */
+  surroundings(): Surroundings | undefined {
+    const rules = this.rules.get();
+    if (!rules) return undefined;
+    const { proxyAddress } = this.options;
+    return { proxyAddress, rules, gate: this.gate, hasProxy: this.proxies.works };
+  }
+
+  /** For readiness: what is still missing. */
+  missing(): string | undefined {
+    if (!this.rules.get()) return 'the rules have not been read yet';
+    return this.proxyCache.isSynced ? undefined : 'the proxies are not known yet';
+  }
+
+  get isOpen(): boolean {
+    return this.gate.open;
+  }
+
+  private updateGate(): void {
+    const former = this.gate;
+    const rules = this.rules.get();
+    this.gate = rules ? gateOf(this.proxies.counts(), rules.minReadyProxiesPercent) : UNKNOWN;
+    if (former.open !== this.gate.open) this.options.onGate(this.gate);
+  }
+}

@@ -1,0 +1,66 @@
+/** The proxies of the cluster: on which nodes they are and which of them work, followed Pod by Pod. */
+import type { ObjectMeta, KubeObject, Pod, Resource } from '../platform/kube/resource.ts';
+import { pods } from '../platform/kube/resource.ts';
+import type { ProxyCount } from './gate.ts';
+
+/** One Pod of the proxies' DaemonSet. */
+export interface ProxyRecord extends KubeObject {
+  readonly metadata: ObjectMeta;
+  /** Absent until it is scheduled. */
+  readonly node?: string;
+  readonly ready: boolean;
+}
+
+export const proxyRecords: Resource<ProxyRecord> = {
+  ...pods,
+  decode: (raw) => {
+    const { metadata, spec, status } = raw as Pod;
+    const { name, namespace, resourceVersion, deletionTimestamp } = metadata ?? {};
+    const ready =
+      status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
+    return {
+      metadata: {
+        ...(name && { name }),
+        ...(namespace && { namespace }),
+        ...(resourceVersion && { resourceVersion }),
+      },
+      ...(spec?.nodeName ? { node: spec.nodeName } : {}),
+      ready: ready && deletionTimestamp === undefined,
+    };
+  },
+};
+
+/** While a node's proxy is replaced by a new one there are two for a moment: one that is ready suffices. */
+export class Proxies {
+  private readonly records = new Map<string, ProxyRecord>();
+  private readonly readyOn = new Map<string, number>();
+  private readonly allOn = new Map<string, number>();
+
+  /** A proxy as it was and as it is; undefined where there was or is none. */
+  change(before: ProxyRecord | undefined, after: ProxyRecord | undefined): void {
+    const name = (after ?? before)?.metadata.name ?? '';
+    this.count(this.records.get(name), -1);
+    this.count(after, 1);
+    if (after) this.records.set(name, after);
+    else this.records.delete(name);
+  }
+
+  /** By node. */
+  counts(): ProxyCount {
+    return { all: this.allOn.size, ready: this.readyOn.size };
+  }
+
+  readonly works = (node: string): boolean => this.readyOn.has(node);
+
+  private count(record: ProxyRecord | undefined, by: 1 | -1): void {
+    if (record?.node === undefined) return;
+    add(this.allOn, record.node, by);
+    if (record.ready) add(this.readyOn, record.node, by);
+  }
+}
+
+function add(counts: Map<string, number>, key: string, by: number): void {
+  const count = (counts.get(key) ?? 0) + by;
+  if (count === 0) counts.delete(key);
+  else counts.set(key, count);
+}
