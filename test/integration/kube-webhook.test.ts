@@ -4,14 +4,20 @@ import { request } from 'undici';
 import { parseAllDocuments } from 'yaml';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
-import { mutatingWebhookConfigurations, namespaces, pods } from '../../platform/kube/resource.ts';
-import type { MutatingWebhookConfiguration, Pod } from '../../platform/kube/resource.ts';
+import { configMaps, mutatingWebhookConfigurations, namespaces, pods } from '../../platform/kube/resource.ts';
+import type {
+  KubeObject,
+  MutatingWebhookConfiguration,
+  Pod,
+  Resource,
+} from '../../platform/kube/resource.ts';
 import { FileValue } from '../../platform/file-watch.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import type { Running } from '../../platform/run.ts';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
+import { ClusterView } from '../../webhook/cluster-view.ts';
 import { webhookApp } from '../../webhook/server.ts';
 import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
@@ -87,16 +93,18 @@ afterAll(async () => {
   await api.stop();
 });
 
-/** As helm renders it. */
-async function chartConfiguration(): Promise<MutatingWebhookConfiguration> {
+/** As helm renders them. */
+async function chartObjects(): Promise<KubeObject[]> {
   const helm = join(await buildTool('helm'), 'helm');
   const { stdout } = await run([helm, 'template', 'larder', CHART, '--namespace', 'larder']);
-  const objects = parseAllDocuments(stdout).map(
-    (document) => document.toJS() as MutatingWebhookConfiguration | null,
-  );
-  const found = objects.find((object) => object?.kind === 'MutatingWebhookConfiguration');
+  const objects = parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject | null);
+  return objects.filter((object) => object !== null);
+}
+
+async function chartConfiguration(): Promise<MutatingWebhookConfiguration> {
+  const found = (await chartObjects()).find(({ kind }) => kind === 'MutatingWebhookConfiguration');
   if (!found) throw new Error('the chart has no MutatingWebhookConfiguration');
-  return found;
+  return found as MutatingWebhookConfiguration;
 }
 
 type PodSpec = NonNullable<Pod['spec']>;
@@ -230,4 +238,57 @@ it('a dry run shows the rewritten pod, warns of what was skipped, and stores not
   expect(stored.spec?.containers[0]?.image).toBe('localhost:7439/docker.io/library/nginx:latest');
   expect(answer.headers['warning']).toMatch(/larder: local: image .*LocalImage/);
   await expect(client.get(pods, { name: 'dry', namespace: CACHED })).rejects.toMatchObject({ status: 404 });
+});
+
+it('the rights that the chart gives the webhook suffice to follow rules and proxies', async () => {
+  const namespace = 'larder';
+  await client.create(namespaces, { metadata: { name: namespace } });
+  const objects = await chartObjects();
+  const ours = (kind: string, name: string) =>
+    objects.find((object) => object.kind === kind && object.metadata?.name === name) ?? {};
+  const rbac = (kind: string, plural: string): Resource<KubeObject> => ({
+    ...{ group: 'rbac.authorization.k8s.io', version: 'v1', kind, plural, namespaced: true },
+    decode: (raw) => raw as KubeObject,
+  });
+  await client.create(rbac('Role', 'roles'), ours('Role', 'larder-webhook'));
+  const subjects = [{ kind: 'User', name: 'nobody', apiGroup: 'rbac.authorization.k8s.io' }];
+  const binding = { ...ours('RoleBinding', 'larder-webhook'), subjects };
+  await client.create(rbac('RoleBinding', 'rolebindings'), binding);
+  await client.create(configMaps, ours('ConfigMap', 'larder-rules'));
+  const opened: boolean[] = [];
+  const view = new ClusterView({
+    client: new KubeClient(api.connect('nobody'), 'larder-webhook'),
+    namespace,
+    rulesName: 'larder-rules',
+    proxySelector: 'app.kubernetes.io/component=proxy',
+    proxyAddress: 'localhost:7439',
+    log: silentLogger,
+    onGate: ({ open }) => opened.push(open),
+  });
+  const { signal } = new AbortController();
+  const running = await Promise.all(view.components.map((component) => component.start(signal)));
+  try {
+    await waitFor('rules and proxies to be known', () => Promise.resolve(view.missing() === undefined), {
+      deadlineMs: 10_000,
+    });
+    expect(view.isOpen).toBe(false);
+    const metadata = { name: 'proxy-1', namespace, labels: { 'app.kubernetes.io/component': 'proxy' } };
+    const containers = [{ name: 'proxy', image: 'larder' }];
+    await client.create(pods, { metadata, spec: { nodeName: 'node-1', containers } });
+    const ready = async (status: string): Promise<void> => {
+      const body = { status: { conditions: [{ type: 'Ready', status }] } };
+      const options = { subresource: 'status' } as const;
+      await client.patch(pods, { name: 'proxy-1', namespace }, { type: 'merge', body }, options);
+      await waitFor('the gate to follow', () => Promise.resolve(view.isOpen === (status === 'True')), {
+        deadlineMs: 10_000,
+      });
+    };
+    await ready('True');
+    expect(view.surroundings()?.hasProxy('node-1')).toBe(true);
+    await ready('False');
+    await ready('True');
+    expect(opened).toEqual([true, false, true]);
+  } finally {
+    await Promise.all(running.map((part) => part.stop()));
+  }
 });
