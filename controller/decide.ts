@@ -14,8 +14,9 @@ import { learn } from './findings.ts';
 import type { Findings } from './findings.ts';
 import { eventsOf } from './image-events.ts';
 import { expiresAt } from './life-rules.ts';
-import { nextStatus, timestamp } from './status.ts';
+import { nextStatus } from './status.ts';
 import type { Situation } from './status.ts';
+import { timestamp } from './time.ts';
 import type { ImageUsage } from './usage.ts';
 import { upkeep } from './upkeep.ts';
 

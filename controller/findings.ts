@@ -5,7 +5,7 @@ import { CONDITION_UPSTREAM_AVAILABLE } from '../api/reasons.ts';
 import type { UpstreamReason } from '../api/reasons.ts';
 import { setCondition } from '../platform/kube/conditions.ts';
 import { formatBytes } from './format-bytes.ts';
-import { timestamp } from './status.ts';
+import { timestamp } from './time.ts';
 
 /** What the store said when it was asked for the content for these platforms. */
 export type Verification = VerifyAnswer & { readonly requested: readonly string[] };

@@ -8,6 +8,7 @@ import { setCondition } from '../platform/kube/conditions.ts';
 import type { CopyFailure, CopyRequest, CopyResult, CopyState } from './copy-state.ts';
 import { AVAILABLE, servingDigest } from './findings.ts';
 import { formatBytes } from './format-bytes.ts';
+import { timestamp } from './time.ts';
 import type { ImageUsage } from './usage.ts';
 
 /** Where an image stands. */
@@ -195,9 +196,4 @@ function usedNow(
     usedBy: { pods: usage.pods, namespaces: usage.namespaces.slice(0, MAX_STATUS_NAMESPACES) },
     lastUsedTime: before.lastUsedTime ?? timestamp(now),
   };
-}
-
-/** RFC 3339 in whole seconds, as Kubernetes writes times. */
-export function timestamp(ms: number): string {
-  return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }

@@ -1,5 +1,6 @@
 /** What the proxy shows to the store: a token per repository that may only read. */
-import type { Authenticator, Scope } from '../registry/transport/authenticator.ts';
+import type { Authenticator } from '../registry/transport/authenticator.ts';
+import type { Scope } from '../registry/transport/scope.ts';
 import type { Exchange } from './answer.ts';
 import type { PeerCredentials } from './peer.ts';
 

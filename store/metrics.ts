@@ -1,15 +1,7 @@
 /** What the store tells Prometheus. */
 import { Gauge } from 'prom-client';
 import type { Metrics } from '../platform/metrics.ts';
-import type { Role } from './distribution-config.ts';
-import type { Collection } from '../api/store-api.ts';
-import type { Supervisor } from './supervisor.ts';
-
-/** The counters that a supervisor drives through its callbacks. */
-export interface SupervisorEvents {
-  readonly onRestart: (role: Role) => void;
-  readonly onCollection: (collection: Collection) => void;
-}
+import type { Supervisor, SupervisorEvents } from './supervisor.ts';
 
 export function supervisorEvents(metrics: Metrics): SupervisorEvents {
   const restarts = metrics.counter(

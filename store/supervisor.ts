@@ -15,7 +15,6 @@ import {
 } from './distribution-config.ts';
 import { collectGarbage, prepareForCollector } from './garbage.ts';
 import { Instance } from './instance.ts';
-import type { SupervisorEvents } from './metrics.ts';
 import { readRecord, writeRecord } from './record.ts';
 import { acceptedKeys, type Trust } from './trust.ts';
 import { UsageMeter } from './usage.ts';
@@ -31,6 +30,12 @@ export interface SupervisorSettings {
   readonly storage?: StorageDriver | undefined;
   readonly drain: number;
   readonly collectDeadline: number;
+}
+
+/** Told what happens, for the metrics. */
+export interface SupervisorEvents {
+  readonly onRestart: (role: Role) => void;
+  readonly onCollection: (collection: Collection) => void;
 }
 
 export interface SupervisorOptions {

@@ -1,7 +1,6 @@
 /** On which nodes a proxy is ready. */
-import type { Pod } from '../../platform/kube/resource.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
-import type { PodRecord } from '../resources.ts';
+import type { KubeObject, Pod } from '../../platform/kube/resource.ts';
 
 const COMPONENT_LABEL = 'app.kubernetes.io/component';
 const NAME_LABEL = 'app.kubernetes.io/name';
@@ -17,13 +16,21 @@ export function readyProxyOn({ metadata, spec, status }: Pod): string | undefine
   return ready === true && metadata?.deletionTimestamp === undefined ? spec?.nodeName : undefined;
 }
 
+/** A pod, and the node on which it is a ready proxy, if it is one. */
+interface ProxyRecord extends KubeObject {
+  readonly proxyOn?: string;
+}
+
 /**
  * Call it before the watch of pods starts.
  * @param namespace the release's: what others call a proxy is none of ours
  */
-export function readyProxies(pods: ObjectCache<PodRecord>, namespace: string): (node: string) => boolean {
+export function readyProxies<T extends ProxyRecord>(
+  pods: ObjectCache<T>,
+  namespace: string,
+): (node: string) => boolean {
   pods.addIndex(READY_PROXIES, ({ metadata, proxyOn }) =>
-    proxyOn === undefined || metadata.namespace !== namespace ? [] : [proxyOn],
+    proxyOn === undefined || metadata?.namespace !== namespace ? [] : [proxyOn],
   );
   return (node) => pods.byIndex(READY_PROXIES, node).length > 0;
 }

@@ -1,4 +1,5 @@
 /** How requests are authorised: the interface, and the way of registries that challenge (anonymous, Basic, Bearer). */
+import { formatScope, type Scope } from './scope.ts';
 import { createHash } from 'node:crypto';
 import type { Challenge } from '../core/challenge.ts';
 import type { Credential } from '../core/credentials.ts';
@@ -8,18 +9,6 @@ import type { Endpoint } from './upstream-settings.ts';
 import type { AuthorizationCache } from './authorization-cache.ts';
 import { basicPair } from './secrets.ts';
 import type { TokenServer } from './token-server.ts';
-
-export type Action = 'pull' | 'push' | 'delete';
-
-/** A right to one repository, as Docker's token protocol writes it: `repository:<name>:<actions>`. */
-export interface Scope {
-  readonly repository: string;
-  readonly actions: readonly Action[];
-}
-
-export function formatScope(scope: Scope): string {
-  return `repository:${scope.repository}:${scope.actions.join(',')}`;
-}
 
 /** Where a request stands that the registry has refused. */
 export interface Refusal {

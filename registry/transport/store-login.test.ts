@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { decodeProtectedHeader, exportPKCS8, generateKeyPair, jwtVerify } from 'jose';
 import type { CryptoKey } from 'jose';
-import type { Scope } from './authenticator.ts';
+import type { Scope } from './scope.ts';
 import { readStoreLogin, StoreAuthenticator } from './store-login.ts';
 
 const scopes: Scope[] = [{ repository: 'docker.io/library/nginx', actions: ['pull', 'push'] }];

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { importPKCS8, SignJWT } from 'jose';
 import type { CryptoKey } from 'jose';
 import { errorField, RegistryError } from '../core/errors.ts';
-import type { Answer, Authenticator, Refusal, Scope } from './authenticator.ts';
-import { formatScope } from './authenticator.ts';
+import type { Answer, Authenticator, Refusal } from './authenticator.ts';
+import type { Scope } from './scope.ts';
+import { formatScope } from './scope.ts';
 import { AuthorizationCache } from './authorization-cache.ts';
 
 /** The issuer and audience that the store is configured to trust (docs/contracts.md). */
