@@ -575,10 +575,14 @@ describe('an upstream that limits us', () => {
     const layers = ['a', 'b', 'c', 'd', 'e'].map((text) => Buffer.alloc(300_000, text));
     bench.offer(testImage(layers), '1');
     let [running, most] = [0, 0];
+    // The first is held until another runs beside it; otherwise it might end before that one begins.
+    const two = Promise.withResolvers<undefined>();
     bench.upstream.intercept = async ({ url = '' }, response) => {
       if (!url.includes('/blobs/')) return false;
       most = Math.max(most, (running += 1));
       response.once('close', () => (running -= 1));
+      if (running === 2) two.resolve(undefined);
+      await two.promise;
       await setImmediate();
       return false;
     };

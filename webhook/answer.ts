@@ -47,7 +47,9 @@ function review(request: AdmissionRequest, { surroundings, metrics, log }: Answe
   metrics.reviews.inc({ outcome: patch.length > 0 ? 'rewritten' : 'unchanged' });
   for (const { reason } of skipped) metrics.skipped.inc({ reason });
   log.debug('reviewed', { uid, namespace, pod: request.name, cached, skipped });
-  return allow(uid, patch, explain ? skipped.slice(0, MAX_WARNINGS).map(explanation) : []);
+  // What cannot be parsed is a mistake that its author wants to hear of, asked for or not.
+  const told = skipped.filter(({ reason }) => explain || reason === 'Unparsable');
+  return allow(uid, patch, told.slice(0, MAX_WARNINGS).map(explanation));
 }
 
 function parseJson(body: string): unknown {

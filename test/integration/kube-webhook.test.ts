@@ -104,7 +104,7 @@ async function chartObjects(): Promise<KubeObject[]> {
 async function chartConfiguration(): Promise<MutatingWebhookConfiguration> {
   const found = (await chartObjects()).find(({ kind }) => kind === 'MutatingWebhookConfiguration');
   if (!found) throw new Error('the chart has no MutatingWebhookConfiguration');
-  return found as MutatingWebhookConfiguration;
+  return found;
 }
 
 type PodSpec = NonNullable<Pod['spec']>;
