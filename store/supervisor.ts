@@ -188,13 +188,20 @@ export class Supervisor implements Component {
 
   /** distribution reads its keys once: each instance is replaced, the second when the first works again. */
   private async changeKeys(): Promise<void> {
+    const { log, settings } = this.options;
     for (const role of ['writer', 'reader'] as const) {
       const former = this.instances.get(role);
       // It stops listening at once and serves out what is under way, beside its successor.
-      if (former) this.leave(former.stop(this.options.settings.drain + KILL_MARGIN_MS));
+      if (former) this.leave(former.stop(settings.drain + KILL_MARGIN_MS));
       const successor = this.launch(role);
-      await successor.whenReady(AbortSignal.any([this.stopping.signal, AbortSignal.timeout(READY_MS)]));
-      this.options.log.info('keys changed', { instance: role });
+      const deadline = AbortSignal.timeout(READY_MS);
+      try {
+        await successor.whenReady(AbortSignal.any([this.stopping.signal, deadline]));
+        log.info('keys changed', { instance: role });
+      } catch (error) {
+        if (!deadline.aborted) throw error;
+        log.error('keys changed, but the registry does not answer', { instance: role });
+      }
     }
   }
 
