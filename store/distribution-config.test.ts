@@ -24,9 +24,12 @@ describe('the configuration of an instance', () => {
     expect(reader).not.toHaveProperty('delete');
   });
 
-  it.each(['reader', 'writer'] as const)('gives the %s no cache of descriptors: it would go stale', (role) => {
-    expect(distributionConfig({ ...settings, role })['storage']).not.toHaveProperty('cache');
-  });
+  it.each(['reader', 'writer'] as const)(
+    'gives the %s no cache of descriptors: it would go stale',
+    (role) => {
+      expect(distributionConfig({ ...settings, role })['storage']).not.toHaveProperty('cache');
+    },
+  );
 
   it('accepts tokens of one algorithm only, and for the store only', () => {
     expect(distributionConfig(settings)['auth']).toMatchObject({

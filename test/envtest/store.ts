@@ -172,9 +172,10 @@ async function quietRegistry(folder: string): Promise<string> {
   return script;
 }
 
-async function makeLogin(folder: string, trustFolder: string, side: Side): Promise<void> {
+/** A new key pair: the private half in a folder of that name, the public one among what the store trusts. */
+export async function makeLogin(folder: string, trustFolder: string, side: Side): Promise<void> {
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
-  await mkdir(join(folder, side));
+  await mkdir(join(folder, side), { recursive: true });
   await writeFile(join(folder, side, 'private-key.pem'), await exportPKCS8(privateKey));
   await writeFile(join(folder, side, 'key-id'), `${side}-key`);
   const jwk = { ...(await exportJWK(publicKey)), kid: `${side}-key`, alg: 'ES256', use: 'sig' };
