@@ -30,7 +30,7 @@ test: $(DEPS) ## types, lint, unit, integration and real-cluster tests (needs ro
 	@build/prerequisites.sh linux root go
 	@node test/run.ts
 
-.PHONY: types lint unit integration e2e
+.PHONY: types lint unit integration e2e lifecycle
 types: $(DEPS) ## type-check, and check that no folder imports what it may not
 	tsc -b
 
@@ -45,9 +45,9 @@ integration: $(DEPS) ## tests against a real registry and a real API server, no 
 	@build/prerequisites.sh go
 	$(JEST) --selectProjects integration --runInBand
 
-e2e: $(DEPS) ## real-cluster tests only (needs root); ONLY=name picks some
+e2e lifecycle: $(DEPS) ## real-cluster tests only (needs root); ONLY=name picks some
 	@build/prerequisites.sh linux root go
-	@node test/run.ts e2e $(ONLY)
+	@node test/run.ts $@ $(ONLY)
 
 .PHONY: bench
 bench: $(DEPS) ## measure; prints a table and writes .bench/results.json (needs root)

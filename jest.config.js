@@ -23,7 +23,8 @@ export default {
     },
     // Real programs (a registry, an API server) without a whole cluster.
     { ...common, displayName: 'integration', testMatch: ['<rootDir>/test/integration/**/*.test.ts'] },
-    // One real cluster, shared: test/e2e/ holds one entry file that loads the suites in order.
-    { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
+    // What uses Larder shares one real cluster; what rolls, replaces or removes Larder has another.
+    { ...common, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/*.test.ts'] },
+    { ...common, displayName: 'lifecycle', testMatch: ['<rootDir>/test/e2e/lifecycle/*.test.ts'] },
   ],
 };

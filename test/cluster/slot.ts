@@ -1,8 +1,7 @@
-/** Slots: up to four clusters stand side by side, each with addresses, names and a folder of its own. */
+/** Slots: up to six clusters stand side by side, each with addresses, names and a folder of its own. */
 import { join } from 'node:path';
 
-export const slotCount = 4;
-export type Slot = 0 | 1 | 2 | 3;
+export type Slot = 0 | 1 | 2 | 3 | 4 | 5;
 
 /** Where the clusters of this machine keep their files; short, because socket paths are. */
 export const clustersFolder = '/var/tmp/larder-clusters';
@@ -44,7 +43,10 @@ export function planOf(slot: Slot): Plan {
   };
 }
 
-export const allSlots: readonly Slot[] = [0, 1, 2, 3];
+export const allSlots: readonly Slot[] = [0, 1, 2, 3, 4, 5];
+
+/** The demo's cluster stays up; whoever names no slot never gets it. */
+export const demoSlot: Slot = 3;
 
 /** @throws {RangeError} when the text names no slot. */
 export function parseSlot(text: string): Slot {

@@ -6,12 +6,12 @@ import { cacheFolder } from '../../build/go-tool.ts';
 import { Cluster } from './cluster.ts';
 import { identify, isAlive } from './command.ts';
 import { clearSlot, findLab, startLab } from './lab.ts';
-import { allSlots, clustersFolder, type Plan, planOf, type Slot } from './slot.ts';
+import { allSlots, clustersFolder, demoSlot, type Plan, planOf, type Slot } from './slot.ts';
 import { type ClusterState, readState, StateFile } from './state.ts';
 import type { ClusterTools } from './tools.ts';
 
 export interface SlotOptions {
-  /** Default: the first that is free. */
+  /** Default: the first that is free and not the demo's. */
   readonly slot?: Slot;
   /** The cluster goes on when this process ends; otherwise the next start may take its slot. */
   readonly keep?: boolean;
@@ -37,7 +37,8 @@ async function withSlotsLocked<T>(work: () => Promise<T>): Promise<T> {
  */
 export async function takeSlot(options: SlotOptions, tools: ClusterTools): Promise<Cluster> {
   return await withSlotsLocked(async () => {
-    const candidates = options.slot === undefined ? allSlots : [options.slot];
+    const candidates =
+      options.slot === undefined ? allSlots.filter((slot) => slot !== demoSlot) : [options.slot];
     const plan = candidates.map(planOf).find((candidate) => !isTaken(candidate));
     if (!plan) {
       throw new SlotsTakenError(

@@ -1,6 +1,6 @@
 /** `make demo-down`: ends the demo's cluster and removes all that it made. */
 import { stopCluster } from '../cluster/take-slot.ts';
-import { DEMO_SLOT } from './slot.ts';
+import { demoSlot } from '../cluster/slot.ts';
 
-await stopCluster(DEMO_SLOT);
+await stopCluster(demoSlot);
 console.log('The cluster of the demo is gone, with everything that it made.');

@@ -6,7 +6,7 @@ import { stopCluster } from '../cluster/take-slot.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { installLarder, NAMESPACE } from '../larder/install.ts';
 import { type Step, Story } from '../story/story.ts';
-import { DEMO_SLOT } from './slot.ts';
+import { demoSlot } from '../cluster/slot.ts';
 
 interface Told {
   readonly title: string;
@@ -71,13 +71,13 @@ The cluster stays up, its registries still black-holed. Things to try:
 
 async function main(): Promise<void> {
   const started = performance.now();
-  await stopCluster(DEMO_SLOT);
+  await stopCluster(demoSlot);
   let cluster: Cluster | undefined;
   await tell({
     title: 'a real Kubernetes with two nodes, and two upstream registries',
     run: async () => {
       cluster = await startCluster({
-        slot: DEMO_SLOT,
+        slot: demoSlot,
         keep: true,
         report: (line) => {
           console.log(`   ${line}`);

@@ -1,4 +1,4 @@
-/** The one cluster, with Larder on it, that all real-cluster tests of a run share. */
+/** The one cluster, with Larder on it, that all tests of a stage share. */
 import { Cluster } from '../cluster/cluster.ts';
 import { parseSlot } from '../cluster/slot.ts';
 import { startCluster } from '../cluster/start.ts';

@@ -1,7 +1,7 @@
 /** A registry that the user has takes the place of the store, by values: on a cluster of its own. */
-import type { Cluster } from '../cluster/cluster.ts';
-import { startCluster } from '../cluster/start.ts';
-import { installLarder, NAMESPACE } from '../larder/install.ts';
+import type { Cluster } from '../../cluster/cluster.ts';
+import { startCluster } from '../../cluster/start.ts';
+import { installLarder, NAMESPACE } from '../../larder/install.ts';
 
 const READER = { username: 'larder', password: 'only-for-this-test' };
 

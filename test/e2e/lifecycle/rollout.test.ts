@@ -1,8 +1,8 @@
 /** Upgrades: proxies, copiers and webhooks are replaced while a node pulls in a loop and pods are made, and nothing fails. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NAMESPACE, RELEASE } from '../larder/install.ts';
-import { forget, preheat } from '../larder/preheat.ts';
-import { sharedCluster } from '../larder/shared-cluster.ts';
+import { NAMESPACE, RELEASE } from '../../larder/install.ts';
+import { forget, preheat } from '../../larder/preheat.ts';
+import { sharedCluster } from '../../larder/shared-cluster.ts';
 
 const TEAM = 'rollout';
 const MEBIBYTE = 1024 * 1024;

@@ -1,6 +1,6 @@
 /** Uninstall: the cluster works on without Larder, what still needs it is told, and it can come back. */
-import { installLarder, NAMESPACE, RELEASE } from '../larder/install.ts';
-import { sharedCluster } from '../larder/shared-cluster.ts';
+import { installLarder, NAMESPACE, RELEASE } from '../../larder/install.ts';
+import { sharedCluster } from '../../larder/shared-cluster.ts';
 
 const TEAM = 'leaving';
 const MARK = 'larder-test/leaving';
