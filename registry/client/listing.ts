@@ -1,7 +1,8 @@
 /** What a repository lists: its tags, and the artifacts that refer to a manifest. */
 import { z } from 'zod';
+import { referrersTag } from '../core/attached-tag.ts';
 import type { Digest } from '../core/digest.ts';
-import { digestAlgorithm, digestHex, isDigest } from '../core/digest.ts';
+import { isDigest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../core/manifest.ts';
 import { isTag } from '../core/reference.ts';
@@ -70,9 +71,8 @@ async function referrersByTag(
   digest: Digest,
   signal: AbortSignal,
 ): Promise<readonly ReferrerJson[]> {
-  const tag = `${digestAlgorithm(digest)}-${digestHex(digest)}`.slice(0, 128);
   try {
-    const { manifest, bytes } = await getManifest(client, { tag }, { signal });
+    const { manifest, bytes } = await getManifest(client, { tag: referrersTag(digest) }, { signal });
     if (manifest.kind !== 'index') return [];
     return parse(client, referrersSchema, Buffer.from(bytes)).manifests ?? [];
   } catch (error) {

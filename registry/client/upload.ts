@@ -156,7 +156,7 @@ async function commit(
 }
 
 /** Best effort, and not bound to the signal that may have ended the upload: registries drop stale ones by themselves. */
-async function cancelUpload(client: RepositoryClient, location: URL): Promise<void> {
+export async function cancelUpload(client: RepositoryClient, location: URL): Promise<void> {
   await client
     .send({
       method: 'DELETE',

@@ -84,6 +84,7 @@ describe('copyImage', () => {
       digest: AMD64.root.digest,
       sizeBytes: blobBytes + AMD64.root.bytes.byteLength,
       platforms: [parsePlatform('linux/amd64')],
+      manifests: [AMD64.root.digest],
     });
   });
 

@@ -25,8 +25,8 @@ export interface CopyOptions {
   /** What to copy, as the source knows it. */
   readonly reference: ManifestReference;
   readonly destination: RepositoryClient;
-  /** The tag that the image gets in the destination, last of all. */
-  readonly tag: string;
+  /** The tag that the image gets in the destination, last of all; without one it is there by its digest. */
+  readonly tag?: string;
   readonly transferBlob: TransferBlob;
   readonly selection: Selection;
   /** Blobs at a time. Default 4. */
@@ -42,6 +42,8 @@ export interface CopiedImage {
   /** Bytes of the blobs and manifests that the destination now holds for it. */
   readonly sizeBytes: number;
   readonly platforms: readonly Platform[];
+  /** What the destination now holds of it, the root last. */
+  readonly manifests: readonly Digest[];
 }
 
 const DEFAULT_CONCURRENCY = 4;
@@ -70,7 +72,9 @@ async function carryOut(plan: CopyPlan, options: CopyOptions): Promise<boolean> 
   const meter = new ProgressMeter(plan.blobs, options.onProgress ?? (() => undefined));
   await sendBlobs(plan.blobs, meter, options, { force: false });
   for (const manifest of plan.manifests) {
-    const reference = manifest === plan.root ? { tag: options.tag } : { digest: manifest.digest };
+    const { tag } = options;
+    const isTagged = manifest === plan.root && tag !== undefined;
+    const reference = isTagged ? { tag } : { digest: manifest.digest };
     try {
       await sendManifest(manifest, reference, meter, options);
     } catch (error) {
@@ -128,7 +132,8 @@ function isIncomplete(error: unknown): boolean {
 
 async function describe(plan: CopyPlan, options: CopyOptions): Promise<CopiedImage> {
   const platforms = plan.platforms.length > 0 ? plan.platforms : await platformsOfConfigs(plan, options);
-  return { digest: plan.root.digest, sizeBytes: plan.sizeBytes, platforms };
+  const manifests = plan.manifests.map(({ digest }) => digest);
+  return { digest: plan.root.digest, sizeBytes: plan.sizeBytes, platforms, manifests };
 }
 
 /** An image without an index states its platform in its config, which the destination holds by now. */

@@ -3,8 +3,9 @@ import { digestOf } from '../../registry/core/digest.ts';
 import type { Authenticator } from '../../registry/transport/authenticator.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import { getBlob, getVerifiedBlob, headBlob, readBlob } from '../../registry/client/blobs.ts';
-import { listReferrers, listTags } from '../../registry/client/listing.ts';
+import { allTags, listReferrers, listTags } from '../../registry/client/listing.ts';
 import { deleteManifest, getManifest, headManifest, putManifest } from '../../registry/client/manifests.ts';
+import { referrersTag } from '../../registry/core/attached-tag.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
 import { copyImage } from '../../registry/copy/copy-image.ts';
@@ -279,6 +280,23 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       await expect(getManifest(client, { digest: other.root.digest }, { signal })).rejects.toMatchObject({
         reason: 'NotFound',
       });
+    });
+
+    it('loses with an image what is attached to it, and keeps that with one that another tag names', async () => {
+      const client = repository();
+      const [gone, kept] = [testImage(['gone']), testImage(['kept'])];
+      const [signature, other] = [testImage(['signature']), testImage(['other signature'])];
+      await push(client, gone, 'v1');
+      await push(client, kept, 'v2');
+      await push(client, kept, 'v3');
+      await push(client, signature, `${referrersTag(gone.root.digest)}.sig`);
+      await push(client, other, `${referrersTag(kept.root.digest)}.sig`);
+      const removed = await removeImage(client, { tag: 'v1' }, signal);
+      expect([...removed].sort()).toEqual([gone.root.digest, signature.root.digest].sort());
+      expect(await removeImage(client, { tag: 'v3' }, signal)).toEqual([]);
+      expect((await allTags(client, signal)).toSorted()).toEqual(
+        ['v2', `${referrersTag(kept.root.digest)}.sig`].toSorted(),
+      );
     });
 
     it('loses an image that no tag names any more, and one that was never there', async () => {

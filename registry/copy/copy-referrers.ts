@@ -1,0 +1,101 @@
+/** Copies what refers to an image along with it: signatures, attestations, SBOMs, as the referrers API, its tag schema or cosign's tags tell. */
+import { COSIGN_SUFFIXES, referrersTag } from '../core/attached-tag.ts';
+import type { Digest } from '../core/digest.ts';
+import { digestOf } from '../core/digest.ts';
+import { RegistryError } from '../core/errors.ts';
+import { parseManifest } from '../core/manifest.ts';
+import { isManifestMediaType, OCI_INDEX } from '../core/media-types.ts';
+import type { ReferrerJson } from '../client/listing.ts';
+import { listReferrers } from '../client/listing.ts';
+import { putManifest } from '../client/manifests.ts';
+import type { CopyOptions } from './copy-image.ts';
+import { copyImage } from './copy-image.ts';
+
+export interface CopyReferrersOptions extends Pick<
+  CopyOptions,
+  'destination' | 'readManifest' | 'transferBlob' | 'signal'
+> {
+  /** Manifests of the image that the destination has by now. */
+  readonly subjects: readonly Digest[];
+  /** What the source says that refers to a manifest. @throws RegistryError */
+  readonly listSource: (subject: Digest, signal: AbortSignal) => Promise<readonly ReferrerJson[]>;
+}
+
+/** A signature may be signed in turn. */
+const MAX_DEPTH = 3;
+const MAX_ARTIFACTS = 256;
+
+/**
+ * What the destination has already costs no more than asking.
+ * @returns how many artifacts refer to the image
+ * @throws RegistryError; those that were copied before stay
+ */
+export async function copyReferrers(options: CopyReferrersOptions): Promise<number> {
+  const artifacts = new Set<Digest>();
+  let subjects = [...new Set(options.subjects)];
+  for (let depth = 0; depth < MAX_DEPTH && subjects.length > 0; depth++) {
+    const found: Digest[] = [];
+    for (const subject of subjects) {
+      const listed = await copyListed(subject, options);
+      const tagged = await copyTagged(subject, options);
+      found.push(...[...listed, ...tagged].filter((digest) => !artifacts.has(digest)));
+      for (const digest of found) artifacts.add(digest);
+      if (artifacts.size > MAX_ARTIFACTS) throw tooMany();
+    }
+    subjects = [...new Set(found)];
+  }
+  return artifacts.size;
+}
+
+async function copyListed(subject: Digest, options: CopyReferrersOptions): Promise<Digest[]> {
+  const { listSource, readManifest, signal } = options;
+  const copied: ReferrerJson[] = [];
+  const listed = await listSource(subject, signal);
+  if (listed.length > MAX_ARTIFACTS) throw tooMany();
+  for (const referrer of listed) {
+    if (!isManifestMediaType(referrer.mediaType)) continue;
+    const { manifest } = await readManifest({ digest: referrer.digest }, signal);
+    // What a registry lists need not be so.
+    if (manifest.subject?.digest !== subject) continue;
+    await copyImage({ ...options, reference: { digest: referrer.digest }, selection: EVERYTHING });
+    copied.push(referrer);
+  }
+  await makeListed(subject, copied, options);
+  return copied.map(({ digest }) => digest);
+}
+
+/** A registry that lacks the API lists nothing by itself: there the client keeps the list, under a tag. */
+async function makeListed(
+  subject: Digest,
+  referrers: readonly ReferrerJson[],
+  { destination, signal }: CopyReferrersOptions,
+): Promise<void> {
+  if (referrers.length === 0) return;
+  const known = await listReferrers(destination, subject, signal);
+  const missing = referrers.filter(({ digest }) => known.every((each) => each.digest !== digest));
+  if (missing.length === 0) return;
+  const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...known, ...missing] };
+  const bytes = Buffer.from(JSON.stringify(index));
+  const stored = { bytes, digest: digestOf(bytes), manifest: parseManifest(bytes, OCI_INDEX) };
+  await putManifest(destination, { tag: referrersTag(subject) }, stored, signal);
+}
+
+async function copyTagged(subject: Digest, options: CopyReferrersOptions): Promise<Digest[]> {
+  const copied: Digest[] = [];
+  for (const suffix of COSIGN_SUFFIXES) {
+    const tag = referrersTag(subject) + suffix;
+    try {
+      const { digest } = await copyImage({ ...options, reference: { tag }, tag, selection: EVERYTHING });
+      copied.push(digest);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.reason !== 'NotFound') throw error;
+    }
+  }
+  return copied;
+}
+
+const EVERYTHING = { platforms: [], attestations: true };
+
+function tooMany(): RegistryError {
+  return new RegistryError(`more than ${MAX_ARTIFACTS} artifacts refer to the image`, { reason: 'Invalid' });
+}
