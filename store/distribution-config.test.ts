@@ -37,9 +37,9 @@ describe('the configuration of an instance', () => {
     });
   });
 
-  it('accepts an index whose children are not all there', () => {
+  it('accepts an index whose children are not all there, and layers that lie elsewhere', () => {
     expect(distributionConfig(settings)['validation']).toEqual({
-      manifests: { indexes: { platforms: 'none' } },
+      manifests: { indexes: { platforms: 'none' }, urls: { allow: ['^https?://'] } },
     });
   });
 

@@ -61,8 +61,14 @@ export function distributionConfig(settings: InstanceSettings): Record<string, u
       draintimeout: `${settings.drainMs}ms`,
       debug: { addr: `127.0.0.1:${settings.debugPort}`, prometheus: { enabled: true } },
     },
-    // Only the platforms that the cluster has are copied, while the index is kept as it is.
-    validation: { manifests: { indexes: { platforms: 'none' } } },
+    validation: {
+      manifests: {
+        // Only the platforms that the cluster has are copied, while the index is kept as it is.
+        indexes: { platforms: 'none' },
+        // Layers that lie elsewhere by their licence. Nothing of ours follows these URLs.
+        urls: { allow: ['^https?://'] },
+      },
+    },
   };
 }
 

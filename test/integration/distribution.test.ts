@@ -65,7 +65,7 @@ function configuration(folder: string, port: number): object {
         signingalgorithms: ['ES256'],
       },
     },
-    validation: { manifests: { indexes: { platforms: 'none' } } },
+    validation: { manifests: { indexes: { platforms: 'none' }, urls: { allow: ['^https?://'] } } },
   };
 }
 
