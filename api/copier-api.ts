@@ -25,7 +25,13 @@ const failure = {
   retryAfterSeconds: z.number().nonnegative().optional(),
 };
 
-export const copyOrderSchema = z.object({ ...target, platforms, pullSecrets });
+export const copyOrderSchema = z.object({
+  ...target,
+  platforms,
+  pullSecrets,
+  /** Also what refers to the image: signatures, attestations, SBOMs. */
+  referrers: z.boolean().optional(),
+});
 export type CopyOrder = z.output<typeof copyOrderSchema>;
 export type CopyOrderJson = z.input<typeof copyOrderSchema>;
 
@@ -36,6 +42,10 @@ export const copyEventSchema = z.discriminatedUnion('type', [
     digest: digestField,
     sizeBytes: bytes,
     platforms: z.array(z.string()),
+    /** How many artifacts refer to the image, when they were to be copied and were. */
+    referrers: z.int().nonnegative().optional(),
+    /** Why they were not; the image itself is there. */
+    referrersFailure: z.string().optional(),
   }),
   z.object({ type: z.literal('failed'), ...failure }),
 ]);

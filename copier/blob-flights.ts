@@ -41,6 +41,7 @@ export interface BlobFlightsOptions {
 }
 
 export interface Flight {
+  readonly key: BlobKey;
   readonly opened: Promise<OpenFlight>;
   /** The blob is in the store. @throws why it will not get there */
   readonly stored: Promise<void>;
@@ -63,6 +64,11 @@ export class BlobFlights {
     return this.#flights.get(idOf(key));
   }
 
+  /** Flights of the same content into whatever repository. */
+  ofDigest(digest: Digest): Flight[] {
+    return [...this.#flights.values()].filter(({ key }) => key.digest === digest);
+  }
+
   /** The blob's flight, begun from `source` unless there is one. */
   join(key: BlobKey, source: BlobSource): Flight {
     const id = idOf(key);
@@ -74,7 +80,7 @@ export class BlobFlights {
     stored.catch((error: unknown) => {
       this.#options.log.warn('blob was not stored', { ...key, error });
     });
-    const flight = { opened: blob.opened, stored };
+    const flight = { key, opened: blob.opened, stored };
     this.#flights.set(id, flight);
     return flight;
   }

@@ -3,17 +3,23 @@ import type { Logger } from '../platform/log.ts';
 import { verified, withTypedErrors } from '../registry/client/verified.ts';
 import type { OpenedBlob } from '../registry/client/blobs.ts';
 import type { Digest } from '../registry/core/digest.ts';
-import type { BlobFlights, Flight } from './blob-flights.ts';
+import type { BlobSource } from './blob-flight.ts';
+import type { BlobFlights, BlobKey, Flight } from './blob-flights.ts';
 import type { ByteRange } from './growing-file.ts';
 import type { PullTarget } from './manifests.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import type { BlobContent } from './send-blob.ts';
+import { maySee, type Shelves } from './shelves.ts';
 import { SpoolFull } from './spool.ts';
 import type { Store } from './store.ts';
+import { followFlight } from './transfer.ts';
 
 export interface BlobsOptions {
   readonly store: Store;
   readonly flights: BlobFlights;
+  readonly shelves: Shelves;
+  /** Whether a manifest that was fetched for this repository refers to the blob. */
+  readonly isReferred: (repository: string, digest: Digest) => boolean;
   readonly upstream: (target: PullTarget, signal: AbortSignal) => Promise<UpstreamRepository>;
   readonly log: Logger;
   /** Ends what outlives a single request. */
@@ -29,19 +35,26 @@ export class Blobs {
 
   /** @throws RegistryError with upstream's meaning when nobody has it */
   async find(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
-    const { flights } = this.#options;
+    const { flights, isReferred } = this.#options;
     const key = { repository: target.repository, digest };
     const flying = flights.find(key);
     const known = (flying && (await flown(flying))) ?? (await this.#stored(target, digest, signal));
     if (known !== undefined) return known;
-    const upstream = await this.#options.upstream(target, signal);
+    const along = isReferred(key.repository, digest) ? this.#underWay(key) : undefined;
+    // Its upstream may refuse what ours gives.
+    const content = along && (await flown(along).catch(() => undefined));
+    return content ?? this.#fromUpstream(target, digest, signal);
+  }
+
+  async #fromUpstream(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
+    const source = this.#sourceOf(target, digest);
     try {
-      const content = await flown(flights.join(key, upstream.blob(digest)));
-      return content ?? (await this.find(target, digest, signal));
+      const flight = this.#options.flights.join({ repository: target.repository, digest }, source);
+      return (await flown(flight)) ?? (await this.find(target, digest, signal));
     } catch (error) {
       if (!(error instanceof SpoolFull)) throw error;
       this.#options.log.warn('blob is passed on without being stored', { ...target, digest, error });
-      return passedOn(digest, await upstream.blob(digest).open(0, signal));
+      return passedOn(digest, await source.open(0, signal));
     }
   }
 
@@ -58,25 +71,71 @@ export class Blobs {
     return stored ?? (await this.#options.upstream(target, signal)).headBlob(digest, signal);
   }
 
-  /** Gets a blob into the store, sharing what is under way. @throws RegistryError */
+  /** Gets a blob that a manifest refers to into the repository, sharing what others have or get. @throws RegistryError */
   async fetch(target: PullTarget, digest: Digest): Promise<void> {
-    await (
-      await this.transfer(target, digest)
-    ).stored;
+    if (!(await this.adopt(target, digest, this.#options.signal))) await this.transfer(target, digest).stored;
+  }
+
+  /**
+   * Links a blob into the repository that another one has or is getting.
+   * @returns false: it has to be fetched
+   */
+  async adopt(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const { flights, shelves } = this.#options;
+    const key = { repository: target.repository, digest };
+    if (flights.find(key) !== undefined) return false;
+    const from =
+      (await this.#landed(key, signal)) ??
+      (await shelves.find(key, signal)) ??
+      // One that has begun meanwhile.
+      (await this.#landed(key, signal));
+    return from !== undefined && shelves.link(key, from, signal);
+  }
+
+  /** The repository that another flight of this content has brought it into; undefined when there is none, or it fails. */
+  async #landed(key: BlobKey, signal: AbortSignal): Promise<string | undefined> {
+    const flight = this.#underWay(key);
+    try {
+      if (flight !== undefined) await followFlight(flight, () => undefined, signal);
+    } catch {
+      signal.throwIfAborted();
+      return undefined;
+    }
+    return flight?.key.repository;
+  }
+
+  /** A flight of this content into another repository, which this one may read along with. */
+  #underWay({ repository, digest }: BlobKey): Flight | undefined {
+    const flights = this.#options.flights.ofDigest(digest);
+    return flights.find(({ key }) => key.repository !== repository && maySee(repository, key.repository));
   }
 
   /** The blob's flight into the store, begun unless it is under way. */
-  async transfer(target: PullTarget, digest: Digest): Promise<Flight> {
-    const { flights, signal } = this.#options;
+  transfer(target: PullTarget, digest: Digest): Flight {
     const key = { repository: target.repository, digest };
-    return (
-      flights.find(key) ?? flights.join(key, (await this.#options.upstream(target, signal)).blob(digest))
-    );
+    return this.#options.flights.join(key, this.#sourceOf(target, digest));
+  }
+
+  /** Asks for the credentials only when it is opened, so that a flight can begin at the very moment that nobody else is found to have one. */
+  #sourceOf(target: PullTarget, digest: Digest): BlobSource {
+    return {
+      open: async (offset, signal) =>
+        (await this.#options.upstream(target, signal)).blob(digest).open(offset, signal),
+    };
   }
 
   async #stored(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent | undefined> {
+    const { shelves, isReferred } = this.#options;
+    const key = { repository: target.repository, digest };
+    const [own, shelf] = await Promise.all([
+      this.#open(key, signal),
+      isReferred(key.repository, digest) ? shelves.find(key, signal) : undefined,
+    ]);
+    return own ?? (shelf === undefined ? undefined : this.#open({ repository: shelf, digest }, signal));
+  }
+
+  async #open({ repository, digest }: BlobKey, signal: AbortSignal): Promise<BlobContent | undefined> {
     const { store } = this.#options;
-    const { repository } = target;
     const head = await this.#askStore(() => store.headBlob({ repository, digest }, signal));
     if (head === undefined) return undefined;
     return {

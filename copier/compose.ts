@@ -19,6 +19,7 @@ import { Orders } from './orders.ts';
 import { FreshTags, RecentManifests } from './recent.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import { type PolicyRecord, PullPolicies } from './policies.ts';
+import { Shelves } from './shelves.ts';
 import { Spool } from './spool.ts';
 import { Store } from './store.ts';
 import { Turns } from './turns.ts';
@@ -117,18 +118,27 @@ export function composeCopier(world: CopierWorld): Copier {
   ): Promise<UpstreamRepository> =>
     upstreams.repository(cached, await keyring.login(cached, reference, callSignal));
   const spool = new Spool(settings.spoolFolder, settings.spoolLimit);
+  const shelves = new Shelves({ store, log, signal });
   const flights = new BlobFlights({
     spool,
-    sink: store,
+    sink: {
+      put: async (key, size, content, putSignal) => {
+        await store.put(key, size, content, putSignal);
+        await shelves.add(key);
+      },
+    },
     resume: { tries: 5, pauseMs: 200 },
     commitBackoff: { baseMs: 500, maxMs: 10_000 },
     commitPatienceMs: settings.commitPatience,
     log,
     signal,
   });
+  const recent = new RecentManifests(RECENT_BYTES);
   const blobs = new Blobs({
     store,
     flights,
+    shelves,
+    isReferred: (repository, digest) => recent.refersTo(repository, digest),
     upstream: (target, callSignal) => upstream(target, undefined, callSignal),
     log,
     signal,
@@ -146,7 +156,7 @@ export function composeCopier(world: CopierWorld): Copier {
     onFetched: (target, fetched) => {
       completion.accept(target, fetched);
     },
-    recent: new RecentManifests(RECENT_BYTES),
+    recent,
     fresh: new FreshTags(now),
     freshForMs: (name) => policies.freshForMs(name),
     breaker: new CircuitBreaker({

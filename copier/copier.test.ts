@@ -1,223 +1,17 @@
-import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
-import { FakeRegistry } from '../test/fakes/registry.ts';
-import { testImage, testIndex, type TestImage } from '../test/fakes/images.ts';
-import { loadConfig } from '../platform/config.ts';
-import { silentLogger } from '../platform/log.ts';
+import { CopierBench, errorOf, policy, REVALIDATE_MS, until } from '../test/fakes/copier-bench.ts';
+import { testImage, testIndex } from '../test/fakes/images.ts';
 import { digestOf } from '../registry/core/digest.ts';
-import { RegistryError } from '../registry/core/errors.ts';
-import { parseCachePolicy } from '../api/cache-policy.ts';
-import type { PolicyRecord } from './policies.ts';
-import { composeCopier, type Copier } from './compose.ts';
-import { copierConfig } from './config.ts';
-import { Placement } from './placement.ts';
-import { copierHandler } from './server.ts';
 
-const REVALIDATE_MS = 150;
-const HEAD_MS = 500;
 const layer = Buffer.alloc(3_000_000, 'larder');
 const image = testImage([layer, 'small']);
 const other = testImage(['another image']);
-
-/** For every image. */
-function policy(spec: object): PolicyRecord {
-  return { policy: parseCachePolicy({ metadata: { name: 'policy' }, spec }) };
-}
-
-interface Reply {
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  readonly body: Buffer;
-  readonly complete: boolean;
-}
-
-/** A copier between a fake upstream and a fake store, behind plain HTTP. */
-class Bench {
-  readonly upstream: FakeRegistry;
-  readonly store: FakeRegistry;
-  readonly secrets = new Map<string, unknown>();
-  secretNames: readonly string[] = [];
-  policies: readonly PolicyRecord[] = [];
-  /** Addresses; ours is 10.0.0.1. */
-  replicas: readonly string[] = [];
-  /** Undefined: a stranger. */
-  role: 'reader' | 'operator' | undefined = 'operator';
-  readonly #folder: string;
-  readonly #stop = new AbortController();
-  #copier!: Copier;
-  #server!: Server;
-
-  private constructor(upstream: FakeRegistry, store: FakeRegistry, folder: string) {
-    this.upstream = upstream;
-    this.store = store;
-    this.#folder = folder;
-  }
-
-  static async start(
-    env: Record<string, string> = {},
-    login?: { username: string; password: string },
-  ): Promise<Bench> {
-    const upstream = await FakeRegistry.start(login ? { login: { kind: 'basic', ...login } } : {});
-    const bench = new Bench(
-      upstream,
-      await FakeRegistry.start(),
-      await mkdtemp(join(tmpdir(), 'larder-copier-')),
-    );
-    const settings = loadConfig(copierConfig, {
-      LARDER_STORE_READER_URL: bench.store.origin,
-      LARDER_STORE_WRITER_URL: bench.store.origin,
-      LARDER_SPOOL_DIR: bench.#folder,
-      LARDER_REVALIDATE_DEADLINE: `${REVALIDATE_MS}ms`,
-      LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
-      LARDER_FRESH_FOR: '0',
-      LARDER_UPSTREAM_TRANSFERS: '2',
-      LARDER_NAMESPACE: 'larder',
-      ...env,
-    });
-    bench.#copier = composeCopier({
-      settings,
-      upstreams: {
-        get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
-      },
-      policies: () => bench.policies,
-      secrets: {
-        readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
-        secretNames: () => Promise.resolve(bench.secretNames),
-      },
-      log: silentLogger,
-      signal: bench.#stop.signal,
-    });
-    const handler = copierHandler({
-      authenticator: {
-        authenticate: () =>
-          bench.role === undefined
-            ? Promise.reject(new RegistryError('who are you', { reason: 'Unauthorized' }))
-            : Promise.resolve(bench.role),
-      },
-      manifests: bench.#copier.manifests,
-      blobs: bench.#copier.blobs,
-      lists: bench.#copier.lists,
-      orders: bench.#copier.orders,
-      placement: new Placement({ self: '10.0.0.1', port: 7441, replicas: () => bench.replicas }),
-      metrics: { observe: () => undefined },
-      log: silentLogger,
-    });
-    bench.#server = createServer(handler);
-    await once(bench.#server.listen(0, '127.0.0.1'), 'listening');
-    return bench;
-  }
-
-  /** How the cache calls upstream's repository `acme/app`. */
-  name(tenant?: string): string {
-    return `${tenant === undefined ? '' : `${tenant}.tenant/`}${this.upstream.host.replace(':', '-')}/acme/app`;
-  }
-
-  ask(
-    path: string,
-    {
-      method = 'GET',
-      headers = {},
-      body = '',
-    }: { method?: string; headers?: Record<string, string>; body?: string } = {},
-  ): Promise<Reply> {
-    const { port } = this.#server.address() as AddressInfo;
-    return new Promise((resolve, reject) => {
-      const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
-        const chunks: Buffer[] = [];
-        res.on('data', (chunk: Buffer) => chunks.push(chunk));
-        res.on('error', () => undefined);
-        res.on('close', () => {
-          resolve({
-            status: res.statusCode ?? 0,
-            headers: res.headers,
-            body: Buffer.concat(chunks),
-            complete: res.complete,
-          });
-        });
-      });
-      request.on('error', reject).end(body);
-    });
-  }
-
-  /** Asks, and hangs up as soon as the first bytes have come. */
-  async leaveDuring(path: string): Promise<void> {
-    const { port } = this.#server.address() as AddressInfo;
-    const request = httpRequest({ host: '127.0.0.1', port, path, agent: false });
-    request.on('error', () => undefined).end();
-    const [response] = (await once(request, 'response')) as [IncomingMessage];
-    response.on('error', () => undefined);
-    const closed = new Promise((resolve) => response.on('close', resolve));
-    response.once('data', () => request.destroy());
-    await closed;
-  }
-
-  blob(digest: string, headers: Record<string, string> = {}): Promise<Reply> {
-    return this.ask(`/v2/${this.name()}/blobs/${digest}`, { headers });
-  }
-
-  manifest(reference: string, tenant?: string): Promise<Reply> {
-    return this.ask(`/v2/${this.name(tenant)}/manifests/${reference}`);
-  }
-
-  async order(kind: string, order: object): Promise<Reply & { lines: Record<string, unknown>[] }> {
-    const reply = await this.ask(`/larder/v1/${kind}`, { method: 'POST', body: JSON.stringify(order) });
-    const text = reply.body.toString().trim();
-    const lines =
-      text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
-    return { ...reply, lines };
-  }
-
-  /** What upstream gives under `acme/app`. */
-  offer(offered: TestImage, tag?: string): void {
-    this.upstream.repository('acme/app').add(offered, tag);
-  }
-
-  get image(): string {
-    return `${this.upstream.host}/acme/app:1`;
-  }
-
-  get cached(): ReturnType<FakeRegistry['repository']> {
-    return this.store.repository(this.name());
-  }
-
-  async settled(): Promise<void> {
-    await this.#copier.flights.settle();
-  }
-
-  async stop(): Promise<void> {
-    this.#stop.abort();
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await Promise.all([this.upstream.close(), this.store.close()]);
-    await this.#copier.close();
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await setImmediate();
-}
-
-function errorOf({ body }: Reply): unknown {
-  return (JSON.parse(body.toString()) as { errors: unknown[] }).errors[0];
-}
-
 const layerDigest = image.root.manifest.kind === 'image' ? (image.root.manifest.layers[0]?.digest ?? '') : '';
-let bench: Bench;
+let bench: CopierBench;
 
 beforeEach(async () => {
-  bench = await Bench.start();
+  bench = await CopierBench.start();
 });
 
 afterEach(async () => {
@@ -309,7 +103,7 @@ describe('a blob that the store lacks', () => {
 
   it('is passed on without being stored when the spool is full, and still verified', async () => {
     await bench.stop();
-    bench = await Bench.start({ LARDER_SPOOL_LIMIT: '1Mi' });
+    bench = await CopierBench.start({ LARDER_SPOOL_LIMIT: '1Mi' });
     bench.offer(image);
     expect((await bench.blob(layerDigest)).body.equals(layer)).toBe(true);
     expect(bench.cached.blobs.size).toBe(0);
@@ -353,7 +147,7 @@ describe('a manifest', () => {
 
   it('is fetched once for fifty clients', async () => {
     await bench.stop();
-    bench = await Bench.start({ LARDER_FRESH_FOR: '30s' });
+    bench = await CopierBench.start({ LARDER_FRESH_FOR: '30s' });
     bench.offer(image, '1');
     await Promise.all(Array.from({ length: 50 }, () => bench.manifest('1')));
     expect(bench.upstream.count('GET', '/manifests/1')).toBe(1);
@@ -381,7 +175,7 @@ describe('a manifest', () => {
 
   it('that is fresh is served without asking upstream', async () => {
     await bench.stop();
-    bench = await Bench.start({ LARDER_FRESH_FOR: '1h' });
+    bench = await CopierBench.start({ LARDER_FRESH_FOR: '1h' });
     bench.offer(image, '1');
     await bench.manifest('1');
     const before = bench.upstream.requests.length;
@@ -514,7 +308,7 @@ describe("a tenant's image", () => {
 
   beforeEach(async () => {
     await bench.stop();
-    bench = await Bench.start({ LARDER_SECRET_FRESH_FOR: '0' }, login);
+    bench = await CopierBench.start({ LARDER_SECRET_FRESH_FOR: '0' }, login);
     bench.offer(image, '1');
   });
 

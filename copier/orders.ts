@@ -9,11 +9,13 @@ import type {
   VerifyOrder,
 } from '../api/copier-api.ts';
 import { encodeCachedName, storeTag, type CachedName } from '../registry/core/cached-name.ts';
+import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
 import { formatPlatform } from '../registry/core/platform.ts';
 import type { Reference } from '../registry/core/reference.ts';
-import { copyImage } from '../registry/copy/copy-image.ts';
+import { copyImage, type CopiedImage, type CopyOptions } from '../registry/copy/copy-image.ts';
+import { copyReferrers, type CopyReferrersOptions } from '../registry/copy/copy-referrers.ts';
 import type { CopyProgress } from '../registry/copy/progress.ts';
 import { verifyImage } from '../registry/copy/verify-image.ts';
 import type { Blobs } from './blobs.ts';
@@ -68,24 +70,27 @@ export class Orders {
     try {
       const { target, reference, tag } = this.#understand(order);
       const upstream = await this.#upstream(target, reference, signal);
-      const copied = await copyImage({
-        reference,
-        tag,
+      const wanted = new Set<Digest>();
+      const options = {
         destination: store.writer(target.repository),
-        readManifest: (wanted, readSignal) =>
-          'digest' in wanted
-            ? manifests.fetch(target, wanted.digest)
-            : upstream.getManifest(wanted, readSignal),
+        readManifest: (named, readSignal) =>
+          'digest' in named ? manifests.fetch(target, named.digest) : upstream.getManifest(named, readSignal),
         transferBlob: async ({ digest }, report, blobSignal) => {
-          await followFlight(await blobs.transfer(target, digest), report, blobSignal);
+          // What is wanted once more was lost after it was linked.
+          const isFirst = !wanted.has(digest);
+          wanted.add(digest);
+          if (isFirst && (await blobs.adopt(target, digest, blobSignal))) return;
+          await followFlight(blobs.transfer(target, digest), report, blobSignal);
         },
-        selection: { platforms: order.platforms },
         concurrency: parallelBlobs,
-        onProgress,
         signal,
-      });
+      } satisfies Partial<CopyOptions>;
+      const { referrers = false } = order;
+      const selection = { platforms: order.platforms, attestations: referrers };
+      const copied = await copyImage({ ...options, reference, tag, selection, onProgress });
       const { digest, sizeBytes, platforms } = copied;
-      return { type: 'done', digest, sizeBytes, platforms: platforms.map(formatPlatform) };
+      const attached = referrers ? await copyAttached(copied, upstream, options) : {};
+      return { type: 'done', digest, sizeBytes, platforms: platforms.map(formatPlatform), ...attached };
     } catch (error) {
       return { type: 'failed', ...describe(error) };
     }
@@ -145,6 +150,22 @@ export class Orders {
     signal: AbortSignal,
   ): Promise<UpstreamRepository> {
     return this.#options.upstream(target, 'tag' in reference ? reference.tag : reference.digest, signal);
+  }
+}
+
+/** An image that cannot be shown to be signed is still one that pods need. */
+async function copyAttached(
+  { manifests }: CopiedImage,
+  upstream: UpstreamRepository,
+  options: Omit<CopyReferrersOptions, 'subjects' | 'listSource'>,
+): Promise<{ referrers: number } | { referrersFailure: string }> {
+  const listSource: CopyReferrersOptions['listSource'] = (subject, signal) =>
+    upstream.referrers(subject, signal);
+  try {
+    return { referrers: await copyReferrers({ ...options, subjects: manifests, listSource }) };
+  } catch (error) {
+    options.signal.throwIfAborted();
+    return { referrersFailure: describe(error).message };
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the copier remembers for a short while: manifests by digest, and which digest a tag was found to have. */
 import type { Digest } from '../registry/core/digest.ts';
 import type { StoredManifest } from '../registry/client/manifests.ts';
+import { blobsOf } from '../registry/core/manifest.ts';
 
 /** The manifests used last, by repository, at most so many bytes of them. */
 export class RecentManifests {
@@ -21,6 +22,15 @@ export class RecentManifests {
       this.#manifests.set(key, found);
     }
     return found;
+  }
+
+  /** Whether one of the repository's manifests refers to this blob. */
+  refersTo(repository: string, blob: Digest): boolean {
+    for (const [key, { manifest }] of this.#manifests) {
+      if (manifest.kind !== 'image' || !key.startsWith(`${repository}@`)) continue;
+      if (blobsOf(manifest).some(({ digest }) => digest === blob)) return true;
+    }
+    return false;
   }
 
   set(repository: string, manifest: StoredManifest): void {

@@ -3,7 +3,7 @@ import { getBlob, headBlob, type OpenedBlob } from '../registry/client/blobs.ts'
 import { getManifest, putManifest, type StoredManifest } from '../registry/client/manifests.ts';
 import { allTags, listReferrers, type ReferrerJson } from '../registry/client/listing.ts';
 import { RepositoryClient } from '../registry/client/repository-client.ts';
-import { uploadBlob } from '../registry/client/upload.ts';
+import { cancelUpload, mountBlob, uploadBlob } from '../registry/client/upload.ts';
 import { removeImage, type RemovalTarget } from '../registry/copy/remove-image.ts';
 import type { Digest } from '../registry/core/digest.ts';
 import type { ManifestReference } from '../registry/core/distribution-path.ts';
@@ -109,6 +109,17 @@ export class Store implements ManifestStore, BlobStore {
     await uploadBlob(this.writer(repository), { digest, size, body, isVerified: true, signal }).catch(
       rethrow,
     );
+  }
+
+  /**
+   * Gives a repository a blob that another one has. Who may be given what is the caller's matter (docs/adr/0006).
+   * @returns whether it has it now
+   */
+  async mount({ repository, digest }: BlobKey, from: string, signal: AbortSignal): Promise<boolean> {
+    const client = this.writer(repository);
+    const mount = await mountBlob(client, digest, from, signal).catch(rethrow);
+    if (!mount.mounted) await cancelUpload(client, mount.location);
+    return mount.mounted;
   }
 
   /** Both sides have the same content, so the second is asked only when the first cannot answer. */

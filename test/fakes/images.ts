@@ -45,6 +45,22 @@ export function testImage(layers: readonly (string | Uint8Array)[], platform = '
   };
 }
 
+/** A signature, an SBOM: an artifact that is no image and refers to one, with one blob. */
+export function testArtifact(subject: StoredManifest, content: string, artifactType: string): TestImage {
+  const empty = Buffer.from('{}');
+  const blob = Buffer.from(content);
+  const root = testManifest(
+    {
+      artifactType,
+      config: testDescriptor(empty, 'application/vnd.oci.empty.v1+json'),
+      layers: [testDescriptor(blob, 'application/octet-stream')],
+      subject: testDescriptor(subject.bytes, subject.manifest.mediaType),
+    },
+    OCI_MANIFEST,
+  );
+  return { root, manifests: [root], blobs: new Map([empty, blob].map((bytes) => [digestOf(bytes), bytes])) };
+}
+
 /** An index of one image per platform. */
 export function testIndex(images: Readonly<Record<string, TestImage>>): TestImage {
   const children = Object.entries(images).map(([platform, { root }]) => ({

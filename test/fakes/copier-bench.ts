@@ -1,0 +1,215 @@
+/** A copier between a fake upstream and a fake store, for tests of what it does on the wire. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { parseCachePolicy } from '../../api/cache-policy.ts';
+import { composeCopier, type Copier } from '../../copier/compose.ts';
+import { copierConfig } from '../../copier/config.ts';
+import { Placement } from '../../copier/placement.ts';
+import type { PolicyRecord } from '../../copier/policies.ts';
+import { copierHandler } from '../../copier/server.ts';
+import { loadConfig } from '../../platform/config.ts';
+import { silentLogger } from '../../platform/log.ts';
+import { RegistryError } from '../../registry/core/errors.ts';
+import type { TestImage } from './images.ts';
+import { FakeRegistry } from './registry.ts';
+
+/** The one that tests speak of unless they say otherwise. */
+export const REPOSITORY = 'acme/app';
+export const REVALIDATE_MS = 150;
+const HEAD_MS = 500;
+
+/** For every image. */
+export function policy(spec: object): PolicyRecord {
+  return { policy: parseCachePolicy({ metadata: { name: 'policy' }, spec }) };
+}
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: Buffer;
+  readonly complete: boolean;
+}
+
+/** Behind plain HTTP. */
+export class CopierBench {
+  readonly upstream: FakeRegistry;
+  readonly store: FakeRegistry;
+  readonly secrets = new Map<string, unknown>();
+  secretNames: readonly string[] = [];
+  policies: readonly PolicyRecord[] = [];
+  /** Addresses; ours is 10.0.0.1. */
+  replicas: readonly string[] = [];
+  /** Undefined: a stranger. */
+  role: 'reader' | 'operator' | undefined = 'operator';
+  readonly #folder: string;
+  readonly #stop = new AbortController();
+  #copier!: Copier;
+  #server!: Server;
+
+  private constructor(upstream: FakeRegistry, store: FakeRegistry, folder: string) {
+    this.upstream = upstream;
+    this.store = store;
+    this.#folder = folder;
+  }
+
+  static async start(
+    env: Record<string, string> = {},
+    login?: { username: string; password: string },
+  ): Promise<CopierBench> {
+    const upstream = await FakeRegistry.start(login ? { login: { kind: 'basic', ...login } } : {});
+    const bench = new CopierBench(
+      upstream,
+      await FakeRegistry.start(),
+      await mkdtemp(join(tmpdir(), 'larder-copier-')),
+    );
+    const settings = loadConfig(copierConfig, {
+      LARDER_STORE_READER_URL: bench.store.origin,
+      LARDER_STORE_WRITER_URL: bench.store.origin,
+      LARDER_SPOOL_DIR: bench.#folder,
+      LARDER_REVALIDATE_DEADLINE: `${REVALIDATE_MS}ms`,
+      LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
+      LARDER_FRESH_FOR: '0',
+      LARDER_UPSTREAM_TRANSFERS: '2',
+      LARDER_NAMESPACE: 'larder',
+      ...env,
+    });
+    bench.#copier = composeCopier({
+      settings,
+      upstreams: {
+        get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
+      },
+      policies: () => bench.policies,
+      secrets: {
+        readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
+        secretNames: () => Promise.resolve(bench.secretNames),
+      },
+      log: silentLogger,
+      signal: bench.#stop.signal,
+    });
+    const handler = copierHandler({
+      authenticator: {
+        authenticate: () =>
+          bench.role === undefined
+            ? Promise.reject(new RegistryError('who are you', { reason: 'Unauthorized' }))
+            : Promise.resolve(bench.role),
+      },
+      manifests: bench.#copier.manifests,
+      blobs: bench.#copier.blobs,
+      lists: bench.#copier.lists,
+      orders: bench.#copier.orders,
+      placement: new Placement({ self: '10.0.0.1', port: 7441, replicas: () => bench.replicas }),
+      metrics: { observe: () => undefined },
+      log: silentLogger,
+    });
+    bench.#server = createServer(handler);
+    await once(bench.#server.listen(0, '127.0.0.1'), 'listening');
+    return bench;
+  }
+
+  /** How the cache calls one of upstream's repositories. */
+  name(tenant?: string, repository = REPOSITORY): string {
+    return `${tenant === undefined ? '' : `${tenant}.tenant/`}${this.upstream.host.replace(':', '-')}/${repository}`;
+  }
+
+  ask(
+    path: string,
+    {
+      method = 'GET',
+      headers = {},
+      body = '',
+    }: { method?: string; headers?: Record<string, string>; body?: string } = {},
+  ): Promise<Reply> {
+    const { port } = this.#server.address() as AddressInfo;
+    return new Promise((resolve, reject) => {
+      const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
+        const chunks: Buffer[] = [];
+        res.on('data', (chunk: Buffer) => chunks.push(chunk));
+        res.on('error', () => undefined);
+        res.on('close', () => {
+          resolve({
+            status: res.statusCode ?? 0,
+            headers: res.headers,
+            body: Buffer.concat(chunks),
+            complete: res.complete,
+          });
+        });
+      });
+      request.on('error', reject).end(body);
+    });
+  }
+
+  /** Asks, and hangs up as soon as the first bytes have come. */
+  async leaveDuring(path: string): Promise<void> {
+    const { port } = this.#server.address() as AddressInfo;
+    const request = httpRequest({ host: '127.0.0.1', port, path, agent: false });
+    request.on('error', () => undefined).end();
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    response.on('error', () => undefined);
+    const closed = new Promise((resolve) => response.on('close', resolve));
+    response.once('data', () => request.destroy());
+    await closed;
+  }
+
+  blob(digest: string, headers: Record<string, string> = {}): Promise<Reply> {
+    return this.ask(`/v2/${this.name()}/blobs/${digest}`, { headers });
+  }
+
+  manifest(reference: string, tenant?: string): Promise<Reply> {
+    return this.ask(`/v2/${this.name(tenant)}/manifests/${reference}`);
+  }
+
+  async order(kind: string, order: object): Promise<Reply & { lines: Record<string, unknown>[] }> {
+    const reply = await this.ask(`/larder/v1/${kind}`, { method: 'POST', body: JSON.stringify(order) });
+    const text = reply.body.toString().trim();
+    const lines =
+      text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
+    return { ...reply, lines };
+  }
+
+  /** What upstream gives. */
+  offer(offered: TestImage, tag?: string, repository = REPOSITORY): void {
+    this.upstream.repository(repository).add(offered, tag);
+  }
+
+  /** Orders the image `:1` of a repository. @returns how that ended */
+  async copy(repository: string, order: object = {}): Promise<Record<string, unknown> | undefined> {
+    const image = `${this.upstream.host}/${repository}:1`;
+    return (await this.order('copy', { image, ...order })).lines.at(-1);
+  }
+
+  get image(): string {
+    return `${this.upstream.host}/${REPOSITORY}:1`;
+  }
+
+  get cached(): ReturnType<FakeRegistry['repository']> {
+    return this.store.repository(this.name());
+  }
+
+  async settled(): Promise<void> {
+    await this.#copier.flights.settle();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await Promise.all([this.upstream.close(), this.store.close()]);
+    await this.#copier.close();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits for what follows from what was begun. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await setImmediate();
+}
+
+/** The first OCI error of an answer. */
+export function errorOf({ body }: Reply): unknown {
+  return (JSON.parse(body.toString()) as { errors: unknown[] }).errors[0];
+}
