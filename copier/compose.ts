@@ -16,6 +16,7 @@ import { Keyring, type PullSecretSource } from './keyring.ts';
 import { Lists } from './lists.ts';
 import { Manifests, type PullTarget } from './manifests.ts';
 import { Orders } from './orders.ts';
+import { Outages } from './outages.ts';
 import { FreshTags, RecentManifests } from './recent.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import { type PolicyRecord, PullPolicies } from './policies.ts';
@@ -63,6 +64,8 @@ export interface Copier {
 
 /** Manifests kept in memory, in bytes: what fifty nodes ask for at once is fetched once. */
 const RECENT_BYTES = 16 * 2 ** 20;
+/** Pods wait for a registry that has come back at most this long, in milliseconds. */
+const MAX_OUTAGE_MS = 30_000;
 const STORE_CONNECT_MS = 1_000;
 const STORE_WRITE_HEAD_MS = 60_000;
 const SECRET_STALE_MS = 10 * 60_000;
@@ -110,6 +113,16 @@ export function composeCopier(world: CopierWorld): Copier {
     settings: world.upstreams,
     pace: new Pace({ defaultPauseMs: settings.limitPause, maxPauseMs: settings.maxLimitPause, now }),
     turns: new Turns(settings.upstreamTransfers),
+    outages: new Outages({
+      breaker: new CircuitBreaker({
+        // One alone may be a packet that got lost.
+        failureThreshold: 2,
+        openMs: settings.upstreamPause,
+        maxOpenMs: Math.max(MAX_OUTAGE_MS, settings.upstreamPause),
+        probeMs: settings.headDeadline,
+      }),
+      now,
+    }),
   });
   const upstream = async (
     { cached }: PullTarget,

@@ -117,7 +117,7 @@ export const copierConfig = defineConfig({
   upstreamPause: {
     env: 'LARDER_UPSTREAM_PAUSE',
     default: '10s',
-    help: 'how long an upstream that could not be reached is not asked about cached tags; doubles up to 2 minutes',
+    help: 'how long an upstream that could not be reached is not asked again; doubles up to 2 minutes for cached tags, 30 s for what is not cached',
     schema: duration(),
   },
   upstreamTransfers: {

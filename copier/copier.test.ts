@@ -251,6 +251,23 @@ describe('a manifest', () => {
     });
   });
 
+  it('that is not cached is refused at once while upstream is known to be away, and fetched when it is back', async () => {
+    await bench.stop();
+    bench = await CopierBench.start({ LARDER_UPSTREAM_PAUSE: '300ms' });
+    bench.offer(image, '1');
+    bench.upstream.intercept = () => true;
+    for (let n = 0; n < 2; n += 1) expect((await bench.manifest('1')).status).toBe(504);
+    const [asked, startedAt] = [bench.upstream.requests.length, performance.now()];
+    expect(await bench.manifest('1')).toMatchObject({
+      status: 502,
+      headers: { 'larder-upstream-reason': 'Unreachable' },
+    });
+    expect(performance.now() - startedAt).toBeLessThan(200);
+    expect(bench.upstream.requests.length).toBe(asked);
+    bench.upstream.intercept = () => false;
+    while ((await bench.manifest('1')).status !== 200) await setImmediate();
+  });
+
   it.each([
     ['too large', Buffer.alloc(4 * 1024 * 1024 + 1, ' ')],
     ['not JSON', Buffer.from('<html>')],

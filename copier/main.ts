@@ -18,7 +18,7 @@ import { Authenticator, discoverKeys } from './authn.ts';
 import { composeCopier } from './compose.ts';
 import { copierConfig } from './config.ts';
 import { copierMetrics } from './copier-metrics.ts';
-import { KubePullSecrets } from './kube-secrets.ts';
+import { type Claim, claimRecords, indexClaims, KubePullSecrets } from './kube-secrets.ts';
 import { Placement, readyAddresses } from './placement.ts';
 import { type PolicyRecord, policyRecords } from './policies.ts';
 import { keepSelfTestImage } from './self-test-image.ts';
@@ -56,13 +56,14 @@ await runMain({
       parse: (contents) => parseUpstreamSettings(paths, contents),
     });
     const policies = new ObjectCache<PolicyRecord>();
+    const claims = indexClaims(new ObjectCache<Claim>());
     const work = new AbortController();
     const copier = composeCopier({
       settings,
       upstreams,
       policies: () => policies.values(),
       proxies: outboundProxies(process.env),
-      secrets: new KubePullSecrets(kube, CACHED_IMAGE_PATIENCE_MS),
+      secrets: new KubePullSecrets(kube, claims, CACHED_IMAGE_PATIENCE_MS),
       log,
       signal: work.signal,
     });
@@ -106,6 +107,7 @@ await runMain({
         }
       }),
       cacheWatch(kube, policyRecords, policies, { log }),
+      cacheWatch(kube, claimRecords, claims, { log }),
       cacheWatch(kube, endpointSlices, slices, {
         log,
         namespace: settings.namespace,

@@ -5,7 +5,9 @@ import { createDispatcher, upstreamPolicies } from '../registry/transport/connec
 import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import type { UpstreamSettings } from '../registry/transport/upstream-settings.ts';
+import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import type { Login } from './keyring.ts';
+import { Outages } from './outages.ts';
 import { Turns } from './turns.ts';
 import { Upstreams } from './upstreams.ts';
 
@@ -52,12 +54,20 @@ function fetchFrom(
   settings: Partial<UpstreamSettings> = {},
 ): Promise<unknown> {
   const all = [{ host: HOST, endpoints: endpoints.map(({ origin }) => origin), ...settings }];
-  const pace = new Pace({ defaultPauseMs: 1_000, maxPauseMs: 1_000, now: () => performance.now() });
+  const now = (): number => performance.now();
+  const pace = new Pace({ defaultPauseMs: 1_000, maxPauseMs: 1_000, now });
+  const breaker = new CircuitBreaker({
+    failureThreshold: 2,
+    openMs: 1_000,
+    maxOpenMs: 1_000,
+    probeMs: 1_000,
+  });
   const upstream = new Upstreams({
     transport,
     settings: { get: () => all },
     pace,
     turns: new Turns(4),
+    outages: new Outages({ breaker, now }),
   }).repository({ tenant: 'team-a', host: HOST, repository: 'acme/app' }, as);
   return upstream.getManifest({ tag: '1' }, signal);
 }

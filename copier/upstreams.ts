@@ -10,6 +10,7 @@ import type { Pace } from '../registry/transport/pace.ts';
 import type { Transport } from '../registry/transport/transport.ts';
 import { endpointsOf, type UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import type { Login } from './keyring.ts';
+import type { Outages } from './outages.ts';
 import type { UpstreamRepository } from './repositories.ts';
 import type { Turns } from './turns.ts';
 import { askUpstream, toUpstreamFailure } from './upstream-failure.ts';
@@ -20,6 +21,7 @@ export interface UpstreamsOptions {
   readonly pace: Pace;
   /** Of transfers of blobs, by the registry's host. */
   readonly turns: Turns;
+  readonly outages: Outages;
 }
 
 export class Upstreams {
@@ -31,7 +33,7 @@ export class Upstreams {
 
   /** @param first the login to begin with; a refusal renews it, so that a rotated secret works at once */
   repository(name: CachedName, first: Login): UpstreamRepository {
-    const { turns } = this.#options;
+    const { turns, outages } = this.#options;
     let login = first;
     let clients = this.#clients(name, login);
     const ask = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
@@ -46,17 +48,21 @@ export class Upstreams {
           return await firstOf(clients, attempt);
         }
       });
+    /** For content. What a tag names now is asked with a deadline of its own, which says nothing about whether the registry is away. */
+    const fetch = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
+      askUpstream(() => outages.unlessAway(name.host, () => ask(attempt, signal)));
     return {
       headManifest: async (reference, signal) =>
         (await ask((client) => headManifest(client, reference, { signal }), signal)).digest,
-      getManifest: (reference, signal) => ask((client) => getManifest(client, reference, { signal }), signal),
-      headBlob: (digest, signal) => ask((client) => headBlob(client, digest, signal), signal),
-      tags: (signal) => ask((client) => allTags(client, signal), signal),
-      referrers: (digest, signal) => ask((client) => listReferrers(client, digest, signal), signal),
+      getManifest: (reference, signal) =>
+        fetch((client) => getManifest(client, reference, { signal }), signal),
+      headBlob: (digest, signal) => fetch((client) => headBlob(client, digest, signal), signal),
+      tags: (signal) => fetch((client) => allTags(client, signal), signal),
+      referrers: (digest, signal) => fetch((client) => listReferrers(client, digest, signal), signal),
       blob: (digest) => ({
         open: async (offset, signal) => {
           const end = await turns.take(name.host, signal);
-          const opened = await ask((client) => getBlob(client, digest, { signal, offset }), signal).catch(
+          const opened = await fetch((client) => getBlob(client, digest, { signal, offset }), signal).catch(
             (error: unknown) => {
               end();
               throw error;
