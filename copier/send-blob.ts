@@ -1,6 +1,7 @@
 /** Sends a blob, or the range of it that was asked for, to one client. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Digest } from '../registry/core/digest.ts';
+import { RegistryError } from '../registry/core/errors.ts';
 import { formatContentRange, parseRange, type RangeRequest } from '../registry/core/range.ts';
 import type { ByteRange } from './growing-file.ts';
 
@@ -55,12 +56,21 @@ function rangeOf(request: IncomingMessage, size: number | undefined, etag: strin
   return size === undefined || !applies ? { kind: 'whole' } : parseRange(request.headers.range, size);
 }
 
-/** Resolves once the bytes have left us, so that their buffer can be used again. */
+/**
+ * Resolves once the bytes have left us, so that their buffer can be used again.
+ * @throws when the client leaves: Node does not always say so to who waits for a write
+ */
 function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
+    const onClose = (): void => {
+      reject(new RegistryError('the client has gone', { reason: 'Canceled' }));
+    };
+    response.once('close', onClose);
     response.write(chunk, (error) => {
+      response.off('close', onClose);
       if (error) reject(error);
       else resolve();
     });
+    if (response.closed) onClose();
   });
 }

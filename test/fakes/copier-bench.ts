@@ -190,6 +190,11 @@ export class CopierBench {
     return this.store.repository(this.name());
   }
 
+  /** Taken by blobs on their way. */
+  get spoolBytes(): number {
+    return this.#copier.spool.reserved;
+  }
+
   async settled(): Promise<void> {
     await this.#copier.flights.settle();
   }
