@@ -13,6 +13,8 @@ const matchSchema = z.object({
 
 const specSchema = z.object({
   match: matchSchema.default({}),
+  /** False: the images are left alone, neither rewritten nor copied nor stored. */
+  cache: z.boolean().optional(),
   /** `CacheFirst`: what is cached under a tag is served without asking upstream. */
   tagPolicy: z.enum(['Revalidate', 'CacheFirst']).optional(),
   /** How long a tag counts as fresh after upstream was asked, in milliseconds. */
@@ -25,6 +27,8 @@ const specSchema = z.object({
   expireAfter: durationField.optional(),
   /** Never expires. */
   retain: z.boolean().optional(),
+  /** Whether signatures and attestations that refer to an image are copied with it. */
+  referrers: z.boolean().optional(),
   /** Fetches public names of the matched repositories with this Secret of the release's namespace. */
   credentials: z.object({ secretName: objectNameField }).optional(),
 });
@@ -67,6 +71,11 @@ export function policyFor(policies: readonly CachePolicy[], subject: PolicySubje
     if (rank !== undefined && (best === undefined || isAhead(rank, best.rank))) best = { policy, rank };
   }
   return best?.policy;
+}
+
+/** Whether images of that name are to be cached at all: they are, unless the policy that applies says otherwise. */
+export function isToBeCached(policies: readonly CachePolicy[], subject: PolicySubject): boolean {
+  return policies.length === 0 || policyFor(policies, subject)?.spec.cache !== false;
 }
 
 interface Rank {

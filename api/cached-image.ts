@@ -43,6 +43,10 @@ const statusSchema = z.object({
   platforms: z.array(z.string()).optional(),
   /** The platforms that the last complete copy was asked for; the image may lack some of them. */
   requestedPlatforms: z.array(z.string()).optional(),
+  /** How many signatures, attestations and the like came with the last complete copy, when they were to. */
+  referrers: z.int().optional(),
+  /** Why they did not come. */
+  referrersFailure: z.string().optional(),
   /** What the tag named before it moved upstream, and since when it does not any more: pods may still run it. */
   previousDigests: z.array(z.object({ digest: z.string(), replacedTime: z.string() })).optional(),
   /** The CachePolicy that applies. */

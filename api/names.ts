@@ -34,6 +34,11 @@ export const CACHED_IMAGE_KIND = 'CachedImage';
 export const CACHE_POLICY_KIND = 'CachePolicy';
 export const CACHE_POLICY_PLURAL = 'cachepolicies';
 export const CACHED_IMAGE_PLURAL = 'cachedimages';
+export const IMAGE_CACHE_KIND = 'ImageCache';
+export const IMAGE_CACHE_PLURAL = 'imagecaches';
+
+/** On the ImageCache: whenever it gets another value, the store collects garbage at once. */
+export const COLLECT_ANNOTATION = 'larder.dev/collect';
 
 /** Audience of the ServiceAccount tokens with which others call the copier. */
 export const COPIER_AUDIENCE = 'larder-copier';

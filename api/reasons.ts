@@ -13,6 +13,7 @@ export const READY_REASONS = [
   'Copying',
   'Incomplete',
   'Unused',
+  'Excluded',
   'Deleting',
   'CopierUnavailable',
   ...REASONS,

@@ -14,19 +14,20 @@ export function assess(
   status: CachedImageStatus,
   request: CopyRequest,
 ): [Situation, Consequence] {
-  const { copy } = gathered;
+  const { copy, rules } = gathered;
   if (copy.phase === 'done') return [{ is: 'copied', ...copy }, { copy: { do: 'settle' } }];
   const holds = isComplete(status, request);
+  if (!rules.cache) return [holds ? { is: 'complete' } : { is: 'excluded', ...rules }, stopCopying(copy)];
   if (!isWanted(gathered, image)) return [{ is: holds ? 'complete' : 'unused' }, stopCopying(copy)];
   switch (copy.phase) {
     case 'queued':
     case 'running':
       return [holds ? { is: 'complete' } : { is: 'copying', copy }, {}];
     case 'failed':
-      if (holds && !isStale(status)) return [{ is: 'complete' }, stopCopying(copy)];
+      if (holds && !isBehind(status, request)) return [{ is: 'complete' }, stopCopying(copy)];
       return afterFailure(gathered, copy, request, holds);
     case 'idle':
-      if (holds && !isStale(status)) return [{ is: 'complete' }, {}];
+      if (holds && !isBehind(status, request)) return [{ is: 'complete' }, {}];
       if (request.platforms.length === 0) return [{ is: 'noPlatforms' }, {}];
       return beginning(gathered, status, request, holds);
   }
@@ -71,6 +72,11 @@ export function isMadeForPods({ metadata }: CachedImage): boolean {
 function isComplete(status: CachedImageStatus, { platforms }: CopyRequest): boolean {
   if (status.digest === undefined || status.requestedPlatforms === undefined) return false;
   return platforms.every((platform) => status.requestedPlatforms?.includes(platform));
+}
+
+/** Whether there is something to copy although the image is complete. */
+function isBehind(status: CachedImageStatus, { referrers }: CopyRequest): boolean {
+  return isStale(status) || (referrers === true && status.referrers === undefined);
 }
 
 /** Whether the tag has moved upstream. */

@@ -126,6 +126,11 @@ export const config = defineConfig({
     help: 'how long what removed images take may stay in the store at most',
     schema: duration(),
   },
+  maxSize: {
+    env: 'LARDER_MAX_SIZE',
+    help: 'what the images may take together, such as 200Gi; beyond it those that nobody needs go, the longest unused first; absent: no limit',
+    schema: bytes().optional(),
+  },
   expireAfter: {
     env: 'LARDER_EXPIRE_AFTER',
     default: '30d',

@@ -191,12 +191,13 @@ export class CopierClient {
   }
 }
 
-function orderJson({ reference, tenant, platforms, pullSecrets }: CopyRequest): CopyOrderJson {
+function orderJson({ reference, tenant, platforms, pullSecrets, referrers }: CopyRequest): CopyOrderJson {
   return {
     image: formatReference(reference),
     ...(tenant === undefined ? {} : { tenant }),
     platforms: [...platforms],
     pullSecrets: [...pullSecrets],
+    ...(referrers === undefined ? {} : { referrers }),
   };
 }
 

@@ -45,6 +45,7 @@ function setUp(limits = { total: 2, perUpstream: 1 }): {
     progressEveryMs: 2_000,
     onChange: (name) => changes.push(name),
     onFailure: (reason) => failures.push(reason),
+    onCopied: () => undefined,
   });
   return { copies, orders, changes, failures, clock };
 }

@@ -25,6 +25,8 @@ export interface CopiesOptions {
   readonly onChange: (name: string) => void;
   /** Called for every attempt that failed. */
   readonly onFailure: (reason: string) => void;
+  /** Called for every copy that ended well, with what it has brought and how long it took. */
+  readonly onCopied: (sizeBytes: number, seconds: number) => void;
 }
 
 const UNEXPECTED = {
@@ -41,6 +43,8 @@ interface Waiting {
   readonly name: string;
   readonly state: Extract<CopyState, { phase: 'queued' }>;
   readonly priority: number;
+  /** Of the monotonic clock. */
+  readonly since: number;
 }
 
 interface Running {
@@ -73,7 +77,7 @@ export class Copies {
     const failure = failureOf(before);
     const again = failure !== undefined && 'request' in before && sameRequest(before.request, request);
     const state = { phase: 'queued', request, ...(again ? { failure } : {}) } as const;
-    this.waiting.push({ name, state, priority });
+    this.waiting.push({ name, state, priority, since: this.options.clock.monotonic() });
     this.set(name, state);
     this.dispatch();
   }
@@ -108,9 +112,12 @@ export class Copies {
     return (this.perRepository.get(repository) ?? 0) > 0;
   }
 
-  /** How many wait and how many are under way. */
-  counts(): { readonly waiting: number; readonly running: number } {
-    return { waiting: this.waiting.length, running: this.running.size };
+  /** How many wait and how many are under way, and for how long the first has waited, in milliseconds. */
+  counts(): { readonly waiting: number; readonly running: number; readonly oldestWaitMs: number } {
+    const { waiting, running } = this;
+    const now = this.options.clock.monotonic();
+    const oldestWaitMs = Math.max(0, ...waiting.slice(0, 1).map(({ since }) => now - since));
+    return { waiting: waiting.length, running: running.size, oldestWaitMs };
   }
 
   private withdraw(name: string): void {
@@ -161,7 +168,9 @@ export class Copies {
     const { copy, clock } = this.options;
     const onProgress = this.progressOf(name, request, failure, signal);
     try {
+      const began = clock.monotonic();
       const result = await copy(request, { signal, onProgress });
+      this.options.onCopied(result.sizeBytes, (clock.monotonic() - began) / 1_000);
       return signal.aborted ? undefined : { phase: 'done', request, result, at: clock.now() };
     } catch (error) {
       if (signal.aborted) return undefined;

@@ -8,6 +8,8 @@ export interface CopyRequest {
   readonly tenant?: string;
   readonly platforms: readonly string[];
   readonly pullSecrets: readonly string[];
+  /** Signatures and attestations that refer to it; absent: as the copier does by itself. */
+  readonly referrers?: boolean;
 }
 
 export interface CopyProgress {
@@ -19,6 +21,10 @@ export interface CopyResult {
   readonly digest: string;
   readonly sizeBytes: number;
   readonly platforms: readonly string[];
+  /** How many artifacts that refer to the image were copied with it. */
+  readonly referrers?: number | undefined;
+  /** Why they were not; the image itself is there. */
+  readonly referrersFailure?: string | undefined;
 }
 
 export interface CopyFailure {
@@ -52,5 +58,9 @@ export type CopyState =
 
 /** Whether two requests would do the same, so that the one need not be made after the other. */
 export function sameRequest(a: CopyRequest, b: CopyRequest): boolean {
-  return a.platforms.join() === b.platforms.join() && a.pullSecrets.join() === b.pullSecrets.join();
+  return (
+    a.platforms.join() === b.platforms.join() &&
+    a.pullSecrets.join() === b.pullSecrets.join() &&
+    a.referrers === b.referrers
+  );
 }

@@ -93,8 +93,10 @@ function concluded(
   const decision = { ...rest, status, events: eventsOf(image.status, status, usage !== undefined) };
   if (expires === undefined) return decision;
   const againInMs = Math.min(rest.againInMs ?? Infinity, expires > now ? expires - now : RETRY_EXPIRY_MS);
-  const isOver = expires <= now && gathered.copy.phase === 'idle';
-  return { ...decision, againInMs, ...(isOver ? { expire: true } : {}) };
+  if (gathered.copy.phase !== 'idle') return { ...decision, againInMs };
+  if (expires <= now) return { ...decision, againInMs, expire: 'Expired' };
+  if (!gathered.evict) return { ...decision, againInMs };
+  return { ...decision, againInMs: Math.min(againInMs, RETRY_EXPIRY_MS), expire: 'Evicted' };
 }
 
 /** When an expired image that could not be deleted is looked at again. */
@@ -121,6 +123,7 @@ function requestFor(
     ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),
     platforms: [...new Set([...nodePlatforms, ...rules.platforms, ...extra])].sort(),
     pullSecrets: [...new Set([...(spec.pullSecrets ?? []), ...(usage?.pullSecrets ?? [])])].sort(),
+    ...(rules.referrers === undefined ? {} : { referrers: rules.referrers }),
   };
 }
 

@@ -27,6 +27,8 @@ export interface Gathered {
   readonly verify: ErrandState<Verification>;
   readonly removal: ErrandState<RemovalAnswer>;
   readonly rules: LifeRules;
+  /** The cache holds more than it may, and this image is among those that go unless they are needed. */
+  readonly evict: boolean;
   readonly termBegan: number;
   /** When there was last a reason to doubt that the store has what it had. */
   readonly suspectedAt?: number;
@@ -66,8 +68,8 @@ export interface Decision {
   readonly errands?: readonly Errand[];
   /** Errands whose answers are in the status now. */
   readonly settled?: readonly Errand['errand'][];
-  /** Delete the CachedImage, if the API server knows of no pod that uses it either. */
-  readonly expire?: true;
+  /** Delete the CachedImage, if the API server knows of no pod that uses it either: its time is over, or the cache is too full. */
+  readonly expire?: 'Expired' | 'Evicted';
   /** Content was missing that was there before: the store may have lost more than this. */
   readonly suspect?: true;
   readonly events: readonly ImageEvent[];

@@ -5,6 +5,7 @@ import type { Logger } from '../platform/log.ts';
 import type { config } from './config.ts';
 import type { CopierClient } from './copier-client.ts';
 import { Errands } from './errands.ts';
+import type { ErrandName, Figures } from './figures.ts';
 import type { LifeRules } from './life-rules.ts';
 import type { ErrandRunners } from './reconciler.ts';
 import type { Removals } from './removals.ts';
@@ -17,30 +18,52 @@ export interface ErrandParts {
   readonly copier: CopierClient;
   readonly removals: Removals;
   readonly settings: ConfigOf<typeof config>;
+  readonly figures: Pick<Figures, 'errandEnded'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+type Perform<Q, A> = (request: Q, signal: AbortSignal) => Promise<A>;
+
 /** @param onChange called with the name of an image when an errand for it has ended */
 export function errandRunners(parts: ErrandParts, onChange: (name: string) => void): ErrandRunners {
-  const { copier, removals, settings, clock, log } = parts;
+  const { copier, removals, settings, figures, clock, log } = parts;
   const backoff = { baseMs: settings.retryBase, maxMs: settings.retryMax };
   const common = { clock, log, backoff, onChange };
+  const counted =
+    <Q, A>(errand: ErrandName, perform: Perform<Q, A>, resultOf: (answer: A) => string): Perform<Q, A> =>
+    async (request, signal) => {
+      try {
+        const answer = await perform(request, signal);
+        figures.errandEnded(errand, resultOf(answer));
+        return answer;
+      } catch (error) {
+        if (!signal.aborted) figures.errandEnded(errand, 'Failed');
+        throw error;
+      }
+    };
   return {
     check: new Errands({
       ...common,
       name: 'check',
-      perform: copier.check,
+      perform: counted('check', copier.check, (answer) =>
+        answer.upstream === 'Available' ? answer.upstream : answer.reason,
+      ),
       limit: CHECKS_AT_ONCE,
       spacingMs: settings.checkSpacing,
     }),
     verify: new Errands({
       ...common,
       name: 'verify',
-      perform: copier.verify,
+      perform: counted('verify', copier.verify, ({ complete }) => (complete ? 'Complete' : 'Incomplete')),
       limit: VERIFICATIONS_AT_ONCE,
     }),
-    remove: new Errands({ ...common, name: 'remove', perform: removals.perform, limit: REMOVALS_AT_ONCE }),
+    remove: new Errands({
+      ...common,
+      name: 'remove',
+      perform: counted('remove', removals.perform, ({ inUse }) => (inUse ? 'InUse' : 'Removed')),
+      limit: REMOVALS_AT_ONCE,
+    }),
   };
 }
 
@@ -52,6 +75,7 @@ export function lifeRules(settings: ConfigOf<typeof config>): LifeRules {
     refreshEveryMs: settings.refreshEvery,
     verifyEveryMs: settings.verifyEvery,
     keepPreviousMs: settings.keepPrevious,
+    cache: true,
     retain: false,
     platforms: [],
     deleteDeadlineMs: settings.deleteDeadline,

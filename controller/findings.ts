@@ -68,7 +68,9 @@ function checked(status: CachedImageStatus, answer: CheckAnswer, at: number): Ca
   if (answer.upstream === 'Unavailable') {
     return withUpstream(told, { status: 'False', reason: answer.reason, message: answer.message }, at);
   }
-  return withUpstream({ ...told, upstreamDigest: answer.digest }, AVAILABLE, at);
+  // Upstream is there, so that another copy may bring what did not come with the last.
+  const again = status.referrersFailure === undefined ? {} : { referrers: undefined };
+  return withUpstream({ ...told, ...again, upstreamDigest: answer.digest }, AVAILABLE, at);
 }
 
 export const AVAILABLE = {

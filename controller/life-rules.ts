@@ -20,6 +20,10 @@ export interface LifeRules {
   readonly verifyEveryMs: number;
   /** What a tag named before it moved stays at least so long, and as long as a pod runs it. */
   readonly keepPreviousMs: number;
+  /** False: nothing is copied any more, and what there is goes soon after its last pod. */
+  readonly cache: boolean;
+  /** Whether signatures and attestations that refer to the image are copied with it; absent: as the copier does by itself. */
+  readonly referrers?: boolean;
   /** Never expires. */
   readonly retain: boolean;
   /** Held beside those of the cluster's nodes. */

@@ -1,4 +1,5 @@
 /** What of a Pod matters to the cache, and which cached images it therefore wants. */
+import { type CachePolicy, isToBeCached } from '../api/cache-policy.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../api/names.ts';
 import { imageAllowed, namespaceAllowed, type Rules } from '../api/rules.ts';
@@ -34,6 +35,7 @@ export interface WantedImage {
 export interface WantingRules {
   /** The administrator's. */
   readonly rules: Rules;
+  readonly policies: readonly CachePolicy[];
   /** Host and port that rewritten images name. */
   readonly proxyHost: string;
 }
@@ -64,15 +66,16 @@ export function wantedImages(pod: PodView, optedIn: boolean, wanting: WantingRul
 function wantedImage(
   image: string,
   pod: PodView,
-  { rules, proxyHost }: WantingRules,
+  wanting: WantingRules,
 ): WantedImage | undefined {
+  const { rules, proxyHost } = wanting;
   try {
     const named = parseReference(image);
     const restored = restoreImage(named, proxyHost);
     const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
     if (isLoopback(original)) return undefined;
     // What was rewritten before a rule forbade it is needed all the same.
-    if (restored === undefined && !imageAllowed(rules, original)) return undefined;
+    if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
     // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
     const tenant = trusted
@@ -86,6 +89,10 @@ function wantedImage(
     if (error instanceof InvalidReference) return undefined;
     throw error;
   }
+}
+
+function isAllowed(image: Reference, namespace: string, { rules, policies }: WantingRules): boolean {
+  return imageAllowed(rules, image) && isToBeCached(policies, { ...image, namespaces: [namespace] });
 }
 
 /** Somebody may have rewritten what was rewritten already. */

@@ -17,10 +17,12 @@ export function policyOf(
 /** What a policy does not say stays as the settings have it. */
 export function rulesUnder(rules: LifeRules, policy: CachePolicy | undefined): LifeRules {
   if (policy === undefined) return rules;
-  const { expireAfter, refreshEvery, retain, platforms } = policy.spec;
+  const { cache = true, expireAfter, refreshEvery, referrers, retain, platforms } = policy.spec;
   return {
     ...rules,
-    expireAfterMs: expireAfter ?? rules.expireAfterMs,
+    cache,
+    expireAfterMs: cache ? (expireAfter ?? rules.expireAfterMs) : rules.dropAfterMs,
+    ...(referrers === undefined ? {} : { referrers }),
     refreshEveryMs: refreshEvery ?? rules.refreshEveryMs,
     retain: retain ?? rules.retain,
     platforms: platforms?.map(formatPlatform) ?? rules.platforms,

@@ -51,9 +51,12 @@ export interface ReconcilerOptions {
   readonly suspicion: Suspicion;
   readonly rules: LifeRules;
   readonly policies: ObjectCache<PolicyRecord>;
+  /** Whether an image is to go because the cache holds more than it may. */
+  readonly isEvicted: (name: string) => boolean;
   /** Who uses what, as the API server itself says. */
   readonly readUsers: () => Promise<UsageIndex>;
   readonly writer: Writer;
+  readonly onExpired: (reason: string) => void;
   /** Tells users about an image; never throws. */
   readonly tell: (image: CachedImage, event: ImageEvent) => void;
   readonly clock: Clock;
@@ -76,7 +79,9 @@ export class Reconciler {
     const { image } = gathered;
     try {
       await this.write(name, image, decision, signal);
-      if (image !== undefined && decision.expire === true) await this.expire(image, signal);
+      if (image !== undefined && decision.expire !== undefined) {
+        await this.expire(image, decision.expire, signal);
+      }
     } catch (error) {
       if (isConflict(error) || isNotFound(error)) return { requeueAfterMs: AFTER_CONFLICT_MS };
       throw error;
@@ -88,7 +93,7 @@ export class Reconciler {
   };
 
   private gather(name: string): Gathered {
-    const { images, usage, platforms, copies, errands, rules, suspicion, clock } = this.options;
+    const { images, usage, platforms, copies, errands, rules, suspicion, isEvicted, clock } = this.options;
     const record = images.get(name);
     const users = usage.of(record === undefined ? name : (record.standsFor ?? ''));
     const repository = record?.repository;
@@ -104,6 +109,7 @@ export class Reconciler {
       verify: errands.verify.state(name),
       removal: errands.remove.state(name),
       rules: rulesUnder(rules, policy),
+      evict: isEvicted(name),
       termBegan: this.termBegan,
       ...(suspicion.at === undefined ? {} : { suspectedAt: suspicion.at }),
       now: clock.now(),
@@ -184,14 +190,21 @@ export class Reconciler {
   }
 
   /** Deletes an image that has expired; the deletion fails when anybody wrote to it since it was decided. */
-  private async expire({ metadata }: CachedImage, signal: AbortSignal): Promise<void> {
-    const { images, readUsers, writer, log } = this.options;
+  private async expire(
+    image: CachedImage,
+    reason: NonNullable<Decision['expire']>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { images, readUsers, writer, onExpired, tell, log } = this.options;
+    const { metadata } = image;
     const { name, uid, resourceVersion } = images.get(metadata.name)?.image.metadata ?? metadata;
     const standsFor = images.get(name)?.standsFor ?? name;
     if ((await readUsers()).of(standsFor) !== undefined) return;
     const preconditions = { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) };
     await writer.delete(imageRecords, { name }, { ...preconditions, signal });
-    log.info('image expired', { name });
+    onExpired(reason);
+    tell(image, { type: 'Normal', reason, message: EXPIRY[reason] });
+    log.info('image expired', { name, reason });
   }
 
   private async writeStatus(
@@ -233,6 +246,11 @@ export class Reconciler {
     for (const errands of [check, verify, remove]) errands.forget(name);
   }
 }
+
+const EXPIRY = {
+  Expired: 'no pod has used it for so long that it goes',
+  Evicted: 'the cache holds more than it may, and of what no pod uses this was used longest ago',
+} as const;
 
 /** A server-side apply: what others set beside our fields stays theirs, and sets are united. */
 function apply(metadata: object, content: object): Patch {

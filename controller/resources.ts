@@ -11,7 +11,11 @@ import {
   CACHED_IMAGE_KIND,
   CACHED_IMAGE_PLURAL,
   cachedImageName,
+  COLLECT_ANNOTATION,
+  IMAGE_CACHE_KIND,
+  IMAGE_CACHE_PLURAL,
 } from '../api/names.ts';
+import type { ImageCacheStatus } from '../api/image-cache.ts';
 import type { Condition } from '../platform/kube/conditions.ts';
 import { nodes, namespaces, pods } from '../platform/kube/resource.ts';
 import type { KubeObject, Namespace, Node, ObjectMeta, Pod, Resource } from '../platform/kube/resource.ts';
@@ -63,6 +67,12 @@ export interface PolicyRecord extends Kept {
   readonly problem?: string;
   readonly matchedImages?: number;
   readonly conditions: readonly Condition[];
+}
+
+/** `collectRequest` is what its annotation asks for. */
+export interface CacheRecord extends Kept {
+  readonly status: ImageCacheStatus;
+  readonly collectRequest?: string;
 }
 
 export const podRecords: Resource<PodRecord> = {
@@ -137,6 +147,24 @@ export const policyRecords: Resource<PolicyRecord> = {
       ...readPolicy(raw),
       ...(status?.matchedImages === undefined ? {} : { matchedImages: status.matchedImages }),
       conditions: status?.conditions ?? [],
+    };
+  },
+};
+
+export const cacheRecords: Resource<CacheRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: IMAGE_CACHE_KIND,
+  plural: IMAGE_CACHE_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const { metadata, status = {} } = raw as KubeObject & { status?: ImageCacheStatus };
+    const request = metadata?.annotations?.[COLLECT_ANNOTATION];
+    const { uid } = metadata ?? {};
+    return {
+      metadata: { ...identity(raw), ...(uid === undefined ? {} : { uid }) },
+      status,
+      ...(request === undefined ? {} : { collectRequest: request }),
     };
   },
 };

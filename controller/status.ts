@@ -15,6 +15,7 @@ import type { ImageUsage } from './usage.ts';
 export type Situation =
   | { readonly is: 'invalid'; readonly message: string }
   | { readonly is: 'noPlatforms' | 'pending' | 'unused' | 'complete' | 'deleting' }
+  | { readonly is: 'excluded'; readonly policy?: string }
   | { readonly is: 'copying'; readonly copy: Extract<CopyState, { phase: 'queued' | 'running' }> }
   /** `stale`: the image is complete, but what its tag names by now could not be copied. */
   | { readonly is: 'failed' | 'stale'; readonly failure: CopyFailure }
@@ -108,6 +109,12 @@ function readyFor(status: CachedImageStatus, situation: Situation): Ready {
         reason: 'Unused',
         message: 'it is not complete, and no pod that would need it is left',
       };
+    case 'excluded':
+      return {
+        status: 'False',
+        reason: 'Excluded',
+        message: `the CachePolicy ${situation.policy ?? ''} says that it is not to be cached`,
+      };
     case 'invalid':
       return { status: 'False', reason: 'Invalid', message: situation.message };
   }
@@ -143,13 +150,16 @@ function isUpstreams({ reason }: CopyFailure): boolean {
 }
 
 function describeContent(status: CachedImageStatus): string {
-  const { platforms = [], requestedPlatforms = [], digest, upstreamDigest } = status;
+  const { platforms = [], requestedPlatforms = [], digest, upstreamDigest, referrersFailure } = status;
   const lacking = requestedPlatforms.filter((wanted) => !platforms.some((held) => covers(held, wanted)));
   const held = platforms.length === 0 ? 'the image is complete' : `complete for ${platforms.join(', ')}`;
-  const moved = upstreamDigest === undefined || upstreamDigest === digest ? '' : `; ${MOVED}`;
+  const isMoved = upstreamDigest !== undefined && upstreamDigest !== digest;
+  const remarks =
+    (isMoved ? `; ${MOVED}` : '') +
+    (referrersFailure === undefined ? '' : `; what refers to it was not copied: ${referrersFailure}`);
   return lacking.length === 0 || platforms.length === 0
-    ? `${held}${moved}`
-    : `${held}; the image has nothing for ${lacking.join(', ')}${moved}`;
+    ? `${held}${remarks}`
+    : `${held}; the image has nothing for ${lacking.join(', ')}${remarks}`;
 }
 
 const MOVED = 'upstream has moved the tag to what is yet to be copied';
@@ -169,6 +179,8 @@ function contentOf(
     size: formatBytes(result.sizeBytes),
     platforms: [...result.platforms],
     requestedPlatforms: [...request.platforms],
+    referrers: request.referrers === true ? (result.referrers ?? 0) : undefined,
+    referrersFailure: result.referrersFailure,
     lastCheckedTime: timestamp(at),
   };
 }

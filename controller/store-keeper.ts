@@ -1,4 +1,5 @@
 /** Follows the release's own store: has garbage collected when it is worth it, and notices when the volume is another one. */
+import type { StoreStatus } from '../api/store-api.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
@@ -20,10 +21,16 @@ export interface StoreKeeperOptions {
   readonly log: Logger;
 }
 
+/** While a collection is awaited, the store is asked so often. */
+const BUSY_MS = 2_000;
+
 export class StoreKeeper {
   private readonly options: StoreKeeperOptions;
   private garbage = { bytes: 0, since: 0 };
-  private volumeId: string | null | undefined;
+  private told: StoreStatus | undefined;
+  private orders = 0;
+  private isAsked = false;
+  private wakeUp: () => void = () => undefined;
 
   constructor(options: StoreKeeperOptions) {
     this.options = options;
@@ -37,6 +44,27 @@ export class StoreKeeper {
     this.garbage = { bytes: before + more, since: before === 0 ? this.options.clock.now() : since };
   };
 
+  /** What the store told last; undefined before it has told anything. */
+  get status(): StoreStatus | undefined {
+    return this.told;
+  }
+
+  /** What was removed since the last collection and takes room until the next, in bytes. */
+  get garbageBytes(): number {
+    return this.garbage.bytes;
+  }
+
+  /** Whether a collection was ordered by this leader, so that nothing which former ones removed takes room any more. */
+  get hasCollected(): boolean {
+    return this.orders > 0 && this.told?.state === 'serving';
+  }
+
+  /** Has garbage collected at once, whatever there is to gain. */
+  readonly collectNow = (): void => {
+    this.isAsked = true;
+    this.wakeUp();
+  };
+
   component(): Component {
     const { clock, everyMs, log } = this.options;
     return loop('store keeper', async (signal) => {
@@ -45,20 +73,36 @@ export class StoreKeeper {
           signal.throwIfAborted();
           log.warn('the store does not tell how it stands', { error });
         });
-        await clock.sleep(everyMs, signal);
+        const woken = new Promise<void>((resolve) => {
+          this.wakeUp = resolve;
+        });
+        const pause = new AbortController();
+        const slept = clock.sleep(this.isBusy ? BUSY_MS : everyMs, AbortSignal.any([signal, pause.signal]));
+        await Promise.race([slept, woken]).finally(() => {
+          pause.abort();
+          slept.catch(() => undefined);
+        });
       }
     });
   }
 
+  private get isBusy(): boolean {
+    return this.isAsked || (this.told !== undefined && this.told.state !== 'serving');
+  }
+
   private async look(signal: AbortSignal): Promise<void> {
     const { store, rules, clock, log, assertLeader, onOtherVolume } = this.options;
-    const { volume, volumeId, state } = await store.status(signal);
-    if (this.volumeId !== undefined && this.volumeId !== volumeId) onOtherVolume();
-    this.volumeId = volumeId;
-    if (state !== 'serving' || !isCollectionDue(this.garbage, volume, rules, clock.now())) return;
+    const status = await store.status(signal);
+    const { volume, volumeId, state } = status;
+    if (this.told !== undefined && this.told.volumeId !== volumeId) onOtherVolume();
+    this.told = status;
+    const isDue = this.isAsked || isCollectionDue(this.garbage, volume, rules, clock.now());
+    if (state !== 'serving' || !isDue) return;
     assertLeader();
     const { bytes } = this.garbage;
-    await store.collect(signal);
+    this.told = await store.collect(signal);
+    this.isAsked = false;
+    this.orders += 1;
     log.info('collection ordered', { removedBytes: bytes });
     this.garbage = { bytes: 0, since: 0 };
   }

@@ -1,7 +1,7 @@
 /** A term of leadership: everything that only one replica may do, from taking the lease to losing it. */
 import { readFile } from 'node:fs/promises';
 import { releaseNames } from '../api/names.ts';
-import { NOTHING_ALLOWED, parseRules, RULES_KEY } from '../api/rules.ts';
+import { parseRules, RULES_KEY } from '../api/rules.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
@@ -11,6 +11,8 @@ import { WorkQueue } from '../platform/kube/work-queue.ts';
 import type { Logger } from '../platform/log.ts';
 import { loop, runGroup } from '../platform/run.ts';
 import type { Component } from '../platform/run.ts';
+import type { KubeObject, Resource } from '../platform/kube/resource.ts';
+import { CacheKeeper } from './cache/cache-keeper.ts';
 import { TrustedBundle } from './bootstrap/ca-bundle.ts';
 import { keepRelease } from './bootstrap/keep-release.ts';
 import { kubeObjects } from './bootstrap/kube-objects.ts';
@@ -21,12 +23,13 @@ import { Copies } from './copies.ts';
 import { errandRunners, lifeRules } from './errand-runners.ts';
 import { fenced } from './fenced.ts';
 import type { Figures } from './figures.ts';
+import type { ImageEvent } from './decision.ts';
 import { Reconciler } from './reconciler.ts';
 import type { ErrandRunners } from './reconciler.ts';
 import { Removals } from './removals.ts';
 import { policiesFromValues, readPolicies } from './policies-from-values.ts';
 import { policyStatuses } from './policy-status.ts';
-import { imageRecords, policyRecords } from './resources.ts';
+import { cacheRecords, imageRecords, policyRecords } from './resources.ts';
 import { ownStoreKeeper } from './own-store.ts';
 import { Rescuer } from './rescue/rescuer.ts';
 import { Suspicion } from './suspicion.ts';
@@ -95,6 +98,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
       queue.add(name);
     },
     onFailure: figures.copyFailed,
+    onCopied: figures.copied,
   });
   const { proxyHost } = settings;
   const rules = new ConfigMapValue({
@@ -108,7 +112,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   const watches = watchCluster({ client, proxyHost, rules, log }, (name) => {
     queue.add(name, { priority: watches.usage.of(name)?.waitingPods ? 1 : 0 });
   });
-  const users = new Users(client, () => ({ rules: rules.get() ?? NOTHING_ALLOWED, proxyHost }));
+  const users = new Users(client, watches.wanting);
   const removals: Removals = new Removals({
     readUsers: users.read,
     remove: copier.remove,
@@ -118,7 +122,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
       copies.retry();
     },
   });
-  const errands = errandRunners({ copier, removals, settings, clock, log }, (name) => {
+  const errands = errandRunners({ copier, removals, settings, figures, clock, log }, (name) => {
     queue.add(name);
   });
   const suspicion = new Suspicion(clock, () => {
@@ -153,10 +157,22 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     rules: lifeRules(settings),
     readUsers: users.read,
     writer,
-    tell: ({ metadata: { name, uid = '' } }, { type, reason, message }) => {
-      const regarding = subjectOf(imageRecords, { metadata: { name, uid } });
-      events.record({ regarding, type, reason, action: 'Copy', note: message });
+    isEvicted: (name) => cacheKeeper.isEvicted(name),
+    onExpired: figures.expired,
+    tell: tellerOf(events, imageRecords, 'Copy'),
+    clock,
+    log,
+  });
+  const cacheKeeper: CacheKeeper = new CacheKeeper({
+    ...watches,
+    name: settings.fullname,
+    ...(keeper === undefined ? {} : { store: keeper }),
+    ...(settings.maxSize === undefined ? {} : { limitBytes: settings.maxSize }),
+    onEvict: (name) => {
+      queue.add(name);
     },
+    writer,
+    tell: tellerOf(events, cacheRecords, 'Keep'),
     clock,
     log,
   });
@@ -173,7 +189,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     log.info('reconciling', { images: watches.images.size, inUse: [...watches.usage.names()].length });
     await queue.run(running);
   });
-  figures.follow({ images: watches.images, queue, copies });
+  figures.follow({ ...watches, queue, copies, errands, cacheKeeper });
   try {
     await runGroup(
       [
@@ -186,14 +202,12 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         policyStatuses({
           ...watches,
           writer,
-          tell: ({ metadata: { name = '', uid = '' } }, { type, reason, message }) => {
-            const regarding = subjectOf(policyRecords, { metadata: { name, uid } });
-            events.record({ regarding, type, reason, action: 'Match', note: message });
-          },
+          tell: tellerOf(events, policyRecords, 'Match'),
           clock,
           log,
         }),
         ...(keeper === undefined ? [] : [keeper.component()]),
+        cacheKeeper.component(),
         stopping(copies, errands, copier),
         reconciling,
         ...rescue,
@@ -203,6 +217,28 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   } finally {
     figures.follow(undefined);
   }
+}
+
+interface Identity {
+  readonly name?: string | undefined;
+  readonly uid?: string | undefined;
+}
+
+/** Events about objects of a type; never throws. */
+function tellerOf(
+  events: EventRecorder,
+  resource: Resource<KubeObject>,
+  action: string,
+): (object: { readonly metadata: Identity }, event: ImageEvent) => void {
+  return ({ metadata: { name = '', uid = '' } }, { type, reason, message }) => {
+    events.record({
+      regarding: subjectOf(resource, { metadata: { name, uid } }),
+      type,
+      reason,
+      action,
+      note: message,
+    });
+  };
 }
 
 /** Copies start when the first is asked for; what is under way when the term ends is canceled. */

@@ -25,6 +25,7 @@ export const LIFE: LifeRules = {
   refreshEveryMs: HOUR,
   verifyEveryMs: HOUR,
   keepPreviousMs: HOUR,
+  cache: true,
   retain: false,
   platforms: [],
   deleteDeadlineMs: 10 * MINUTE,
@@ -40,6 +41,7 @@ export const RULES: WantingRules = {
     nodesWithoutProxy: [],
     minReadyProxiesPercent: 50,
   },
+  policies: [],
   proxyHost: 'localhost:7439',
 };
 
@@ -121,6 +123,7 @@ export function gathered(changes: Partial<Gathered> = {}): Gathered {
     verify: { phase: 'idle', lastAt: NOW - MINUTE },
     removal: { phase: 'idle' },
     rules: LIFE,
+    evict: false,
     termBegan: NOW - MINUTE,
     now: NOW,
     ...changes,

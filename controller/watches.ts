@@ -7,9 +7,24 @@ import type { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import { keyOf } from '../platform/kube/resource.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
+import type { WantingRules } from './pod-view.ts';
 import { NodePlatforms } from './node-platforms.ts';
-import { imageRecords, namespaceRecords, nodeRecords, podRecords, policyRecords } from './resources.ts';
-import type { ImageRecord, NamespaceRecord, NodeRecord, PodRecord, PolicyRecord } from './resources.ts';
+import {
+  cacheRecords,
+  imageRecords,
+  namespaceRecords,
+  nodeRecords,
+  podRecords,
+  policyRecords,
+} from './resources.ts';
+import type {
+  CacheRecord,
+  ImageRecord,
+  NamespaceRecord,
+  NodeRecord,
+  PodRecord,
+  PolicyRecord,
+} from './resources.ts';
 import { UsageIndex } from './usage.ts';
 
 const BY_CONTENT = 'standsFor';
@@ -17,10 +32,14 @@ const BY_CONTENT = 'standsFor';
 export interface Watches {
   readonly images: ObjectCache<ImageRecord>;
   readonly policies: ObjectCache<PolicyRecord>;
+  /** The release's own ImageCache, once it is made. */
+  readonly caches: ObjectCache<CacheRecord>;
   /** The CachedImages that stand for the image that is called so: one, unless users made others. */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly pods: ObjectCache<PodRecord>;
   readonly usage: UsageIndex;
+  /** What decides whether a pod wants an image, as it is now. */
+  readonly wanting: () => WantingRules;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];
   /** Resolves when everything is known once; decisions before that would be made in ignorance. */
@@ -43,7 +62,13 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
   const namespaces = new ObjectCache<NamespaceRecord>();
   const nodes = new ObjectCache<NodeRecord>();
   const policies = new ObjectCache<PolicyRecord>();
-  const usage = new UsageIndex({ rules: NOTHING_ALLOWED, proxyHost });
+  const wanting = (): WantingRules => ({
+    rules: rules.get() ?? NOTHING_ALLOWED,
+    policies: [...policies.values()].flatMap(({ policy }) => policy ?? []),
+    proxyHost,
+  });
+  const caches = new ObjectCache<CacheRecord>();
+  const usage = new UsageIndex(wanting());
   const platforms = new NodePlatforms();
   images.addIndex(BY_CONTENT, ({ standsFor }) => (standsFor === undefined ? [] : [standsFor]));
 
@@ -68,10 +93,10 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
   namespaces.onChange(({ before, after }) => {
     touchContent(usage.setNamespace((after ?? before)?.metadata.name ?? '', asks(after)));
   });
-  rules.onChange((value) => {
+  rules.onChange(() => {
     for (const record of namespaces.values())
       touchContent(usage.setNamespace(record.metadata.name ?? '', asks(record)));
-    touchContent(usage.setRules({ rules: value, proxyHost }));
+    touchContent(usage.setRules(wanting()));
   });
   nodes.onChange(({ before, after }) => {
     const name = (after ?? before)?.metadata.name ?? '';
@@ -80,12 +105,18 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
   });
   policies.onChange(({ before, after }) => {
     // Its own status, which counts the images, changes nothing for them.
-    if (!isDeepStrictEqual(before?.policy, after?.policy)) touchAll();
+    if (isDeepStrictEqual(before?.policy, after?.policy)) return;
+    if ([before, after].some((record) => record?.policy?.spec.cache !== undefined)) {
+      touchContent(usage.setRules(wanting()));
+    }
+    touchAll();
   });
 
   return {
     images,
     policies,
+    caches,
+    wanting,
     standingFor: (name) => images.byIndex(BY_CONTENT, name),
     pods,
     usage,
@@ -95,6 +126,7 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
       cacheWatch(client, namespaceRecords, namespaces, { log }),
       cacheWatch(client, nodeRecords, nodes, { log }),
       cacheWatch(client, policyRecords, policies, { log }),
+      cacheWatch(client, cacheRecords, caches, { log }),
       cacheWatch(client, imageRecords, images, { log }),
       cacheWatch(client, podRecords, pods, { log }),
     ],

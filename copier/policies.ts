@@ -34,6 +34,11 @@ export class PullPolicies {
     this.#freshForMs = freshForMs;
   }
 
+  /** Whether what is pulled under the name is kept; else it is only passed on. */
+  keeps(name: CachedName): boolean {
+    return this.#policyOf(name)?.spec.cache !== false;
+  }
+
   /** How long a tag is served without asking upstream again, in milliseconds: Infinity where what is cached comes first. */
   freshForMs(name: CachedName): number {
     const { tagPolicy, freshFor = this.#freshForMs } = this.#policyOf(name)?.spec ?? {};

@@ -1,4 +1,4 @@
-/** What the webhook knows of the cluster: the administrator's rules and the state of the proxies, by watches of its own namespace. */
+/** What the webhook knows of the cluster: the administrator's rules and policies, and the state of the proxies, by watches. */
 import type { Rules } from '../api/rules.ts';
 import { parseRules, RULES_KEY } from '../api/rules.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
@@ -7,6 +7,7 @@ import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
 import { gateOf, type Gate } from './gate.ts';
+import { type PolicyRecord, policyRecords } from './policies.ts';
 import { Proxies, proxyRecords, type ProxyRecord } from './proxies.ts';
 import type { Surroundings } from './rewrite.ts';
 
@@ -30,6 +31,7 @@ export class ClusterView {
   readonly components: readonly Component[];
   private readonly options: ClusterViewOptions;
   private readonly proxyCache = new ObjectCache<ProxyRecord>();
+  private readonly policyCache = new ObjectCache<PolicyRecord>();
   private readonly proxies = new Proxies();
   private readonly rules: ConfigMapValue<Rules>;
   private gate: Gate = UNKNOWN;
@@ -55,6 +57,7 @@ export class ClusterView {
     this.components = [
       this.rules.component,
       cacheWatch(client, proxyRecords, this.proxyCache, { namespace, labelSelector: proxySelector, log }),
+      cacheWatch(client, policyRecords, this.policyCache, { log }),
     ];
   }
 
@@ -63,7 +66,8 @@ export class ClusterView {
     const rules = this.rules.get();
     if (!rules) return undefined;
     const { proxyAddress } = this.options;
-    return { proxyAddress, rules, gate: this.gate, hasProxy: this.proxies.works };
+    const policies = [...this.policyCache.values()].map(({ policy }) => policy);
+    return { proxyAddress, rules, policies, gate: this.gate, hasProxy: this.proxies.works };
   }
 
   /** For readiness: what is still missing. */

@@ -132,6 +132,7 @@ it('100,000 mutated reviews are refused as such or admitted, with nothing change
     surroundings: () => ({
       proxyAddress: 'localhost:7439',
       rules: RULES,
+      policies: [],
       gate: { open: true } as const,
       hasProxy: (node: string) => node === 'node-1',
     }),

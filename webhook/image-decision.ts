@@ -1,4 +1,5 @@
 /** What becomes of one image of a Pod. */
+import { type CachePolicy, isToBeCached } from '../api/cache-policy.ts';
 import { imageAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
 import { restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
@@ -12,6 +13,7 @@ export const SKIP_REASONS = [
   'Unparsable',
   'Unchanged',
   'ImageExcluded',
+  'ExcludedByPolicy',
   'MirrorPod',
   'NamespaceExcluded',
   'OptedOut',
@@ -34,6 +36,7 @@ export interface ImageContext {
   /** Host and port under which nodes know the proxy. */
   readonly proxyAddress: string;
   readonly rules: Rules;
+  readonly policies: readonly CachePolicy[];
   /** What the Pod's annotation calls the original; used for its spelling only, for anybody may have written it. */
   readonly claimedOriginal: string | undefined;
 }
@@ -58,6 +61,10 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
       reason: 'ImageExcluded',
       message: 'the administrator excluded it',
     };
+  }
+  if (!isToBeCached(context.policies, { ...original, namespaces: [context.namespace] })) {
+    const message = 'the CachePolicy that applies to it says so';
+    return { kind: 'skip', image: spelling, reason: 'ExcludedByPolicy', message };
   }
   const { publicRepositories } = context.rules;
   const tenant = tenantOf({ ...context, publicRepositories, image: original });

@@ -8,6 +8,7 @@ import { rewritePod, type Surroundings } from './rewrite.ts';
 const SURROUNDINGS: Surroundings = {
   proxyAddress: 'localhost:7439',
   rules: RULES,
+  policies: [],
   gate: { open: true },
   hasProxy: (node) => node === 'node-1',
 };

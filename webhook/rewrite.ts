@@ -7,6 +7,7 @@ import {
   ORIGINAL_IMAGES_ANNOTATION,
   REWRITTEN_LABEL,
 } from '../api/names.ts';
+import type { CachePolicy } from '../api/cache-policy.ts';
 import { namespaceAllowed, type Rules } from '../api/rules.ts';
 import type { AdmissionRequest, JsonObject } from './admission-review.ts';
 import type { Gate } from './gate.ts';
@@ -19,6 +20,7 @@ export interface Surroundings {
   /** Host and port under which nodes know the proxy, `localhost:7439`. */
   readonly proxyAddress: string;
   readonly rules: Rules;
+  readonly policies: readonly CachePolicy[];
   readonly gate: Gate;
   /** Whether a node of that name has a proxy that works. */
   readonly hasProxy: (node: string) => boolean;
@@ -86,6 +88,7 @@ export function rewritePod(
     pullSecrets: pullSecretNames(pod),
     proxyAddress: surroundings.proxyAddress,
     rules: surroundings.rules,
+    policies: surroundings.policies,
   };
   const images = new Map<ImageField, string>();
   const originals: Record<string, string> = {};

@@ -19,6 +19,7 @@ const NAME = 'larder-webhook.larder.svc';
 const SURROUNDINGS: Surroundings = {
   proxyAddress: 'localhost:7439',
   rules: RULES,
+  policies: [],
   gate: { open: true },
   hasProxy: () => true,
 };

@@ -135,7 +135,7 @@ async function measure(bench: Bench, api: ApiServer, programs: Programs): Promis
 
 /** The cluster as it is before the controller starts: everything runs and is copied, but no status counts its pods. */
 async function furnish(client: KubeClient, api: ApiServer, programs: Programs, bench: Bench): Promise<void> {
-  for (const name of ['cachedimages', 'cachepolicies']) {
+  for (const name of ['cachedimages', 'cachepolicies', 'imagecaches']) {
     const text = await readFile(join(CRDS, `larder.dev_${name}.yaml`), 'utf8');
     await client.create(definitions, parseDocument(text).toJS() as KubeObject);
   }

@@ -70,7 +70,7 @@ export class ControllerBench {
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<ControllerBench> {
     const api = await ApiServer.start();
     const client = new KubeClient(api.connect(), 'test');
-    for (const plural of ['cachedimages', 'cachepolicies']) {
+    for (const plural of ['cachedimages', 'cachepolicies', 'imagecaches']) {
       const crd = await readFile(join(CRDS, `larder.dev_${plural}.yaml`), 'utf8');
       await client.create(definitions, parseDocument(crd).toJS() as KubeObject);
     }

@@ -57,6 +57,7 @@ beforeAll(async () => {
     surroundings: () => ({
       proxyAddress: 'localhost:7439',
       rules: RULES,
+      policies: [],
       gate: { open: true },
       hasProxy: (node) => node !== 'virtual',
     }),
