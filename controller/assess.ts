@@ -14,11 +14,11 @@ export function assess(
   status: CachedImageStatus,
   request: CopyRequest,
 ): [Situation, Consequence] {
-  const { copy, rules } = gathered;
+  const { copy } = gathered;
   if (copy.phase === 'done') return [{ is: 'copied', ...copy }, { copy: { do: 'settle' } }];
   const holds = isComplete(status, request);
-  if (!rules.cache) return [holds ? { is: 'complete' } : { is: 'excluded', ...rules }, stopCopying(copy)];
-  if (!isWanted(gathered, image)) return [{ is: holds ? 'complete' : 'unused' }, stopCopying(copy)];
+  const idle = reasonToRest(gathered, image);
+  if (idle !== undefined) return [holds ? { is: 'complete' } : idle, stopCopying(copy)];
   switch (copy.phase) {
     case 'queued':
     case 'running':
@@ -57,6 +57,13 @@ function beginning(
   if (isNew) return [{ is: 'pending' }, { errands: [{ errand: 'verify', request }] }];
   if (status.digest === undefined && verify.phase === 'waiting') return [{ is: 'pending' }, {}];
   return [{ is: holds ? 'complete' : 'pending' }, start(gathered, request)];
+}
+
+/** Why nothing is to be copied for it; undefined when something may be. */
+function reasonToRest(gathered: Gathered, image: CachedImage): Situation | undefined {
+  const { cache, policy } = gathered.rules;
+  if (!cache) return { is: 'excluded', ...(policy === undefined ? {} : { policy }) };
+  return isWanted(gathered, image) ? undefined : { is: 'unused' };
 }
 
 /** One that pods brought about is copied for pods; one that somebody made by hand is wanted as long as it exists. */

@@ -60,7 +60,7 @@ describe('copies', () => {
     copies.start('b1', copyRequest('b.example/x:1'), 0);
     copies.start('c1', copyRequest('c.example/x:1'), 0);
     expect(hosts(orders)).toEqual(['a.example', 'b.example']);
-    expect(copies.counts()).toEqual({ waiting: 2, running: 2 });
+    expect(copies.counts()).toMatchObject({ waiting: 2, running: 2 });
     expect(copies.state('a2').phase).toBe('queued');
   });
 
@@ -140,6 +140,6 @@ describe('copies', () => {
     copies.start('b', copyRequest('b.example/x:1'), 0);
     await copies.stop();
     expect(orders.every(({ signal }) => signal.aborted)).toBe(true);
-    expect(copies.counts()).toEqual({ waiting: 0, running: 0 });
+    expect(copies.counts()).toMatchObject({ waiting: 0, running: 0 });
   });
 });

@@ -55,7 +55,9 @@ export function controllerFigures(metrics: Metrics): Figures {
     'Times that the store was asked whether it holds all of an image, by its answer',
     ['result'],
   );
-  const removals = metrics.counter('removals_total', 'Removals from the store, by how they ended', ['result']);
+  const removals = metrics.counter('removals_total', 'Removals from the store, by how they ended', [
+    'result',
+  ]);
   const expired = metrics.counter('images_expired_total', 'CachedImages let go, by reason', ['reason']);
   const rescues = metrics.counter('rescues_total', 'Waiting containers given another image', ['reason']);
   const ended = { check: checks, verify: verifications, remove: removals };
@@ -148,8 +150,9 @@ function queueGauges(metrics: Metrics, sources: () => Sources | undefined): void
     },
   );
   metrics.gauge('errands', 'Checks, verifications and removals by state', ['errand', 'state'], (gauge) => {
-    for (const [errand, runner] of Object.entries(sources()?.errands ?? {})) {
-      const { waiting, running } = runner.counts();
+    const runners = sources()?.errands;
+    for (const errand of ['check', 'verify', 'remove'] as const) {
+      const { waiting, running } = runners?.[errand].counts() ?? { waiting: 0, running: 0 };
       gauge.set({ errand, state: 'waiting' }, waiting);
       gauge.set({ errand, state: 'running' }, running);
     }

@@ -19,6 +19,7 @@ import {
   DAY,
   DIGEST,
   gathered,
+  LIFE,
   NOW,
   usageOf,
 } from './test-objects.ts';
@@ -128,11 +129,14 @@ const world: fc.Arbitrary<Gathered> = fc
     pinnedDigests: fc.subarray([OTHER]),
     copiesInRepository: fc.boolean(),
     suspected: fc.boolean(),
+    evict: fc.boolean(),
+    cache: fc.boolean(),
     laterMs: fc.constantFrom(0, HOUR, 31 * DAY),
   })
-  .map(({ pods, waitingPods, digests, suspected, laterMs, ...rest }) =>
+  .map(({ pods, waitingPods, digests, suspected, cache, laterMs, ...rest }) =>
     gathered({
       ...rest,
+      rules: { ...LIFE, cache },
       ...(pods > 0 ? { usage: usageOf(IMAGE, { pods, waitingPods, digests }) } : {}),
       ...(suspected ? { suspectedAt: NOW } : {}),
       now: NOW + laterMs,
@@ -186,9 +190,25 @@ describe('whatever happens', () => {
 
   it('a retained image does not expire, and none before its time', () => {
     always((decision, { image: given, now }) => {
-      if (decision.expire !== 'Expired') return;
+      if (decision.expire === undefined) return;
       expect(given?.spec.retain).not.toBe(true);
+      expect(decision.status?.expirationTime).toBeDefined();
+      if (decision.expire === 'Evicted') return;
       expect(Date.parse(decision.status?.expirationTime ?? '')).toBeLessThanOrEqual(now);
+    });
+  });
+
+  it('a cache that is too full lets nothing go that upstream has lost', () => {
+    always((decision) => {
+      const upstream = findCondition(decision.status?.conditions, 'UpstreamAvailable');
+      const isHeld = decision.status?.digest !== undefined;
+      if (decision.expire !== undefined && isHeld) expect(upstream?.reason).not.toBe('NotFound');
+    });
+  });
+
+  it('nothing is copied that a policy keeps out of the cache', () => {
+    always((decision, { rules }) => {
+      if (!rules.cache) expect(decision.copy?.do).not.toBe('start');
     });
   });
 

@@ -1,11 +1,12 @@
 import { formatReference } from '../registry/core/reference.ts';
+import { parseCachePolicy } from '../api/cache-policy.ts';
 import { viewPod, wantedImages } from './pod-view.ts';
 import { pod, RULES } from './test-objects.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 
-function wanted(subject: Pod, optedIn = true): string[] {
+function wanted(subject: Pod, optedIn = true, rules = RULES): string[] {
   const view = viewPod(subject);
-  const images = view === undefined ? [] : wantedImages(view, optedIn, RULES);
+  const images = view === undefined ? [] : wantedImages(view, optedIn, rules);
   return images.map(({ reference, tenant }) => `${tenant ?? '-'} ${formatReference(reference)}`);
 }
 
@@ -88,6 +89,15 @@ describe('what a pod wants of the cache', () => {
     ['naming what is no image', pod('NGINX::')],
   ])('is nothing when the pod is %s', (_, subject) => {
     expect(wanted(subject)).toEqual([]);
+  });
+
+  it('is nothing that a policy keeps out of the cache, unless admission has sent it there before', () => {
+    const policies = [parseCachePolicy({ metadata: { name: 'p' }, spec: { cache: false } })];
+    const rules = { ...RULES, policies };
+    expect(wanted(pod('nginx:1'), true, rules)).toEqual([]);
+    expect(wanted(pod('localhost:7439/docker.io/library/nginx:1'), true, rules)).toEqual([
+      '- docker.io/library/nginx:1',
+    ]);
   });
 
   it('is nothing in a namespace that did not ask, unless admission has rewritten the pod', () => {

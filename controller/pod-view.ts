@@ -63,11 +63,7 @@ export function wantedImages(pod: PodView, optedIn: boolean, wanting: WantingRul
   return wants ? pod.images.flatMap((image) => wantedImage(image, pod, wanting) ?? []) : [];
 }
 
-function wantedImage(
-  image: string,
-  pod: PodView,
-  wanting: WantingRules,
-): WantedImage | undefined {
+function wantedImage(image: string, pod: PodView, wanting: WantingRules): WantedImage | undefined {
   const { rules, proxyHost } = wanting;
   try {
     const named = parseReference(image);

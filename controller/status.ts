@@ -92,23 +92,11 @@ function readyFor(status: CachedImageStatus, situation: Situation): Ready {
     case 'failed':
       return failureFor(situation.failure);
     case 'pending':
-      return status.digest !== undefined && status.requestedPlatforms === undefined
-        ? {
-            status: 'False',
-            reason: 'Incomplete',
-            message: 'the store has lost a part of it, which is about to be copied again',
-          }
-        : { status: 'False', reason: 'Pending', message: 'the copy is about to be ordered' };
+      return pendingFor(status);
     case 'deleting':
-      return { status: 'False', reason: 'Deleting', message: 'the store is about to delete it' };
     case 'noPlatforms':
-      return { status: 'False', reason: 'Pending', message: 'no node has told its platform yet' };
     case 'unused':
-      return {
-        status: 'False',
-        reason: 'Unused',
-        message: 'it is not complete, and no pod that would need it is left',
-      };
+      return { status: 'False', ...AT_REST[situation.is] };
     case 'excluded':
       return {
         status: 'False',
@@ -118,6 +106,23 @@ function readyFor(status: CachedImageStatus, situation: Situation): Ready {
     case 'invalid':
       return { status: 'False', reason: 'Invalid', message: situation.message };
   }
+}
+
+const AT_REST = {
+  deleting: { reason: 'Deleting', message: 'the store is about to delete it' },
+  noPlatforms: { reason: 'Pending', message: 'no node has told its platform yet' },
+  unused: { reason: 'Unused', message: 'it is not complete, and no pod that would need it is left' },
+} as const;
+
+function pendingFor({ digest, requestedPlatforms }: CachedImageStatus): Ready {
+  const isLost = digest !== undefined && requestedPlatforms === undefined;
+  return isLost
+    ? {
+        status: 'False',
+        reason: 'Incomplete',
+        message: 'the store has lost a part of it, which is about to be copied again',
+      }
+    : { status: 'False', reason: 'Pending', message: 'the copy is about to be ordered' };
 }
 
 /** A retry shows why the try before failed until it gets further than that. */

@@ -20,6 +20,8 @@ export interface BlobsOptions {
   readonly shelves: Shelves;
   /** Whether a manifest that was fetched for this repository refers to the blob. */
   readonly isReferred: (repository: string, digest: Digest) => boolean;
+  /** Whether what comes from upstream is kept; else it is only passed on. */
+  readonly keeps: (target: PullTarget) => boolean;
   readonly upstream: (target: PullTarget, signal: AbortSignal) => Promise<UpstreamRepository>;
   readonly log: Logger;
   /** Ends what outlives a single request. */
@@ -48,6 +50,7 @@ export class Blobs {
 
   async #fromUpstream(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
     const source = this.#sourceOf(target, digest);
+    if (!this.#options.keeps(target)) return passedOn(digest, await source.open(0, signal));
     try {
       const flight = this.#options.flights.join({ repository: target.repository, digest }, source);
       return (await flown(flight)) ?? (await this.find(target, digest, signal));

@@ -152,6 +152,7 @@ export function composeCopier(world: CopierWorld): Copier {
     flights,
     shelves,
     isReferred: (repository, digest) => recent.refersTo(repository, digest),
+    keeps: ({ cached }) => policies.keeps(cached),
     upstream: (target, callSignal) => upstream(target, undefined, callSignal),
     log,
     signal,
@@ -167,7 +168,7 @@ export function composeCopier(world: CopierWorld): Copier {
     store,
     upstream,
     onFetched: (target, fetched) => {
-      completion.accept(target, fetched);
+      if (policies.keeps(target.cached)) completion.accept(target, fetched);
     },
     recent,
     fresh: new FreshTags(now),

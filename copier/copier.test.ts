@@ -110,6 +110,15 @@ describe('a blob that the store lacks', () => {
     expect(bench.cached.blobs.size).toBe(0);
   });
 
+  it('is passed on without being stored, verified, when a policy says that it is not to be cached', async () => {
+    bench.offer(image, '1');
+    bench.policies = [policy({ cache: false })];
+    expect((await bench.manifest('1')).body.equals(image.root.bytes)).toBe(true);
+    expect((await bench.blob(layerDigest)).body.equals(layer)).toBe(true);
+    await bench.settled();
+    expect([bench.cached.blobs.size, bench.cached.manifests.size]).toEqual([0, 0]);
+  });
+
   it('reaches its client while the store cannot be written, and the store afterwards', async () => {
     bench.offer(image);
     let away = true;

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
+import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
 import type { JsonObject } from './admission-review.ts';
 import { diff } from './patch.ts';
@@ -192,6 +193,21 @@ describe('a created pod', () => {
       { image: 'localhost:7439/ghcr.io/acme/app:1' },
     ]);
     expect(result.skipped.map(({ reason }) => reason)).toEqual(['ImageExcluded', 'ImageExcluded']);
+  });
+
+  it.each([
+    ['of all', {}, 'ExcludedByPolicy'],
+    ['of its namespace', { namespaces: ['team-*'] }, 'ExcludedByPolicy'],
+    ['of another namespace', { namespaces: ['other'] }, undefined],
+  ])('has the images %s left alone that a policy keeps out of the cache', (_whose, match, reason) => {
+    const spec = { match: { images: ['ghcr.io/huge/*'], ...match }, cache: false };
+    const policies = [parseCachePolicy({ metadata: { name: 'huge' }, spec })];
+    const pod = podOf({ containers: [{ name: 'app', image: 'localhost:7439/ghcr.io/huge/model:1' }] });
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const result = rewritePod(pod, request, { ...SURROUNDINGS, policies });
+    expect(result.skipped.map((skipped) => skipped.reason)).toEqual(reason === undefined ? [] : [reason]);
+    const image = `${reason === undefined ? 'localhost:7439/' : ''}ghcr.io/huge/model:1`;
+    expect((result.pod as TestPod).spec['containers']).toMatchObject([{ image }]);
   });
 
   it('does not keep a forged annotation', () => {

@@ -84,8 +84,8 @@ export class CacheKeeper {
     const { images, store, limitBytes, onEvict } = this.options;
     const holdings = [...images.values()].flatMap((record) => holdingOf(record) ?? []);
     const volume = store?.status?.volume;
-    const use = volume ? { usedBytes: volume.usedBytes, garbageBytes: store?.garbageBytes ?? 0 } : undefined;
-    this.last = capacity(holdings, use, limitBytes);
+    const use = store && volume && { usedBytes: volume.usedBytes, garbageBytes: store.garbageBytes };
+    this.last = capacity(holdings, use ?? undefined, limitBytes);
     const { evict } = this.last;
     // What a former leader removed may still take room: that goes before any image.
     if (evict.length > 0 && store?.hasCollected === false) store.collectNow();

@@ -23,9 +23,9 @@ export interface CacheView {
 /** @param now milliseconds since the epoch */
 export function cacheStatus(before: ImageCacheStatus, view: CacheView, now: number): ImageCacheStatus {
   const { images, imagesInUse, capacity, limitBytes, lastCollection, collectRequest } = view;
-  let conditions: readonly Condition[] = (before.conditions ?? []) as readonly Condition[];
+  let conditions: readonly Condition[] = before.conditions ?? [];
   for (const condition of [completeness(view), fullness(view)]) {
-    conditions = setCondition(conditions, condition, now) as readonly Condition[];
+    conditions = setCondition(conditions, condition, now);
   }
   return {
     images,

@@ -11,7 +11,10 @@ const holdings = fc
   .array(holding, { maxLength: 12 })
   .map((list): Holding[] => list.map((each, n) => ({ ...each, name: `image-${n}` })));
 const volume = fc.option(
-  fc.record({ usedBytes: fc.integer({ min: 0, max: 8_000 }), garbageBytes: fc.integer({ min: 0, max: 2_000 }) }),
+  fc.record({
+    usedBytes: fc.integer({ min: 0, max: 8_000 }),
+    garbageBytes: fc.integer({ min: 0, max: 2_000 }),
+  }),
   { nil: undefined },
 );
 const limit = fc.integer({ min: 0, max: 8_000 });

@@ -24,6 +24,7 @@ export interface RecordedCopy {
   readonly tenant?: string;
   readonly platforms: readonly string[];
   readonly pullSecrets: readonly string[];
+  readonly referrers?: boolean;
 }
 
 export const FAKE_DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -73,9 +74,14 @@ export class FakeCopier {
   }
 
   private copy(json: unknown): CopyEventJson {
-    const { image, tenant, platforms, pullSecrets } = parseMessage(copyOrderSchema, json);
+    const { image, tenant, platforms, pullSecrets, referrers } = parseMessage(copyOrderSchema, json);
     const name = formatReference(image);
-    const order = { image: name, platforms: platforms.map(formatPlatform), pullSecrets };
+    const order = {
+      image: name,
+      platforms: platforms.map(formatPlatform),
+      pullSecrets,
+      ...(referrers === undefined ? {} : { referrers }),
+    };
     this.copies.push(tenant === undefined ? order : { ...order, tenant });
     const failure = this.failures.get(name);
     if (failure !== undefined) return failure;

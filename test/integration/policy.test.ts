@@ -16,7 +16,7 @@ let bench: ControllerBench;
 
 beforeAll(async () => {
   await setValues({ 'of-values': { match: { images: ['quay.io/*'] }, retain: true } });
-  bench = await ControllerBench.start({ LARDER_POLICIES_FILE: values });
+  bench = await ControllerBench.start({ LARDER_POLICIES_FILE: values, LARDER_DROP_AFTER: '1s' });
 }, 300_000);
 
 afterAll(async () => {
@@ -90,6 +90,35 @@ describe('a policy', () => {
     const days =
       (Date.parse(status?.expirationTime ?? '') - Date.parse(status?.lastUsedTime ?? '')) / 86_400_000;
     expect(days).toBeCloseTo(30, 3);
+  });
+
+  it('lets what it keeps out of the cache go when no pod that was sent there uses it', async () => {
+    const huge = 'ghcr.io/huge/model:1';
+    const [hugeName, later] = [huge, 'ghcr.io/huge/other:1'].map((one) =>
+      cachedImageName(parseReference(one)),
+    );
+    await bench.makePod('plain', huge);
+    await bench.makePod('sent', `localhost:7439/${huge}`);
+    await bench.becomes(hugeName ?? '', 'cached', ({ status }) => status?.usedBy?.pods === 2);
+    await applyPolicy('no-models', { match: { images: ['ghcr.io/huge/*'] }, cache: false });
+    await bench.becomes(hugeName ?? '', 'kept for one', ({ status }) => status?.usedBy?.pods === 1);
+    await bench.makePod('plain-later', 'ghcr.io/huge/other:1');
+    await bench.removePod('sent');
+    await bench.isGone(hugeName ?? '');
+    expect(bench.copier.removals).toContain(huge);
+    expect(bench.copier.copies.map((copy) => copy.image)).not.toContain('ghcr.io/huge/other:1');
+    await bench.isGone(later ?? '');
+  });
+
+  it('has what refers to its images copied along', async () => {
+    await applyPolicy('signed', { match: { images: ['ghcr.io/signed/*'] }, referrers: true });
+    await bench.makePod('signed', 'ghcr.io/signed/app:1');
+    await bench.becomes(
+      cachedImageName(parseReference('ghcr.io/signed/app:1')),
+      'cached',
+      readyBecause('Cached'),
+    );
+    expect(bench.copier.copies.at(-1)).toMatchObject({ image: 'ghcr.io/signed/app:1', referrers: true });
   });
 
   it.each([
