@@ -1,5 +1,6 @@
-/** Takes our finalizer off every CachedImage, while nobody leads who would put it back. */
+/** Takes our finalizer off every CachedImage, once nobody leads who would put it back. */
 import { CACHED_IMAGE_FINALIZER } from '../api/names.ts';
+import type { Clock } from '../platform/clock.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { isConflict, isNotFound } from '../platform/kube/error.ts';
 import { microTime } from '../platform/kube/lease.ts';
@@ -12,7 +13,9 @@ export interface ReleaseFinalizersOptions {
   readonly client: KubeClient;
   readonly lease: ObjectRef;
   readonly identity: string;
+  readonly clock: Clock;
   readonly log: Logger;
+  readonly signal: AbortSignal;
 }
 
 /** Should the release not be uninstalled after all, a controller leads again after this time and puts the finalizers back. */
@@ -22,8 +25,11 @@ const ATTEMPTS = 5;
 
 /** @returns how many images had it. @throws KubeError */
 export async function releaseFinalizers(options: ReleaseFinalizersOptions): Promise<number> {
-  const { client } = options;
-  await takeLease(options);
+  const { client, clock, log, signal } = options;
+  const leadsForMs = await takeLease(options);
+  // The leader that the lease was taken from learns of it at its next renewal, and puts finalizers back until then.
+  log.info('waiting until the controller no longer leads', { seconds: leadsForMs / 1_000 });
+  await clock.sleep(leadsForMs, signal);
   let released = 0;
   for (let attempt = 1; ; attempt++) {
     const { items } = await client.listAll(imageRecords);
@@ -44,18 +50,22 @@ export async function releaseFinalizers(options: ReleaseFinalizersOptions): Prom
   }
 }
 
-/** The leader that it is taken from writes nothing from its next renewal on; what it wrote before that, the next list shows. */
-async function takeLease({ client, lease, identity, log }: ReleaseFinalizersOptions): Promise<void> {
+/** @returns how long whoever held the lease may still believe that it leads, in milliseconds: as long as it was given */
+async function takeLease({ client, clock, lease, identity, log }: ReleaseFinalizersOptions): Promise<number> {
+  const now = microTime(clock.now());
   const spec = {
     holderIdentity: `${identity}-uninstall`,
     leaseDurationSeconds: LEASE_SECONDS,
-    renewTime: microTime(Date.now()),
-    acquireTime: microTime(Date.now()),
+    renewTime: now,
+    acquireTime: now,
   };
   try {
+    const { spec: held } = await client.get(leases, lease);
     await client.patch(leases, lease, { type: 'merge', body: { spec } });
+    return held?.holderIdentity ? (held.leaseDurationSeconds ?? 0) * 1_000 : 0;
   } catch (error) {
     if (!isNotFound(error)) throw error;
     log.info('there is no lease, so nobody leads', { lease: lease.name });
+    return 0;
   }
 }

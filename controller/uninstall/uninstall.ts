@@ -51,7 +51,7 @@ export async function prepareUninstall(options: UninstallOptions): Promise<void>
   await report(options, dependent, restarted);
   // Last, for the lease that it takes from the controller is held for a minute only.
   const lease = { namespace: options.namespace, name: names.leaderLease };
-  const released = await releaseFinalizers({ client, lease, identity: options.identity, log });
+  const released = await releaseFinalizers({ ...options, lease });
   log.info('CachedImages let go', { released });
   await options.events.flush();
 }

@@ -3,6 +3,7 @@ import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER, cachedImageName } from '../../api/names.ts';
 import { releaseFinalizers } from '../../controller/release-finalizers.ts';
 import { imageRecords } from '../../controller/resources.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { events, leases } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
@@ -218,8 +219,17 @@ describe('Uninstall', () => {
       metadata: lease,
       spec: { holderIdentity: 'a-leader', leaseDurationSeconds: 8 },
     });
-    await bench.term?.stop();
-    const options = { client: bench.client, lease, identity: 'test', log: silentLogger };
+    const image = 'docker.io/life/still-used:1';
+    // The leader has not heard yet that the lease was taken from it.
+    const sleep = async (ms: number): Promise<void> => {
+      expect(ms).toBe(8_000);
+      await bench.makePod('still-used', image);
+      await bench.becomes(nameOf(image), 'cached', isCached);
+      await bench.term?.stop();
+    };
+    const { signal } = new AbortController();
+    const clock = { ...systemClock, sleep };
+    const options = { client: bench.client, lease, identity: 'test', clock, log: silentLogger, signal };
     expect(await releaseFinalizers(options)).toBeGreaterThan(0);
     expect((await bench.client.get(leases, lease)).spec?.holderIdentity).toBe('test-uninstall');
     const { items } = await bench.client.list(imageRecords);

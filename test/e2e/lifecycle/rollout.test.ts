@@ -1,6 +1,6 @@
 /** Upgrades: proxies, copiers and webhooks are replaced while a node pulls in a loop and pods are made, and nothing fails. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { NAMESPACE, RELEASE } from '../../larder/install.ts';
+import { installLarder, NAMESPACE, RELEASE } from '../../larder/install.ts';
 import { forget, preheat } from '../../larder/preheat.ts';
 import { sharedCluster } from '../../larder/shared-cluster.ts';
 
@@ -24,7 +24,10 @@ async function setMinReadySeconds(minReadySeconds: number): Promise<void> {
 }
 
 // The chart's own default; clusters of tests have less.
-beforeAll(() => setMinReadySeconds(30));
+beforeAll(async () => {
+  await installLarder(cluster);
+  await setMinReadySeconds(30);
+}, 150_000);
 
 afterAll(async () => {
   await setMinReadySeconds(10);

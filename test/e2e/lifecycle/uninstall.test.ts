@@ -37,6 +37,9 @@ async function names(kind: string): Promise<string[]> {
   return stdout.split('\n').filter((line) => line !== '');
 }
 
+// A test before this one may have failed half-way.
+beforeAll(() => installLarder(cluster), 150_000);
+
 afterAll(async () => {
   await cluster.kubectl(['label', 'node', node, `${MARK}-`]);
   await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false', '--ignore-not-found']);
