@@ -7,7 +7,8 @@ import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import type { OutboundProxies } from '../registry/transport/outbound-proxy.ts';
 import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
-import type { UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
+import { storePlace } from '../registry/transport/store-place.ts';
+import { settingsFor, type UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
 import { BlobFlights } from './blob-flights.ts';
 import { Blobs } from './blobs.ts';
 import { Completion } from './completion.ts';
@@ -22,7 +23,7 @@ import type { UpstreamRepository } from './repositories.ts';
 import { type PolicyRecord, PullPolicies } from './policies.ts';
 import { Shelves } from './shelves.ts';
 import { Spool } from './spool.ts';
-import { Store } from './store.ts';
+import { Store, type StoreSide } from './store.ts';
 import { Turns } from './turns.ts';
 import { Upstreams } from './upstreams.ts';
 
@@ -87,10 +88,11 @@ export function composeCopier(world: CopierWorld): Copier {
       silenceMs: settings.silence,
     },
   );
+  const stores = { transport: storeTransport, upstreams: world.upstreams };
   const store = new Store({
     transport: storeTransport,
-    reader: side('reader', settings.storeReaderUrl, settings.storeReaderLogin),
-    writer: side('writer', settings.storeWriterUrl, settings.storeWriterLogin),
+    reader: storeSide('reader', settings.storeReaderUrl, settings.storeReaderLogin, stores),
+    writer: storeSide('writer', settings.storeWriterUrl, settings.storeWriterLogin, stores),
     breaker: new CircuitBreaker({ failureThreshold: 1, openMs: 5_000, maxOpenMs: 30_000, probeMs: 10_000 }),
     now,
     headMs: settings.storeDeadline,
@@ -211,10 +213,15 @@ export function composeCopier(world: CopierWorld): Copier {
   };
 }
 
-function side<N extends 'reader' | 'writer'>(
+function storeSide<N extends 'reader' | 'writer'>(
   name: N,
-  url: URL,
+  given: URL,
   login: string | undefined,
-): { name: N; origin: string; authenticator: StoreAuthenticator } {
-  return { name, origin: url.origin, authenticator: new StoreAuthenticator(login) };
+  { transport, upstreams }: { transport: Transport; upstreams: UpstreamSettingsSource },
+): StoreSide & { readonly name: N } {
+  const { url, prefix } = storePlace(given);
+  const { origin } = url;
+  const { tokenHosts = [] } = settingsFor(upstreams.get(), url.host) ?? {};
+  const tokens = { endpoint: { origin, tokenHosts }, server: transport.tokenServer };
+  return { name, origin, prefix, authenticator: new StoreAuthenticator(login, tokens) };
 }

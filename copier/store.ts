@@ -20,6 +20,8 @@ import { UpstreamFailure } from './upstream-failure.ts';
 export interface StoreSide {
   readonly name: 'reader' | 'writer';
   readonly origin: string;
+  /** Of the names of its repositories, see `StorePlace`. */
+  readonly prefix: string;
   readonly authenticator: Authenticator;
 }
 
@@ -117,7 +119,8 @@ export class Store implements ManifestStore, BlobStore {
    */
   async mount({ repository, digest }: BlobKey, from: string, signal: AbortSignal): Promise<boolean> {
     const client = this.writer(repository);
-    const mount = await mountBlob(client, digest, from, signal).catch(rethrow);
+    const source = this.#options.writer.prefix + from;
+    const mount = await mountBlob(client, digest, source, signal).catch(rethrow);
     if (!mount.mounted) await cancelUpload(client, mount.location);
     return mount.mounted;
   }
@@ -143,12 +146,12 @@ export class Store implements ManifestStore, BlobStore {
   }
 
   #client(
-    { origin, authenticator }: StoreSide,
-    repository: string,
+    { origin, prefix, authenticator }: StoreSide,
+    name: string,
     deadlines: Partial<Deadlines> = {},
   ): RepositoryClient {
     const { transport } = this.#options;
-    return new RepositoryClient({ transport, origin, repository, authenticator, deadlines });
+    return new RepositoryClient({ transport, origin, repository: prefix + name, authenticator, deadlines });
   }
 }
 

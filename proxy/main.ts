@@ -12,7 +12,6 @@ import type { Component } from '../platform/run.ts';
 import type { ListenAddress } from '../platform/settings.ts';
 import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
 import { outboundProxies } from '../registry/transport/outbound-proxy.ts';
-import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import {
   parseUpstreamSettings,
@@ -28,9 +27,8 @@ import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 import { proxyMetrics } from './proxy-metrics.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
-import { storeAgent } from './store-agent.ts';
 import { SelfTest } from './self-test.ts';
-import { StorePass } from './store-pass.ts';
+import { storeOrigin } from './store-origin.ts';
 import { UpstreamOrigin } from './upstream-origin.ts';
 
 type Context = MainContext<typeof proxyConfig>;
@@ -46,7 +44,12 @@ await runMain({
     const counted = proxyMetrics(metrics);
     const forwarder = new Forwarder({
       origins: {
-        store: storeOrigin(settings, upstreams),
+        store: storeOrigin({
+          url: settings.storeUrl,
+          login: settings.storeLogin,
+          deadlineMs: settings.signDeadline,
+          upstreams,
+        }),
         copier: copierOrigin(settings, token, ca),
         ...(settings.upstreamFallback ? { upstream: upstreamOrigin(settings, upstreams) } : {}),
       },
@@ -103,21 +106,6 @@ function peerBreaker({ breakerOpen, headDeadline }: Context['settings']): Circui
     maxOpenMs: Math.max(30_000, breakerOpen),
     probeMs: headDeadline,
   });
-}
-
-function storeOrigin(
-  { storeUrl, storeLogin, signDeadline }: Context['settings'],
-  upstreams: UpstreamSettingsSource,
-): PeerOrigin {
-  const peer = new Peer({
-    name: 'store',
-    target: storeUrl,
-    // Whatever the store has, it has at hand: its sign of life is its answer.
-    deadlines: { signMs: signDeadline, headMs: signDeadline },
-    agent: storeAgent(storeUrl, upstreams),
-    credentials: new StorePass(new StoreAuthenticator(storeLogin)),
-  });
-  return new PeerOrigin('store', peer);
 }
 
 function copierOrigin(

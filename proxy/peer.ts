@@ -14,6 +14,8 @@ import { HeadDeadline, type HeadDeadlines } from './head-deadline.ts';
 export interface PeerOptions {
   readonly name: string;
   readonly target: URL;
+  /** Of the names of its repositories: empty, or ends with a slash. */
+  readonly prefix?: string;
   readonly deadlines: HeadDeadlines;
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
@@ -26,8 +28,8 @@ export interface PeerOptions {
 export interface PeerCredentials {
   /** Undefined when nothing has to be shown. */
   authorization(exchange: Exchange): Promise<string | undefined>;
-  /** Another one after the peer has refused this one; undefined when there is none. */
-  renew(exchange: Exchange, refused: string | undefined): Promise<string | undefined>;
+  /** Another one after the peer has refused this one by that answer; undefined when there is none. */
+  renew(exchange: Exchange, refused: string | undefined, answer: Answer): Promise<string | undefined>;
 }
 
 interface Attempt {
@@ -55,7 +57,7 @@ export class Peer {
     const shown = await credentials.authorization(exchange);
     const answer = await this.#ask(exchange, shown);
     if (answer.status !== 401) return answer;
-    const renewed = await credentials.renew(exchange, shown);
+    const renewed = await credentials.renew(exchange, shown, answer);
     if (renewed === undefined || renewed === shown) return answer;
     discard(answer);
     return this.#ask(exchange, renewed);
@@ -107,17 +109,18 @@ export class Peer {
 
   /** Undefined when the peer does not tell how long the blob is. */
   async #askDirectly(
-    { path, request, signal }: Exchange,
+    exchange: Exchange,
     headers: Readonly<Record<string, string>>,
     target: URL,
   ): Promise<Answer | undefined> {
+    const { request, signal } = exchange;
     const { name, deadlines, agent } = this.#options;
     try {
       const { stream, ...head } = await openBlob({
         target,
         ...tlsOf(agent()),
         peer: name,
-        path: formatDistributionPath(path),
+        path: this.#pathOf(exchange),
         headers: { ...forwardedHeaders(request), ...headers },
         deadlines,
         signal,
@@ -148,11 +151,26 @@ export class Peer {
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer });
       },
     });
-    this.#proxy.web(exchange.request, exchange.response, { target, agent: agent(), headers }, (error) => {
+    const options = {
+      target: new URL(this.#pathOf(exchange), target),
+      ignorePath: true,
+      agent: agent(),
+      headers,
+    };
+    this.#proxy.web(exchange.request, exchange.response, options, (error) => {
       deadline?.stop();
       reject(unanswered(name, error));
     });
     return promise;
+  }
+
+  /** What the peer is asked for, with the query. */
+  #pathOf({ path, request: { url = '' } }: Exchange): string {
+    const query = url.indexOf('?');
+    const { prefix = '' } = this.#options;
+    return (
+      formatDistributionPath({ ...path, name: prefix + path.name }) + (query < 0 ? '' : url.slice(query))
+    );
   }
 }
 

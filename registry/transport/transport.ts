@@ -46,6 +46,11 @@ export class Transport {
     this.#tokens = new TokenServer((request, signal) => exchange(dispatcher, request, deadlines, signal));
   }
 
+  /** For a login of the store's that is exchanged for tokens. */
+  get tokenServer(): Pick<TokenServer, 'fetch'> {
+    return this.#tokens;
+  }
+
   /** For a registry that challenges. Without credentials: anonymously, which most registries want a token for, too. */
   authenticator(endpoint: Endpoint, credentials: readonly Credential[] = []): Authenticator {
     return new ChallengeAuthenticator({ endpoint, credentials, tokens: this.#tokens, cache: this.#cache });

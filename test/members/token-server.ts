@@ -9,6 +9,8 @@ export interface Member {
   readonly identityToken?: string;
   /** Beginnings of the names of the repositories that this member may read. */
   readonly reads: readonly string[];
+  /** Of those that it may also push to and delete from. */
+  readonly writes?: readonly string[];
 }
 
 /** By user name; `anonymous` is whoever shows nothing. */
@@ -31,7 +33,7 @@ export interface TokenServerOptions {
 }
 
 const LIFETIME_SECONDS = 60;
-const SCOPE = /^repository:([^:]+):/;
+const SCOPE = /^repository:([^:]+):(.*)$/;
 
 export function tokenHandler(
   options: TokenServerOptions,
@@ -54,16 +56,23 @@ async function answer(
   const query = form ?? new URL(request.url ?? '/', 'http://token').searchParams;
   const user = form ? userOfForm(members, form) : userOfBasic(members, request.headers.authorization);
   const scopes = query.getAll('scope').flatMap((scope) => scope.split(' '));
-  const repositories = scopes.map((scope) => SCOPE.exec(scope)?.[1]).filter((name) => name !== undefined);
+  const asked = scopes.flatMap((scope) => {
+    const [, name, actions = ''] = SCOPE.exec(scope) ?? [];
+    return name === undefined ? [] : [{ name, actions: actions.split(',') }];
+  });
+  const repositories = asked.map(({ name }) => name);
   appendFileSync(logFile, `${JSON.stringify({ user, repositories } satisfies TokenLogEntry)}\n`);
   if (user === undefined) {
     response.writeHead(401).end(JSON.stringify({ errors: [{ code: 'UNAUTHORIZED', message: 'who?' }] }));
     return;
   }
-  const reads = members[user]?.reads ?? [];
-  const access = repositories
-    .filter((name) => reads.some((beginning) => name.startsWith(beginning)))
-    .map((name) => ({ type: 'repository', name, actions: ['pull'] }));
+  const access = asked
+    .map(({ name, actions }) => ({
+      type: 'repository',
+      name,
+      actions: granted(members[user], name, actions),
+    }))
+    .filter(({ actions }) => actions.length > 0);
   const token = await new SignJWT({ access })
     .setProtectedHeader({ alg: 'ES256', typ: 'JWT', kid: keyId })
     .setIssuer(issuer)
@@ -75,6 +84,13 @@ async function answer(
     .sign(key);
   response.writeHead(200, { 'content-type': 'application/json' });
   response.end(JSON.stringify({ token, access_token: token, expires_in: LIFETIME_SECONDS }));
+}
+
+function granted(member: Member | undefined, name: string, actions: readonly string[]): string[] {
+  const { reads = [], writes = [] } = member ?? {};
+  const isBelow = (beginnings: readonly string[]): boolean =>
+    beginnings.some((beginning) => name.startsWith(beginning));
+  return actions.filter((action) => isBelow(writes) || (action === 'pull' && isBelow(reads)));
 }
 
 function userOfBasic(members: Members, authorization: string | undefined): string | undefined {

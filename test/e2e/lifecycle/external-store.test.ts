@@ -17,7 +17,7 @@ interface ImageList {
   items: { status?: { conditions?: { type: string; status: string }[] } }[];
 }
 
-it('keeps images in an existing registry that asks for a login, over TLS, and serves them from there', async () => {
+it('keeps images below a path of an existing registry that asks for a login, over TLS, and serves them from there', async () => {
   const house = await cluster.internet.addRegistry({
     name: 'house',
     host: 'house.example.test',
@@ -40,7 +40,7 @@ it('keeps images in an existing registry that asks for a login, over TLS, and se
       metadata: { name: 'shop', labels: { 'larder.dev/cache': 'enabled' } },
     },
   ]);
-  const external = { url: `https://${house.registry}`, readerSecret: 'house', writerSecret: 'house' };
+  const external = { url: `https://${house.registry}/project/cache`, readerSecret: 'house', writerSecret: 'house' };
   await installLarder(cluster, { values: { store: { external } } });
   const containers = [{ name: 'app', image: image.reference }];
   const metadata = { name: 'web', namespace: 'shop' };
@@ -68,5 +68,7 @@ it('keeps images in an existing registry that asks for a login, over TLS, and se
   await cluster.node(1).removeImage(rewritten);
   await cluster.node(1).pull(rewritten);
   const served = house.accessLog(mark).filter(({ method, status }) => method === 'GET' && status === 200);
-  expect(served.map(({ path }) => path).filter((path) => path.includes('/blobs/'))).not.toEqual([]);
+  const blobs = served.map(({ path }) => path).filter((path) => path.includes('/blobs/'));
+  expect(blobs).not.toEqual([]);
+  expect(blobs.filter((path) => !path.startsWith('/v2/project/cache/'))).toEqual([]);
 }, 180_000);
