@@ -1,8 +1,6 @@
 /** Unit tests stand beside the code they specify; what crosses folders stands under test/. */
 const common = {
   testEnvironment: 'node',
-  // A deadline for what hangs, not a measure of speed: a machine may be busy with other things.
-  testTimeout: 30_000,
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
     '^.+\\.ts$': [
@@ -14,6 +12,8 @@ const common = {
 };
 
 export default {
+  // A deadline for what hangs, not a measure of speed: a machine may be busy with other things. Jest heeds it here only, not in a project.
+  testTimeout: 30_000,
   projects: [
     {
       ...common,

@@ -209,7 +209,11 @@ describe('the chart', () => {
   });
 
   it('takes a registry that exists in place of its own store', async () => {
-    const external = { url: 'https://harbor.example.com/larder', readerSecret: 'reader', writerSecret: 'writer' };
+    const external = {
+      url: 'https://harbor.example.com/larder',
+      readerSecret: 'reader',
+      writerSecret: 'writer',
+    };
     const objects = await render({ store: { external } });
     expect(objects.some(({ kind }) => kind === 'StatefulSet')).toBe(false);
     const env = containers(objects).flatMap((container) => container.env);

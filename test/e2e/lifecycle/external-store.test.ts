@@ -40,7 +40,11 @@ it('keeps images below a path of an existing registry that asks for a login, ove
       metadata: { name: 'shop', labels: { 'larder.dev/cache': 'enabled' } },
     },
   ]);
-  const external = { url: `https://${house.registry}/project/cache`, readerSecret: 'house', writerSecret: 'house' };
+  const external = {
+    url: `https://${house.registry}/project/cache`,
+    readerSecret: 'house',
+    writerSecret: 'house',
+  };
   await installLarder(cluster, { values: { store: { external } } });
   const containers = [{ name: 'app', image: image.reference }];
   const metadata = { name: 'web', namespace: 'shop' };
