@@ -9,7 +9,7 @@ JEST := node --experimental-vm-modules --disable-warning=ExperimentalWarning nod
 
 .PHONY: help
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9 -]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(DEPS): package.json package-lock.json
 	@build/prerequisites.sh npm
