@@ -38,6 +38,8 @@ export interface ImageRequest {
   readonly platforms: readonly Platform[];
   /** Size in bytes of each layer beside the program's: multiples of 512, at least 2048. They cannot be compressed. */
   readonly layers: readonly number[];
+  /** Images that say the same here have those layers in common, and no other content. Default: the seed. */
+  readonly base?: string;
   /** The static program for each platform. */
   readonly program: Readonly<Record<Platform, Buffer>>;
 }
@@ -62,7 +64,9 @@ function platformImage(request: ImageRequest, platform: Platform): PlatformImage
   ]);
   const layers = [
     inMemory(mediaTypes.layer, program),
-    ...request.layers.map((size, index) => randomLayer(`${request.seed}/${platform}/${index}`, size)),
+    ...request.layers.map((size, index) =>
+      randomLayer(`${request.base ?? request.seed}/${platform}/${index}`, size),
+    ),
   ];
   const [os, architecture] = platform.split('/');
   const config = json(mediaTypes.config, {

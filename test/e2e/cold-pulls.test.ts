@@ -26,6 +26,26 @@ describe('an image that is cold', () => {
     expect([...fetched].filter(([, times]) => times > 1)).toEqual([]);
     await forget(cluster, 'cold-pulls');
   }, 120_000);
+
+  it('costs upstream nothing of the layers that an image of another registry has', async () => {
+    const hostile = await HostileSite.of(cluster);
+    const first = uncached(hostile.host(31), 'none', 'based-first');
+    const second = uncached(hostile.host(32), 'none', 'based-second');
+    const blobsOf = async ({ repository }: typeof first): Promise<string[]> => {
+      const asked = await hostile.asked();
+      const blobs = asked.filter(
+        ({ method, path }) => method === 'GET' && path.startsWith(`/v2/${repository}/blobs/`),
+      );
+      return blobs.map(({ path }) => path.slice(path.lastIndexOf('/') + 1));
+    };
+    await preheat(cluster, 'based', [reference(first)]);
+    await cluster.node(2).pull(throughProxy(second));
+    const [before, after] = [await blobsOf(first), await blobsOf(second)];
+    // Config, the program's layer, and the layer that both have.
+    expect([before.length, after.length]).toEqual([3, 2]);
+    expect(after.filter((digest) => before.includes(digest))).toEqual([]);
+    await forget(cluster, 'based');
+  }, 60_000);
 });
 
 function countedByPath(asked: readonly Asked[]): Map<string, number> {

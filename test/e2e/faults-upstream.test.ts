@@ -142,6 +142,14 @@ describe('an upstream that fails', () => {
     }, 90_000);
   });
 
+  it('that is black-holed is not waited for again by who pulls what is not cached', async () => {
+    const path = manifestPath(imageOf('hole', 'uncached'));
+    // Of one repository, so that one copier has heard of all of them.
+    await Promise.all(['a', 'b'].map((tag) => proxyFetch(node, path.replace(/[^/]+$/, tag))));
+    const [time = Infinity] = await proxyTimes(node, path, 1, 502);
+    expect(time).toBeLessThan(1_000);
+  }, 60_000);
+
   it('that is black-holed delays the first pull of a cached tag by less than 1.5 s, the following by less than 50 ms', async () => {
     // The other states have used up this registry's first pull.
     const host = hostile.host(ROWS.length + 1);

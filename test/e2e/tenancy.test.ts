@@ -1,6 +1,7 @@
 /** The tenancy table: what one namespace's credentials can read, no other namespace gets, by whatever way it asks. */
 import { importPKCS8 } from 'jose';
 import { signStoreToken, type StoreAccess } from '../../registry/transport/store-login.ts';
+import { HostileSite } from '../hostile/site.ts';
 import { NAMESPACE, RELEASE } from '../larder/install.ts';
 import { nodeFetch } from '../larder/node-fetch.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
@@ -172,6 +173,22 @@ describe('what only team-a’s credentials can read', () => {
     expect(NO_DOOR).toContain((await proxyFetch(second, guess())).status);
   });
 });
+
+it(
+  'nobody gets by a registry of its own whose manifest names it, although layers are shared where they may be',
+  async () => {
+    const hostile = await HostileSite.of(cluster);
+    const thief = `${hostile.host(33).replace(':', '-')}/thief/${app.layer.replace('sha256:', '')}`;
+    for (const name of [thief, `${TEAM_B}.tenant/${thief}`]) {
+      // Fetched by its own right, so that what it names could be linked.
+      expect((await proxyFetch(second, `/v2/${name}/manifests/v1`)).status).toBe(200);
+      expect(NO_DOOR).toContain((await proxyFetch(second, `/v2/${name}/blobs/${app.layer}`)).status);
+    }
+    const theirs = path('team-a/app', `blobs/${app.layer}`, TEAM_A);
+    expect((await proxyFetch(second, theirs, { method: 'HEAD' })).status).toBe(200);
+  },
+  POD_MS,
+);
 
 describe('the doors', () => {
   it.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('of the proxy: %s is refused', async (method) => {

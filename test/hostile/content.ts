@@ -1,4 +1,5 @@
 /** What the hostile registry holds: an image for every repository, made from its name when somebody asks. */
+import { createHash } from 'node:crypto';
 import { buildImage, type Content, type PlatformImage } from '../cluster/images.ts';
 
 /** The one tag of every repository. */
@@ -41,11 +42,17 @@ export function digestOfTag(repository: string): string {
   return make(repository).tagged.digest;
 }
 
-/** Two platforms, one of which no node of a test cluster has; a repository named `…/single` has no index. */
+/**
+ * Two platforms, one of which no node of a test cluster has; a repository named `…/single` has no index. All named `…/based-…` share
+ * their layers; one named `thief/<hex>` claims to have the layer of that SHA-256 digest, which it has not.
+ */
 function make(repository: string): Held {
+  const [, stolen] = /^thief\/([0-9a-f]{64})$/.exec(repository) ?? [];
+  if (stolen !== undefined) return thief(stolen);
   const program = Buffer.from(`not run: ${repository}`);
   const { index, images } = buildImage({
     seed: repository,
+    ...(repository.includes('/based-') ? { base: 'based' } : {}),
     platforms: ['linux/amd64', 'linux/arm64'],
     layers: [repository.startsWith('slow/') ? SLOW_LAYER_BYTES : LAYER_BYTES],
     program: { 'linux/amd64': program, 'linux/arm64': program },
@@ -56,6 +63,26 @@ function make(repository: string): Held {
     manifests: byDigest([index, ...images.map(({ manifest }) => manifest)]),
     blobs: byDigest(images.flatMap(({ blobs }) => blobs)),
   };
+}
+
+function thief(hex: string): Held {
+  const config = content('application/vnd.oci.image.config.v1+json', { os: 'linux', architecture: 'amd64' });
+  const layer = {
+    mediaType: 'application/vnd.oci.image.layer.v1.tar',
+    digest: `sha256:${hex}`,
+    size: LAYER_BYTES,
+  };
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const { digest, size } = config;
+  const described = { mediaType: config.mediaType, digest, size };
+  const manifest = content(mediaType, { schemaVersion: 2, mediaType, config: described, layers: [layer] });
+  return { tagged: manifest, manifests: byDigest([manifest]), blobs: byDigest([config]) };
+}
+
+function content(mediaType: string, value: object): Content {
+  const bytes = Buffer.from(JSON.stringify(value));
+  const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  return { mediaType, digest, size: bytes.length, bytes: () => [bytes] };
 }
 
 function ours(images: readonly PlatformImage[]): PlatformImage {
