@@ -40,6 +40,9 @@ const COPY_SECONDS = [0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3_600];
 export function controllerFigures(metrics: Metrics): Figures {
   let sources: Sources | undefined;
   const now = (): Sources | undefined => sources;
+  metrics.gauge('leading', 'Whether this replica leads (1) or not (0)', [], (gauge) => {
+    gauge.set(sources === undefined ? 0 : 1);
+  });
   imageGauges(metrics, now);
   queueGauges(metrics, now);
   const bytes = metrics.counter('copied_bytes_total', 'Bytes of all images whose copies ended well');

@@ -13,7 +13,7 @@ export function eventsOf(
 ): readonly ImageEvent[] {
   const ready = changed(CONDITION_READY, before, after);
   if (ready?.status === 'True') return [{ type: 'Normal', reason: ready.reason, message: ready.message }];
-  const quiet = ready === undefined || QUIET.includes(ready.reason);
+  const quiet = ready === undefined || RESTING.includes(ready.reason);
   if (!quiet) return [{ type: 'Warning', reason: ready.reason, message: ready.message }];
   const upstream = changed(CONDITION_UPSTREAM_AVAILABLE, before, after);
   if (inUse && upstream?.status === 'False') {
@@ -25,7 +25,8 @@ export function eventsOf(
   return [{ type: 'Normal', reason: 'UpstreamMoved', message }];
 }
 
-const QUIET: readonly string[] = ['Pending', 'Copying', 'Unused', 'Deleting'];
+/** Not Ready, and nothing is wrong. */
+export const RESTING: readonly string[] = ['Pending', 'Copying', 'Unused', 'Deleting'];
 
 /** The condition, when it says something else than before. */
 function changed(

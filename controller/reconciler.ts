@@ -59,6 +59,8 @@ export interface ReconcilerOptions {
   readonly onExpired: (reason: string) => void;
   /** Tells users about an image; never throws. */
   readonly tell: (image: CachedImage, event: ImageEvent) => void;
+  /** Tells the image's users about it, each once. */
+  readonly tellPods: (name: string, image: string, status: CachedImageStatus) => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -88,7 +90,7 @@ export class Reconciler {
     }
     this.act(name, decision);
     if (image === undefined) this.forget(name);
-    for (const event of decision.events) if (image !== undefined) this.options.tell(image, event);
+    if (image !== undefined) this.tell(name, image, decision);
     return decision.againInMs === undefined ? undefined : { requeueAfterMs: decision.againInMs };
   };
 
@@ -226,6 +228,12 @@ export class Reconciler {
     // Without its last finalizer it is gone; the watch tells.
     if (object.image.metadata.deletionTimestamp === undefined) images.apply({ type: 'upsert', object });
     return object;
+  }
+
+  private tell(name: string, image: CachedImage, { events, status }: Decision): void {
+    const { images, tell, tellPods } = this.options;
+    for (const event of events) tell(image, event);
+    if (status !== undefined) tellPods(images.get(name)?.standsFor ?? name, image.spec.image, status);
   }
 
   private act(name: string, { copy, errands = [], settled = [], suspect }: Decision): void {

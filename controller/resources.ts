@@ -82,7 +82,7 @@ export const podRecords: Resource<PodRecord> = {
     const stuck = viewStuck(raw as Pod);
     const proxyOn = readyProxyOn(raw as Pod);
     return {
-      metadata: identity(raw),
+      metadata: withUid(raw),
       ...(view === undefined ? {} : { view }),
       ...(stuck === undefined ? {} : { stuck }),
       ...(proxyOn === undefined ? {} : { proxyOn }),
@@ -137,13 +137,9 @@ export const policyRecords: Resource<PolicyRecord> = {
     const { metadata, status } = raw as KubeObject & {
       status?: { matchedImages?: number; conditions?: Condition[] };
     };
-    const { generation, uid } = metadata ?? {};
+    const { generation } = metadata ?? {};
     return {
-      metadata: {
-        ...identity(raw),
-        ...(generation === undefined ? {} : { generation }),
-        ...(uid === undefined ? {} : { uid }),
-      },
+      metadata: { ...withUid(raw), ...(generation === undefined ? {} : { generation }) },
       ...readPolicy(raw),
       ...(status?.matchedImages === undefined ? {} : { matchedImages: status.matchedImages }),
       conditions: status?.conditions ?? [],
@@ -160,9 +156,8 @@ export const cacheRecords: Resource<CacheRecord> = {
   decode: (raw) => {
     const { metadata, status = {} } = raw as KubeObject & { status?: ImageCacheStatus };
     const request = metadata?.annotations?.[COLLECT_ANNOTATION];
-    const { uid } = metadata ?? {};
     return {
-      metadata: { ...identity(raw), ...(uid === undefined ? {} : { uid }) },
+      metadata: withUid(raw),
       status,
       ...(request === undefined ? {} : { collectRequest: request }),
     };
@@ -185,6 +180,12 @@ function identity(raw: unknown): ObjectMeta {
     ...(namespace === undefined ? {} : { namespace }),
     ...(resourceVersion === undefined ? {} : { resourceVersion }),
   };
+}
+
+/** For those that Events are about. */
+function withUid(raw: unknown): ObjectMeta {
+  const { uid } = (raw as KubeObject).metadata ?? {};
+  return { ...identity(raw), ...(uid === undefined ? {} : { uid }) };
 }
 
 function unlessInvalid<T>(parse: () => T): T | undefined {

@@ -122,7 +122,7 @@ function pendingFor({ digest, requestedPlatforms }: CachedImageStatus): Ready {
         reason: 'Incomplete',
         message: 'the store has lost a part of it, which is about to be copied again',
       }
-    : { status: 'False', reason: 'Pending', message: 'the copy is about to be ordered' };
+    : { status: 'False', reason: 'Pending', message: 'the copy waits for its turn' };
 }
 
 /** A retry shows why the try before failed until it gets further than that. */

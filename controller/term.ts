@@ -6,7 +6,7 @@ import type { ConfigOf } from '../platform/config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
-import { EventRecorder, subjectOf } from '../platform/kube/events.ts';
+import { EventRecorder, subjectOf, type EventToRecord } from '../platform/kube/events.ts';
 import { WorkQueue } from '../platform/kube/work-queue.ts';
 import type { Logger } from '../platform/log.ts';
 import { loop, runGroup } from '../platform/run.ts';
@@ -24,6 +24,7 @@ import { errandRunners, lifeRules } from './errand-runners.ts';
 import { fenced } from './fenced.ts';
 import type { Figures } from './figures.ts';
 import type { ImageEvent } from './decision.ts';
+import { PodNotices } from './pod-notices.ts';
 import { Reconciler } from './reconciler.ts';
 import type { ErrandRunners } from './reconciler.ts';
 import { Removals } from './removals.ts';
@@ -34,10 +35,10 @@ import { ownStoreKeeper } from './own-store.ts';
 import { Rescuer } from './rescue/rescuer.ts';
 import { Suspicion } from './suspicion.ts';
 import { Users } from './users.ts';
-import { watchCluster } from './watches.ts';
+import { watchCluster, type Watches } from './watches.ts';
 
 const PROGRESS_EVERY_MS = 2_000;
-const RECONCILE_AT_ONCE = 8;
+const RECONCILE_AT_ONCE = 16;
 
 export interface TermOptions {
   readonly settings: ConfigOf<typeof config>;
@@ -86,6 +87,9 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     controller: 'larder.dev/controller',
     instance: settings.identity,
   });
+  const record = (event: EventToRecord): void => {
+    events.record(event);
+  };
   const copies: Copies = new Copies({
     copy: copier.copy,
     clock,
@@ -110,7 +114,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     log,
   });
   const watches = watchCluster({ client, proxyHost, rules, log }, (name) => {
-    queue.add(name, { priority: watches.usage.of(name)?.waitingPods ? 1 : 0 });
+    queue.add(name, { priority: urgency(watches, name) });
   });
   const users = new Users(client, watches.wanting);
   const removals: Removals = new Removals({
@@ -137,9 +141,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         new Rescuer({
           ...watches,
           writer,
-          record: (event) => {
-            events.record(event);
-          },
+          record,
           onRescue: figures.rescued,
           namespace,
           proxyHost: settings.proxyHost,
@@ -160,6 +162,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     isEvicted: (name) => cacheKeeper.isEvicted(name),
     onExpired: figures.expired,
     tell: tellerOf(events, imageRecords, 'Copy'),
+    tellPods: new PodNotices({ ...watches, record }).tell,
     clock,
     log,
   });
@@ -239,6 +242,14 @@ function tellerOf(
       note: message,
     });
   };
+}
+
+/** First an image that has no CachedImage yet, then those that pods wait for. */
+function urgency({ usage, images }: Pick<Watches, 'usage' | 'images'>, name: string): number {
+  const users = usage.of(name);
+  if (users === undefined) return 0;
+  if (images.get(name) === undefined) return 2;
+  return users.waitingPods > 0 ? 1 : 0;
 }
 
 /** Copies start when the first is asked for; what is under way when the term ends is canceled. */

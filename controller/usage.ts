@@ -46,6 +46,11 @@ export class UsageIndex {
     return this.entries.keys();
   }
 
+  /** The pods that use an image, as `namespace/name`. */
+  *usersOf(name: string): Generator<readonly [string, PodView]> {
+    for (const [key, { view }] of this.entries.get(name)?.uses ?? []) yield [key, view];
+  }
+
   of(name: string): ImageUsage | undefined {
     const entry = this.entries.get(name);
     if (entry === undefined) return undefined;
