@@ -1,9 +1,17 @@
-/** A registry that the user has takes the place of the store, by values: on a cluster of its own. */
+/** What a site makes Larder do by values: keep images in a registry of its own, go through its HTTP proxy, wait as long as it says. */
+import { join } from 'node:path';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { startCluster } from '../../cluster/start.ts';
 import { installLarder, NAMESPACE } from '../../larder/install.ts';
+import { forget, preheat } from '../../larder/preheat.ts';
+import { proxyFetch } from '../../larder/proxy-fetch.ts';
 
 const READER = { username: 'larder', password: 'only-for-this-test' };
+
+const PROXY_PORT = 3128;
+const PROXY_PROGRAM = join(import.meta.dirname, '../../larder/http-proxy.ts');
+/** As a value; the chart's own is five times as long. */
+const PAUSE_MS = 2_000;
 
 let cluster: Cluster;
 
@@ -40,12 +48,22 @@ it('keeps images below a path of an existing registry that asks for a login, ove
       metadata: { name: 'shop', labels: { 'larder.dev/cache': 'enabled' } },
     },
   ]);
+  const proxy = await cluster.internet.addSite({ name: 'proxy', port: PROXY_PORT }, () =>
+    Promise.resolve([process.execPath, PROXY_PROGRAM, String(PROXY_PORT)]),
+  );
+  const url = `http://${proxy.record.address}:${PROXY_PORT}`;
+  const extraEnv = [
+    { name: 'HTTP_PROXY', value: url },
+    { name: 'HTTPS_PROXY', value: url },
+    { name: 'NO_PROXY', value: cluster.internet.site('plain').record.address },
+  ];
   const external = {
     url: `https://${house.registry}/project/cache`,
     readerSecret: 'house',
     writerSecret: 'house',
   };
-  await installLarder(cluster, { values: { store: { external } } });
+  const pull = { freshFor: '1s', upstreamPause: `${PAUSE_MS}ms` };
+  await installLarder(cluster, { values: { store: { external }, copier: { extraEnv }, pull } });
   const containers = [{ name: 'app', image: image.reference }];
   const metadata = { name: 'web', namespace: 'shop' };
   await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers } });
@@ -76,3 +94,36 @@ it('keeps images below a path of an existing registry that asks for a login, ove
   expect(blobs).not.toEqual([]);
   expect(blobs.filter((path) => !path.startsWith('/v2/project/cache/'))).toEqual([]);
 }, 180_000);
+
+it('reaches registries through the proxy of the site, but for those that NO_PROXY names, and never the store', async () => {
+  const plain = await cluster.pushImage({ site: 'plain', repository: 'shop/tool', tag: '1' });
+  await preheat(cluster, 'direct', [plain.reference]);
+  const client = cluster.internet.site('proxy').client();
+  const reached = await (await client.request('/reached')).body.json();
+  await client.close();
+  expect(reached).toEqual(['registry.example.test:443']);
+  await forget(cluster, 'direct');
+}, 60_000);
+
+it('notices a registry that has come back after as long as the values say', async () => {
+  const { link, registry } = cluster.internet.site('plain');
+  const [repository, tag] = ['shop/moving', '1'];
+  const push = async (layer: number): Promise<string> =>
+    (await cluster.pushImage({ site: 'plain', repository, tag, layers: [layer] })).digest;
+  const path = `/v2/${registry.replace(':', '-')}/${repository}/manifests/${tag}`;
+  const serves = async (): Promise<string | undefined> =>
+    (await proxyFetch(cluster.node(1), path)).headers['docker-content-digest'];
+  const before = await push(2_048);
+  await preheat(cluster, 'moving', [`${registry}/${repository}:${tag}`]);
+  const after = await push(4_096);
+  await link.blackHole();
+  // Asked in vain once, then left alone.
+  expect([await serves(), await serves()]).toEqual([before, before]);
+  await link.restore();
+  const restored = performance.now();
+  await cluster.waitFor('the tag that has moved', async () => (await serves()) === after, {
+    deadlineMs: 4 * PAUSE_MS,
+  });
+  expect(performance.now() - restored).toBeLessThan(4 * PAUSE_MS);
+  await forget(cluster, 'moving');
+}, 60_000);
