@@ -20,7 +20,7 @@ import { copierConfig } from './config.ts';
 import { copierMetrics } from './copier-metrics.ts';
 import { type Claim, claimRecords, indexClaims, KubePullSecrets } from './kube-secrets.ts';
 import { Placement, readyAddresses } from './placement.ts';
-import { type PolicyRecord, policyRecords } from './policies.ts';
+import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { keepSelfTestImage } from './self-test-image.ts';
 import { copierHandler } from './server.ts';
 

@@ -1,4 +1,5 @@
-import { policyRecords, PullPolicies, type PolicyRecord } from './policies.ts';
+import { policyRecords, type PolicyRecord } from '../api/policy-records.ts';
+import { PullPolicies } from './policies.ts';
 
 function record(name: string, spec: object): PolicyRecord {
   const decoded = policyRecords.decode({ metadata: { name }, spec });

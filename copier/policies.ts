@@ -1,28 +1,7 @@
 /** The administrator's policies as they bear on pulls: how fresh a tag has to be, and whose login fetches a public name. */
-import { type CachePolicy, parseCachePolicy, policyFor } from '../api/cache-policy.ts';
-import { API_GROUP, API_VERSION, CACHE_POLICY_KIND, CACHE_POLICY_PLURAL } from '../api/names.ts';
-import type { KubeObject, Resource } from '../platform/kube/resource.ts';
+import { type CachePolicy, policyFor } from '../api/cache-policy.ts';
+import type { PolicyRecord } from '../api/policy-records.ts';
 import type { CachedName } from '../registry/core/cached-name.ts';
-
-export interface PolicyRecord extends KubeObject {
-  readonly policy: CachePolicy;
-}
-
-/** One that cannot be read applies to nothing; the controller says so on it. */
-export const policyRecords: Resource<PolicyRecord> = {
-  group: API_GROUP,
-  version: API_VERSION,
-  kind: CACHE_POLICY_KIND,
-  plural: CACHE_POLICY_PLURAL,
-  namespaced: false,
-  decode: (raw) => {
-    try {
-      return { metadata: (raw as KubeObject).metadata ?? {}, policy: parseCachePolicy(raw) };
-    } catch {
-      return undefined;
-    }
-  },
-};
 
 export class PullPolicies {
   readonly #records: () => Iterable<PolicyRecord>;

@@ -7,7 +7,7 @@ import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
 import { gateOf, type Gate } from './gate.ts';
-import { type PolicyRecord, policyRecords } from './policies.ts';
+import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { Proxies, proxyRecords, type ProxyRecord } from './proxies.ts';
 import type { Surroundings } from './rewrite.ts';
 

@@ -10,7 +10,7 @@ import { parseCachePolicy } from '../../api/cache-policy.ts';
 import { composeCopier, type Copier } from '../../copier/compose.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { Placement } from '../../copier/placement.ts';
-import type { PolicyRecord } from '../../copier/policies.ts';
+import type { PolicyRecord } from '../../api/policy-records.ts';
 import { copierHandler } from '../../copier/server.ts';
 import { loadConfig } from '../../platform/config.ts';
 import { silentLogger } from '../../platform/log.ts';
@@ -25,7 +25,8 @@ const HEAD_MS = 500;
 
 /** For every image. */
 export function policy(spec: object): PolicyRecord {
-  return { policy: parseCachePolicy({ metadata: { name: 'policy' }, spec }) };
+  const metadata = { name: 'policy' };
+  return { metadata, policy: parseCachePolicy({ metadata, spec }) };
 }
 
 export interface Reply {
