@@ -2,8 +2,9 @@
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OpenedBlob } from '../registry/client/blobs.ts';
-import { createDigester, type Digest } from '../registry/core/digest.ts';
+import { createDigester, type Digest, type Digester } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import { pour, type ByteSink } from '../registry/transport/byte-sink.ts';
 import type { GrowingFile } from './growing-file.ts';
 import type { Reservation, Spool } from './spool.ts';
 
@@ -79,13 +80,7 @@ export class BlobFlight {
       const before = file.written;
       try {
         blob ??= await source.open(before, signal);
-        for await (const chunk of chunksOf(blob, signal)) {
-          reservation.grow(file.written + chunk.byteLength);
-          if (first.size !== undefined && file.written + chunk.byteLength > first.size)
-            throw tooLong(first.size);
-          digester.update(chunk);
-          await file.append(chunk);
-        }
+        await take(blob, new CheckedSink(reservation, digester, first.size), signal);
         if (first.size !== undefined && file.written < first.size) throw tooShort(file.written, first.size);
         digester.verify();
         await file.flush();
@@ -100,12 +95,56 @@ export class BlobFlight {
   }
 }
 
-/** The bytes, with what the network throws as RegistryErrors, so that the errors of our own disk can be told from them. */
-async function* chunksOf(blob: OpenedBlob, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+/** Hashes and measures what comes before anybody sees it. */
+class CheckedSink implements ByteSink {
+  /** What ended the transfer from our side. */
+  failure: { readonly error: unknown } | undefined;
+  readonly #reservation: Reservation;
+  readonly #digester: Digester;
+  readonly #size: number | undefined;
+  #space: Uint8Array = new Uint8Array();
+
+  /** @param size bytes that upstream has announced */
+  constructor(reservation: Reservation, digester: Digester, size: number | undefined) {
+    this.#reservation = reservation;
+    this.#digester = digester;
+    this.#size = size;
+  }
+
+  space(): Uint8Array {
+    this.#space = this.#reservation.file.space();
+    return this.#space;
+  }
+
+  filled(bytes: number): boolean {
+    const { file, grow } = this.#reservation;
+    try {
+      grow(file.written + bytes);
+      if (this.#size !== undefined && file.written + bytes > this.#size) throw tooLong(this.#size);
+      this.#digester.update(this.#space.subarray(0, bytes));
+      return file.filled(bytes);
+    } catch (error) {
+      this.failure = { error };
+      throw error;
+    }
+  }
+
+  async ready(): Promise<void> {
+    try {
+      await this.#reservation.file.ready();
+    } catch (error) {
+      this.failure = { error };
+      throw error;
+    }
+  }
+}
+
+/** What the network throws becomes a RegistryError, so that the errors of our own disk can be told from it. */
+async function take(blob: OpenedBlob, sink: CheckedSink, signal: AbortSignal): Promise<void> {
   try {
-    yield* addAbortSignal(signal, blob.body) as AsyncIterable<Uint8Array>;
+    await pour(addAbortSignal(signal, blob.body), sink);
   } catch (error) {
-    throw blob.toError(error);
+    throw sink.failure === undefined ? blob.toError(error) : sink.failure.error;
   }
 }
 

@@ -39,7 +39,7 @@ class FakeSink implements BlobSink {
       throw new Error('connection refused');
     }
     const chunks: Uint8Array[] = [];
-    for await (const chunk of blob) chunks.push(chunk);
+    for await (const chunk of blob) chunks.push(Uint8Array.from(chunk));
     this.stored.set(`${repository}@${of}`, Buffer.concat(chunks));
   }
 }

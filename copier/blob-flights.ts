@@ -16,7 +16,7 @@ export interface BlobKey {
 export interface BlobSink {
   /**
    * Commits a blob whose content is still arriving. Its last byte comes only once all are known to be right, else `content`
-   * fails; then nothing may be committed. Chunks stay as they are.
+   * fails; then nothing may be committed. A chunk is valid until the next one is asked for.
    * @param size bytes, when upstream has announced them
    */
   put(
@@ -126,7 +126,7 @@ export class BlobFlights {
 
   async #put(key: BlobKey, size: number | undefined, file: OpenFlight['file']): Promise<void> {
     const { sink, signal } = this.#options;
-    await sink.put(key, size, file.follow({ start: 0 }, signal, { keepsChunks: true }), signal);
+    await sink.put(key, size, file.follow({ start: 0 }, signal), signal);
   }
 }
 

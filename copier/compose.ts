@@ -2,7 +2,8 @@
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
-import { createDispatcher, storePolicies, upstreamPolicies } from '../registry/transport/connector.ts';
+import { storePolicies, upstreamPolicies } from '../registry/transport/connection-policy.ts';
+import { createConnections } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import type { OutboundProxies } from '../registry/transport/outbound-proxy.ts';
 import { Pace } from '../registry/transport/pace.ts';
@@ -76,14 +77,14 @@ export function composeCopier(world: CopierWorld): Copier {
   const { settings, log, signal } = world;
   const now = (): number => performance.now();
   const upstreamTransport = new Transport(
-    createDispatcher(upstreamPolicies(world.upstreams), {
+    createConnections(upstreamPolicies(world.upstreams), {
       connectMs: settings.connectDeadline,
       ...(world.proxies === undefined ? {} : { proxies: world.proxies }),
     }),
     { headMs: settings.headDeadline, silenceMs: settings.silence },
   );
   const storeTransport = new Transport(
-    createDispatcher(storePolicies(world.upstreams), { connectMs: STORE_CONNECT_MS }),
+    createConnections(storePolicies(world.upstreams), { connectMs: STORE_CONNECT_MS }),
     {
       headMs: STORE_WRITE_HEAD_MS,
       silenceMs: settings.silence,
@@ -209,7 +210,7 @@ export function composeCopier(world: CopierWorld): Copier {
     spool,
     store,
     close: async () => {
-      await Promise.all([upstreamTransport.close(), storeTransport.close()]);
+      await Promise.all([upstreamTransport.close(), storeTransport.close(), spool.close()]);
     },
   };
 }

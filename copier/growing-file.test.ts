@@ -1,24 +1,33 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
+import { copyInto } from '../registry/transport/byte-sink.ts';
 import { GrowingFile, type ByteRange } from './growing-file.ts';
+import { Slabs } from './slabs.ts';
 import { Spool, SpoolFull } from './spool.ts';
 
 let folder: string;
+let handle: FileHandle;
 let file: GrowingFile;
 const never = new AbortController().signal;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'larder-spool-'));
-  file = await GrowingFile.create(join(folder, 'blob.part'));
+  handle = await open(join(folder, 'blob.part'), 'w+');
+  file = new GrowingFile(handle, new Slabs(2 ** 20));
 });
 
 afterEach(async () => {
   file.close();
+  await handle.close();
   await rm(folder, { recursive: true });
 });
+
+async function append(bytes: Buffer, to = file): Promise<void> {
+  if (!copyInto(to, bytes)) await to.ready();
+}
 
 async function read(range: ByteRange, signal = never): Promise<string> {
   const chunks: Buffer[] = [];
@@ -31,17 +40,12 @@ function text({ value }: IteratorResult<Uint8Array, void>): string {
 }
 
 describe('a growing file', () => {
-  it('has no name on disk, so that a crash leaves nothing behind', async () => {
-    await file.append(Buffer.from('something'));
-    expect(await readdir(folder)).toEqual([]);
-  });
-
   it('gives every reader every byte, wherever and whenever it starts', async () => {
     const early = read({ start: 0 });
     const inside = read({ start: 3, end: 8 });
-    await file.append(Buffer.from('hello '));
+    await append(Buffer.from('hello '));
     const late = read({ start: 6 });
-    await file.append(Buffer.from('world'));
+    await append(Buffer.from('world'));
     file.seal();
     expect(await Promise.all([early, inside, late, read({ start: 11 })])).toEqual([
       'hello world',
@@ -51,7 +55,7 @@ describe('a growing file', () => {
     ]);
   });
 
-  it('gives the same bytes to readers that keep up, fall behind, come late, or keep what they got', async () => {
+  it('gives the same bytes to readers that keep up, fall behind or come late', async () => {
     const content = randomBytes(12_345_678);
     const slowly = async (): Promise<Buffer> => {
       const chunks: Uint8Array[] = [];
@@ -61,15 +65,15 @@ describe('a growing file', () => {
       }
       return Buffer.concat(chunks);
     };
-    const keeping = async (): Promise<Buffer> => {
+    const whole = async (): Promise<Buffer> => {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of file.follow({ start: 0 }, never, { keepsChunks: true })) chunks.push(chunk);
+      for await (const chunk of file.follow({ start: 0 }, never)) chunks.push(Uint8Array.from(chunk));
       return Buffer.concat(chunks);
     };
-    const [early, slow] = [keeping(), slowly()];
+    const [early, slow] = [whole(), slowly()];
     for (let offset = 0; offset < content.byteLength; offset += 70_001)
-      await file.append(content.subarray(offset, offset + 70_001));
-    const [late, end] = [keeping(), read({ start: content.byteLength - 9 })];
+      await append(content.subarray(offset, offset + 70_001));
+    const [late, end] = [whole(), read({ start: content.byteLength - 9 })];
     await file.flush();
     file.seal();
     expect((await early).equals(content)).toBe(true);
@@ -79,7 +83,7 @@ describe('a growing file', () => {
   });
 
   it('holds the last byte back until the content is verified', async () => {
-    await file.append(Buffer.from('abc'));
+    await append(Buffer.from('abc'));
     const reader = file.follow({ start: 0 }, never);
     expect(text(await reader.next())).toBe('ab');
     const last = reader.next();
@@ -89,7 +93,7 @@ describe('a growing file', () => {
   });
 
   it('cuts readers short when it fails, after what was readable', async () => {
-    await file.append(Buffer.from('abc'));
+    await append(Buffer.from('abc'));
     const reader = file.follow({ start: 0 }, never);
     await reader.next();
     const next = reader.next();
@@ -101,7 +105,7 @@ describe('a growing file', () => {
     const leaving = new AbortController();
     const gone = read({ start: 0 }, leaving.signal);
     const stays = read({ start: 0 });
-    await file.append(Buffer.from('abc'));
+    await append(Buffer.from('abc'));
     leaving.abort(new Error('client left'));
     await expect(gone).rejects.toThrow('client left');
     file.seal();
@@ -110,10 +114,10 @@ describe('a growing file', () => {
 
   it('stays readable for a reader that began before its creator closed it', async () => {
     const closed = Promise.withResolvers<undefined>();
-    const short = await GrowingFile.create(join(folder, 'short.part'), () => {
+    const short = new GrowingFile(handle, new Slabs(0), () => {
       closed.resolve(undefined);
     });
-    await short.append(Buffer.from('abc'));
+    await append(Buffer.from('abc'), short);
     const reader = short.follow({ start: 0 }, never);
     expect(text(await reader.next())).toBe('ab');
     short.seal();
@@ -133,7 +137,7 @@ describe('the spool', () => {
     expect(() => {
       first.grow(101);
     }).toThrow(SpoolFull);
-    await first.file.append(Buffer.from('abc'));
+    await append(Buffer.from('abc'), first.file);
     first.file.seal();
     const reader = first.file.follow({ start: 0 }, never);
     await reader.next();
@@ -141,5 +145,22 @@ describe('the spool', () => {
     expect(spool.reserved).toBe(100);
     await reader.return();
     while (spool.reserved > 0) await setImmediate();
+  });
+
+  it('has files without a name, so that a crash leaves nothing behind, and uses them again', async () => {
+    const spool = new Spool(folder, 100);
+    const before = await readdir(folder);
+    for (const content of ['first and long', 'second']) {
+      const { file: each } = await spool.reserve(20);
+      await append(Buffer.from(content), each);
+      await each.flush();
+      expect(await readdir(folder)).toEqual(before);
+      const reader = each.follow({ start: 0 }, never);
+      expect(text(await reader.next())).toBe(content.slice(0, -1));
+      await reader.return();
+      each.close();
+      while (spool.reserved > 0) await setImmediate();
+    }
+    await spool.close();
   });
 });

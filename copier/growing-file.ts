@@ -1,11 +1,15 @@
 /** A temporary file that one writer lengthens while any number of readers follow it, each at its own pace. */
-import { open, unlink, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import type { ByteSink } from '../registry/transport/byte-sink.ts';
+import { RecentBytes } from './recent-bytes.ts';
+import { SLAB_BYTES, type Slabs } from './slabs.ts';
 
-const READ_BYTES = 256 * 1024;
-/** So much of what came last stays in memory: whoever keeps up never touches the disk. */
-const RECENT_BYTES = 2 * 2 ** 20;
 /** So much may wait to be written before the writer is slowed down. */
 const UNWRITTEN_BYTES = 2 ** 20;
+/** So far the writer may be ahead of the reader that is furthest: whoever keeps up with it never touches the disk. */
+const AHEAD_BYTES = 2 ** 20;
+/** Readers that stand still do not hold the writer up for longer than this, in milliseconds, each time. */
+const PATIENCE_MS = 1_000;
 
 export interface ByteRange {
   /** First byte wanted. */
@@ -14,126 +18,83 @@ export interface ByteRange {
   readonly end?: number | undefined;
 }
 
-export interface FollowOptions {
-  /** Whoever reads may hold chunks for longer than until the next one is asked for. */
-  readonly keepsChunks?: boolean;
-}
-
-interface Piece {
-  readonly offset: number;
-  readonly bytes: Uint8Array;
+interface Reader {
+  /** The next byte it wants. */
+  offset: number;
 }
 
 /**
  * Readers see every byte but the last until `seal`, so that nobody can mistake content that nobody has verified for the whole.
- * The file has no name on disk once it is open: a crash leaves nothing behind.
  */
-export class GrowingFile {
+export class GrowingFile implements ByteSink {
   readonly #handle: FileHandle;
+  readonly #slabs: Slabs;
   readonly #onClosed: () => void;
-  #written = 0;
+  readonly #recent: RecentBytes;
+  readonly #readers = new Set<Reader>();
   #onDisk = 0;
-  readonly #recent: Piece[] = [];
-  readonly #unwritten: Piece[] = [];
   #writing: Promise<void> | undefined;
   #diskFailure: { readonly error: unknown } | undefined;
   #sealed = false;
   #failure: { readonly error: unknown } | undefined;
   #holders = 1;
   #changed = Promise.withResolvers<undefined>();
+  /** The writer waits for readers. */
+  #heldUp: PromiseWithResolvers<undefined> | undefined;
 
-  private constructor(handle: FileHandle, onClosed: () => void) {
+  /**
+   * @param handle whatever stands in the file already is overwritten
+   * @param onClosed called when the creator and the last reader are gone, and nothing is written any more
+   */
+  constructor(handle: FileHandle, slabs: Slabs, onClosed: () => void = () => undefined) {
     this.#handle = handle;
+    this.#slabs = slabs;
+    this.#recent = new RecentBytes(slabs);
     this.#onClosed = onClosed;
   }
 
-  /** @param onClosed called when the creator and the last reader are gone and the disk space is free again. */
-  static async create(path: string, onClosed: () => void = () => undefined): Promise<GrowingFile> {
-    const handle = await open(path, 'wx+', 0o600);
-    await unlink(path);
-    return new GrowingFile(handle, onClosed);
-  }
-
-  /** Bytes appended so far. */
+  /** Bytes taken so far. */
   get written(): number {
-    return this.#written;
+    return this.#recent.end;
   }
 
   get sealed(): boolean {
     return this.#sealed;
   }
 
-  /**
-   * Adds behind the last byte, for readers to see at once; the disk follows. The chunk must not change any more.
-   * Only one call at a time. @throws when the disk does not take what was appended before
-   */
-  async append(chunk: Uint8Array): Promise<void> {
-    this.#throwIfDiskFailed();
-    if (chunk.byteLength === 0) return;
-    const piece = { offset: this.#written, bytes: chunk };
-    this.#recent.push(piece);
-    this.#unwritten.push(piece);
-    this.#written += chunk.byteLength;
-    this.#notify();
-    this.#writing ??= this.#writeOut();
-    if (this.#written - this.#onDisk > UNWRITTEN_BYTES) await this.#writing;
-    this.#throwIfDiskFailed();
+  space(): Uint8Array {
+    return this.#recent.space();
   }
 
-  /** Resolves when the disk has all that was appended. @throws when it does not take it */
+  /** For readers to see at once; the disk follows. Only one writer at a time. @throws when the disk does not take what came before */
+  filled(bytes: number): boolean {
+    this.#throwIfDiskFailed();
+    if (bytes > 0) {
+      this.#recent.filled(bytes);
+      this.#notify();
+      this.#writing ??= this.#writeOut();
+    }
+    return !this.#isBacklogged() && this.#ahead() <= AHEAD_BYTES;
+  }
+
+  async ready(): Promise<void> {
+    if (this.#isBacklogged()) await this.#writing;
+    this.#throwIfDiskFailed();
+    if (this.#ahead() <= AHEAD_BYTES) return;
+    this.#heldUp = Promise.withResolvers();
+    const { promise, resolve } = this.#heldUp;
+    const patience = setTimeout(() => {
+      resolve(undefined);
+    }, PATIENCE_MS);
+    await promise;
+    clearTimeout(patience);
+    this.#heldUp = undefined;
+  }
+
+  /** Resolves when the disk has all that was taken. @throws when it does not take it */
   async flush(): Promise<void> {
     await this.#writing;
     this.#throwIfDiskFailed();
-  }
-
-  /** Writes what waits, all pieces at once, as often as there is something. Does not throw: the next call of the writer does. */
-  async #writeOut(): Promise<void> {
-    try {
-      while (this.#unwritten.length > 0) {
-        const pieces = this.#unwritten.splice(0);
-        await this.#writeFully(pieces.map(({ bytes }) => bytes));
-        this.#forget();
-      }
-    } catch (error) {
-      this.#diskFailure = { error };
-    } finally {
-      this.#writing = undefined;
-    }
-  }
-
-  async #writeFully(buffers: Uint8Array[]): Promise<void> {
-    while (buffers.length > 0) {
-      const { bytesWritten } = await this.#handle.writev(buffers, this.#onDisk);
-      this.#onDisk += bytesWritten;
-      let left = bytesWritten;
-      while (buffers[0] !== undefined && left >= buffers[0].byteLength)
-        left -= buffers.shift()?.byteLength ?? 0;
-      if (buffers[0] !== undefined) buffers[0] = buffers[0].subarray(left);
-    }
-  }
-
-  #throwIfDiskFailed(): void {
-    if (this.#diskFailure !== undefined) throw this.#diskFailure.error;
-  }
-
-  /** Lets go of what has been in memory for long enough and is on the disk. */
-  #forget(): void {
-    const until = Math.min(this.#onDisk, this.#written - RECENT_BYTES);
-    const kept = this.#recent.findIndex(({ offset, bytes }) => offset + bytes.byteLength > until);
-    this.#recent.splice(0, kept < 0 ? this.#recent.length : kept);
-  }
-
-  async #fromDisk(buffer: Buffer, offset: number, end: number): Promise<Uint8Array> {
-    const wanted = Math.min(buffer.byteLength, Math.min(end, this.#onDisk) - offset);
-    const { bytesRead } = await this.#handle.read(buffer, 0, wanted, offset);
-    if (bytesRead === 0) throw new Error('a temporary file is shorter than what was written to it');
-    return buffer.subarray(0, bytesRead);
-  }
-
-  #fromMemory(offset: number, end: number): Uint8Array | undefined {
-    if (offset < (this.#recent[0]?.offset ?? Infinity)) return undefined;
-    const piece = this.#recent.findLast((candidate) => candidate.offset <= offset);
-    return piece?.bytes.subarray(offset - piece.offset, end - piece.offset);
   }
 
   /** Says that the content is whole and verified. */
@@ -149,36 +110,25 @@ export class GrowingFile {
   }
 
   /**
-   * The bytes of `range` as they arrive. A yielded chunk is valid until the next one is asked for, unless the reader says that it
-   * keeps them: a buffer is used again.
+   * The bytes of `range` as they arrive. A yielded chunk is valid until the next one is asked for: its memory is used again.
    * @throws what `fail` was given, or the signal's reason.
    */
-  async *follow(
-    range: ByteRange,
-    signal: AbortSignal,
-    { keepsChunks = false }: FollowOptions = {},
-  ): AsyncGenerator<Uint8Array, void, undefined> {
+  async *follow(range: ByteRange, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
     const release = this.hold();
     if (release === undefined) throw new Error('a temporary file that is closed cannot be read');
     const wake = (): void => {
       this.#notify();
     };
     signal.addEventListener('abort', wake, { once: true });
+    const reader = { offset: range.start };
+    this.#readers.add(reader);
     try {
-      let buffer: Buffer | undefined;
-      let offset = range.start;
       for (;;) {
         signal.throwIfAborted();
         const readable = this.#readableUntil(range.end);
-        if (offset < readable) {
-          let chunk = this.#fromMemory(offset, readable);
-          if (chunk === undefined) {
-            buffer = (keepsChunks ? undefined : buffer) ?? Buffer.allocUnsafeSlow(READ_BYTES);
-            chunk = await this.#fromDisk(buffer, offset, readable);
-          }
-          offset += chunk.byteLength;
-          yield chunk;
-        } else if (this.#sealed || (range.end !== undefined && offset >= range.end)) {
+        if (reader.offset < readable) {
+          yield* this.#next(reader, readable);
+        } else if (this.#sealed || (range.end !== undefined && reader.offset >= range.end)) {
           return;
         } else if (this.#failure !== undefined) {
           throw this.#failure.error;
@@ -188,6 +138,8 @@ export class GrowingFile {
       }
     } finally {
       signal.removeEventListener('abort', wake);
+      this.#readers.delete(reader);
+      this.#letWriterGoOn();
       release();
     }
   }
@@ -211,13 +163,76 @@ export class GrowingFile {
     this.#letGo();
   }
 
+  /** One chunk, from memory or else from the disk. */
+  async *#next(reader: Reader, until: number): AsyncGenerator<Uint8Array, void, undefined> {
+    const pinned = this.#recent.pin(reader.offset, until);
+    const buffer = pinned === undefined ? this.#slabs.take() : undefined;
+    try {
+      const chunk = pinned?.bytes ?? (await this.#fromDisk(buffer, reader.offset, until));
+      reader.offset += chunk.byteLength;
+      this.#letWriterGoOn();
+      yield chunk;
+    } finally {
+      pinned?.unpin();
+      if (buffer !== undefined) this.#slabs.giveBack(buffer);
+      this.#recent.forget(this.#onDisk);
+    }
+  }
+
+  async #fromDisk(buffer: Buffer = Buffer.alloc(0), offset: number, until: number): Promise<Uint8Array> {
+    const wanted = Math.min(SLAB_BYTES, Math.min(until, this.#onDisk) - offset);
+    const { bytesRead } = await this.#handle.read(buffer, 0, wanted, offset);
+    if (bytesRead === 0) throw new Error('a temporary file is shorter than what was written to it');
+    return buffer.subarray(0, bytesRead);
+  }
+
+  /** Writes what waits, all of it at once, as often as there is something. Does not throw: the next call of the writer does. */
+  async #writeOut(): Promise<void> {
+    try {
+      while (this.#onDisk < this.written) {
+        const { bytesWritten } = await this.#handle.writev(this.#recent.from(this.#onDisk), this.#onDisk);
+        this.#onDisk += bytesWritten;
+        this.#recent.forget(this.#onDisk);
+      }
+    } catch (error) {
+      this.#diskFailure = { error };
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  #throwIfDiskFailed(): void {
+    if (this.#diskFailure !== undefined) throw this.#diskFailure.error;
+  }
+
+  #isBacklogged(): boolean {
+    return this.written - this.#onDisk > UNWRITTEN_BYTES;
+  }
+
+  /** How far the writer is ahead of the reader that is furthest, in bytes; of nobody when nobody reads. */
+  #ahead(): number {
+    if (this.#readers.size === 0) return 0;
+    let furthest = 0;
+    for (const { offset } of this.#readers) furthest = Math.max(furthest, offset);
+    return this.written - furthest;
+  }
+
+  /** Not for every little step: stopping and starting the source costs something, too. */
+  #letWriterGoOn(): void {
+    if (this.#heldUp !== undefined && this.#ahead() <= AHEAD_BYTES / 2) this.#heldUp.resolve(undefined);
+  }
+
   #letGo(): void {
     this.#holders -= 1;
-    if (this.#holders === 0) void this.#handle.close().finally(this.#onClosed);
+    if (this.#holders > 0) return;
+    void (this.#writing ?? Promise.resolve()).then(() => {
+      this.#recent.clear();
+      this.#onClosed();
+    });
   }
 
   #readableUntil(end: number | undefined): number {
-    const readable = this.#sealed ? this.#written : Math.max(0, this.#written - 1);
+    const readable = this.#sealed ? this.written : Math.max(0, this.written - 1);
     return end === undefined ? readable : Math.min(readable, end);
   }
 

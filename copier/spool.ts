@@ -1,8 +1,7 @@
 /** The bounded folder for blobs on their way: hands out growing files and counts the disk that they take. */
-import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { GrowingFile } from './growing-file.ts';
+import { Slabs } from './slabs.ts';
+import { SpoolFiles } from './spool-files.ts';
 
 /** There is no room for a blob: it must go to its reader without being kept. */
 export class SpoolFull extends Error {
@@ -15,14 +14,18 @@ export interface Reservation {
   grow(bytes: number): void;
 }
 
+/** Memory that blobs on their way may take together beyond what they cannot do without. */
+const MEMORY_BYTES = 16 * 2 ** 20;
+
 export class Spool {
-  readonly #folder: string;
+  readonly #files: SpoolFiles;
+  readonly #slabs = new Slabs(MEMORY_BYTES);
   readonly #limit: number;
   #reserved = 0;
 
   /** @param limit bytes that all blobs on their way may take together. */
   constructor(folder: string, limit: number) {
-    this.#folder = folder;
+    this.#files = new SpoolFiles(folder);
     this.#limit = limit;
   }
 
@@ -44,6 +47,7 @@ export class Spool {
         throw new SpoolFull(`no room for ${wanted} bytes in the spool`);
       this.#reserved += more;
       mine = wanted;
+      if (this.#reserved + this.#files.keptBytes > this.#limit) void this.#files.drop();
     };
     const release = (): void => {
       this.#reserved -= mine;
@@ -51,11 +55,19 @@ export class Spool {
     };
     grow(bytes);
     try {
-      await mkdir(this.#folder, { recursive: true });
-      return { file: await GrowingFile.create(join(this.#folder, `${randomUUID()}.part`), release), grow };
+      const { handle, bytes: lying } = await this.#files.take();
+      const onClosed = (): void => {
+        void this.#files.giveBack(handle, Math.max(lying, mine)).finally(release);
+      };
+      return { file: new GrowingFile(handle, this.#slabs, onClosed), grow };
     } catch (error) {
       release();
       throw error;
     }
+  }
+
+  /** Frees what is kept for the next blobs. */
+  async close(): Promise<void> {
+    await this.#files.drop();
   }
 }

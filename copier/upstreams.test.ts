@@ -1,7 +1,8 @@
 import { FakeRegistry } from '../test/fakes/registry.ts';
 import { testImage } from '../test/fakes/images.ts';
 import type { Credential } from '../registry/core/credentials.ts';
-import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { upstreamPolicies } from '../registry/transport/connection-policy.ts';
+import { createConnections } from '../registry/transport/connector.ts';
 import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import type { UpstreamSettings } from '../registry/transport/upstream-settings.ts';
@@ -28,11 +29,11 @@ async function registry(password?: string): Promise<FakeRegistry> {
 
 beforeEach(() => {
   registries = [];
-  const dispatcher = createDispatcher(
+  const connections = createConnections(
     upstreamPolicies({ get: () => [{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }] }),
     { connectMs: 500 },
   );
-  transport = new Transport(dispatcher, { headMs: 1_000, silenceMs: 1_000 });
+  transport = new Transport(connections, { headMs: 1_000, silenceMs: 1_000 });
 });
 
 afterEach(async () => {

@@ -7,7 +7,7 @@ import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { DeadlineError } from '../platform/deadline.ts';
 import { HeadDeadline, type HeadDeadlines } from './head-deadline.ts';
-import { HeadReader } from './response-head.ts';
+import { HeadReader } from '../registry/transport/response-head.ts';
 
 export interface BlobRequest {
   readonly target: URL;

@@ -10,7 +10,8 @@ import type { Logger } from '../platform/log.ts';
 import { runMain, type MainContext } from '../platform/main.ts';
 import type { Component } from '../platform/run.ts';
 import type { ListenAddress } from '../platform/settings.ts';
-import { createDispatcher, upstreamPolicies } from '../registry/transport/connector.ts';
+import { upstreamPolicies } from '../registry/transport/connection-policy.ts';
+import { createConnections } from '../registry/transport/connector.ts';
 import { outboundProxies } from '../registry/transport/outbound-proxy.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import {
@@ -131,12 +132,12 @@ function upstreamOrigin(
   { headDeadline, silence }: Context['settings'],
   upstreams: UpstreamSettingsSource,
 ): UpstreamOrigin {
-  const dispatcher = createDispatcher(upstreamPolicies(upstreams), {
+  const connections = createConnections(upstreamPolicies(upstreams), {
     connectMs: 5_000,
     proxies: outboundProxies(process.env),
   });
   return new UpstreamOrigin(
-    new Transport(dispatcher, { headMs: headDeadline, silenceMs: silence }),
+    new Transport(connections, { headMs: headDeadline, silenceMs: silence }),
     upstreams,
   );
 }

@@ -57,6 +57,7 @@ export async function getBlob(
       actions: ['pull'],
       accept: offset === 0 ? [200] : [200, 206],
       deadlines: headMs === undefined ? undefined : { headMs },
+      bulk: true,
       signal,
     })
     .catch((error: unknown) => {

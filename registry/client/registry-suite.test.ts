@@ -3,7 +3,7 @@ import { FakeRegistry } from '../../test/fakes/registry.ts';
 import type { FakeLogin } from '../../test/fakes/registry.ts';
 import { registrySuite } from '../../test/conformance/registry-suite.ts';
 import type { Credential } from '../core/credentials.ts';
-import { createDispatcher } from '../transport/connector.ts';
+import { createConnections } from '../transport/connector.ts';
 import { Transport } from '../transport/transport.ts';
 
 const credential: Credential = { username: 'larder', password: 'secret' };
@@ -23,8 +23,8 @@ const logins: readonly { login: FakeLogin; credentials: Credential[] }[] = [
 for (const { login, credentials } of logins) {
   registrySuite(`fake registry, ${credentials.length} credentials, login ${login.kind}`, async () => {
     const registry = await FakeRegistry.start({ login });
-    const dispatcher = createDispatcher(() => ({}), { connectMs: 1000 });
-    const transport = new Transport(dispatcher, { headMs: 2000, silenceMs: 2000 });
+    const connections = createConnections(() => ({}), { connectMs: 1000 });
+    const transport = new Transport(connections, { headMs: 2000, silenceMs: 2000 });
     const { origin } = registry;
     return {
       origin,

@@ -23,6 +23,7 @@ export interface RepositoryRequest {
   readonly url: URL;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpRequest['body'];
+  readonly bulk?: HttpRequest['bulk'];
   readonly actions: readonly Action[];
   /** Also needed: reading this other repository, to mount from it. */
   readonly readFrom?: string | undefined;
@@ -52,7 +53,7 @@ export class RepositoryClient {
 
   /** @throws RegistryError unless the answer's status is among the accepted ones */
   async send(request: RepositoryRequest): Promise<HttpResponse> {
-    const { actions, readFrom, deadlines, headers = {}, body, ...rest } = request;
+    const { actions, readFrom, deadlines, headers = {}, body, bulk = false, ...rest } = request;
     const { transport, authenticator, repository, lane } = this.#options;
     const scopes: Scope[] = [{ repository, actions }];
     if (readFrom !== undefined) scopes.push({ repository: readFrom, actions: ['pull'] });
@@ -61,6 +62,7 @@ export class RepositoryClient {
       headers,
       authenticator,
       scopes,
+      bulk,
       ...(lane === undefined ? {} : { lane }),
       ...(body === undefined ? {} : { body }),
       deadlines: { ...this.#options.deadlines, ...deadlines },

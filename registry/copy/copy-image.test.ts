@@ -8,7 +8,7 @@ import { getManifest } from '../client/manifests.ts';
 import { RepositoryClient } from '../client/repository-client.ts';
 import { parsePlatform } from '../core/platform.ts';
 import { noAuthentication } from '../transport/authenticator.ts';
-import { createDispatcher } from '../transport/connector.ts';
+import { createConnections } from '../transport/connector.ts';
 import { Transport } from '../transport/transport.ts';
 import type { CopyOptions } from './copy-image.ts';
 import { copyImage } from './copy-image.ts';
@@ -28,7 +28,7 @@ async function start(options: FakeRegistryOptions = {}): Promise<void> {
   source = await FakeRegistry.start();
   store = await FakeRegistry.start(options);
   transport = new Transport(
-    createDispatcher(() => ({}), { connectMs: 500 }),
+    createConnections(() => ({}), { connectMs: 500 }),
     { headMs: 1000, silenceMs: 2000 },
   );
 }

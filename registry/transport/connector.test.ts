@@ -5,8 +5,9 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import { noAuthentication } from './authenticator.ts';
-import type { ConnectionPolicy, ConnectionPolicyOf } from './connector.ts';
-import { createDispatcher, upstreamPolicies } from './connector.ts';
+import type { ConnectionPolicy, ConnectionPolicyOf } from './connection-policy.ts';
+import { upstreamPolicies } from './connection-policy.ts';
+import { createConnections } from './connector.ts';
 import { outboundProxies } from './outbound-proxy.ts';
 import { Transport } from './transport.ts';
 import type { UpstreamSettings } from './upstream-settings.ts';
@@ -27,8 +28,8 @@ describe('TLS', () => {
       HTTPS_PROXY: `http://127.0.0.1:${proxyPort}`,
       NO_PROXY: 'intern.test',
     });
-    const dispatcher = createDispatcher(() => ({ ca }), { connectMs: 1000, proxies });
-    const transport = new Transport(dispatcher, { headMs: 1000, silenceMs: 1000 });
+    const connections = createConnections(() => ({ ca }), { connectMs: 1000, proxies });
+    const transport = new Transport(connections, { headMs: 1000, silenceMs: 1000 });
     try {
       expect(await get(transport, 'registry.test')).toBe(200);
       expect(asked).toEqual([`registry.test:${port}`]);
@@ -65,8 +66,8 @@ describe('TLS', () => {
   });
 
   function transportWith(policyOf: ConnectionPolicyOf): Transport {
-    const dispatcher = createDispatcher(policyOf, { connectMs: 1000 });
-    return new Transport(dispatcher, { headMs: 1000, silenceMs: 1000 });
+    const connections = createConnections(policyOf, { connectMs: 1000 });
+    return new Transport(connections, { headMs: 1000, silenceMs: 1000 });
   }
 
   async function get(transport: Transport, host = '127.0.0.1'): Promise<number> {

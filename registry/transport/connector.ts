@@ -1,28 +1,12 @@
 /** Opens connections: the TLS settings and the address guard of the host that is connected to, whoever asked for it. */
 import { isIP } from 'node:net';
-import { getCACertificates } from 'node:tls';
 import { Agent, buildConnector, Dispatcher, ProxyAgent } from 'undici';
-import type { AddressGuard } from './address-guard.ts';
-import { addressRefused, createAddressGuard, guardedLookup } from './address-guard.ts';
+import { addressRefused, guardedLookup } from './address-guard.ts';
+import { tlsOf, type ConnectionPolicy, type ConnectionPolicyOf } from './connection-policy.ts';
 import { proxyFor, type OutboundProxies } from './outbound-proxy.ts';
-import type { UpstreamSettings, UpstreamSettingsSource } from './upstream-settings.ts';
-import { settingsFor } from './upstream-settings.ts';
+import { Wires } from './wires.ts';
 
-/** How to connect to one host. */
-export interface ConnectionPolicy {
-  /** PEM certificates trusted beside the usual ones. */
-  readonly ca?: string | undefined;
-  readonly insecureSkipVerify?: boolean | undefined;
-  /** Name expected in the certificate, when it is not the host's. */
-  readonly serverName?: string | undefined;
-  /** Absent for peers of ours, whose addresses the administrator gave. */
-  readonly guard?: AddressGuard;
-}
-
-/** @param host as it stands in a URL: with its port unless that is the scheme's own */
-export type ConnectionPolicyOf = (host: string) => ConnectionPolicy;
-
-export interface DispatcherOptions {
+export interface ConnectionOptions {
   readonly connectMs: number;
   /** Connections per origin. */
   readonly connections?: number;
@@ -32,37 +16,27 @@ export interface DispatcherOptions {
 
 type Connector = ReturnType<typeof buildConnector>;
 
-/** Every connection that an upstream can lead to is guarded, also those that redirects and token realms name. */
-export function upstreamPolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
-  return following(source, ({ ca, insecureSkipVerify, allowAddresses = [] }) => {
-    return { ca, insecureSkipVerify, guard: createAddressGuard(allowAddresses) };
-  });
+/** All ways to the hosts of one kind of peer. */
+export interface Connections {
+  /** For everything but bulk. */
+  readonly dispatcher: Dispatcher;
+  /** For bulk. */
+  readonly wires: Wires;
+  /** Whether bulk can go by wire there: not through an HTTP proxy of the site. */
+  readonly reaches: (url: URL) => boolean;
 }
 
-/** For a store that the administrator named: its TLS settings stand among those of the upstreams, its address is trusted. */
-export function storePolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
-  return following(source, ({ ca, insecureSkipVerify }) => ({ ca, insecureSkipVerify }));
-}
-
-/** Made once per host; changed settings are heeded by every connection that is opened later. */
-function following(
-  source: UpstreamSettingsSource,
-  policyFor: (settings: Partial<UpstreamSettings>) => ConnectionPolicy,
-): ConnectionPolicyOf {
-  let settings: readonly UpstreamSettings[] | undefined;
-  let policyOf: ConnectionPolicyOf = () => ({});
-  return (host) => {
-    const current = source.get();
-    if (current !== settings) {
-      settings = current;
-      policyOf = memoise((each) => policyFor(settingsFor(current, each) ?? {}));
-    }
-    return policyOf(host);
+/** One per process and kind of peer: it holds the connections. A `Transport` closes it. */
+export function createConnections(policyOf: ConnectionPolicyOf, options: ConnectionOptions): Connections {
+  const { connectMs, proxies } = options;
+  return {
+    dispatcher: createDispatcher(policyOf, options),
+    wires: new Wires(policyOf, connectMs),
+    reaches: (url) => proxies === undefined || proxyFor(url, proxies) === undefined,
   };
 }
 
-/** One per process and kind of peer: it holds the connections. Close it at shutdown. */
-export function createDispatcher(policyOf: ConnectionPolicyOf, options: DispatcherOptions): Dispatcher {
+function createDispatcher(policyOf: ConnectionPolicyOf, options: ConnectionOptions): Dispatcher {
   const connectors = new WeakMap<ConnectionPolicy, Connector>();
   const connectorOf = (policy: ConnectionPolicy): Connector => {
     const connector = connectors.get(policy) ?? buildHostConnector(policy, options.connectMs);
@@ -141,30 +115,4 @@ function buildHostConnector(policy: ConnectionPolicy, timeout: number): Connecto
     ...tlsOf(policy),
     ...(guard === undefined ? {} : { lookup: guardedLookup(guard) }),
   });
-}
-
-function tlsOf({ ca, insecureSkipVerify, serverName }: ConnectionPolicy): {
-  ca?: string[];
-  rejectUnauthorized?: false;
-  servername?: string;
-} {
-  return {
-    ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ca] }),
-    ...(insecureSkipVerify === true ? { rejectUnauthorized: false } : {}),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-  };
-}
-
-const MAX_REMEMBERED_HOSTS = 1000;
-
-function memoise<T>(compute: (host: string) => T): (host: string) => T {
-  const known = new Map<string, T>();
-  return (host) => {
-    const found = known.get(host);
-    if (found !== undefined) return found;
-    if (known.size >= MAX_REMEMBERED_HOSTS) known.clear();
-    const value = compute(host);
-    known.set(host, value);
-    return value;
-  };
 }

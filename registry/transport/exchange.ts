@@ -1,8 +1,8 @@
-/** One HTTP exchange: a deadline for the head, one for silence on either body, and the caller's own signal. */
+/** One HTTP exchange without bulk: a deadline for the head, one for silence in the answer, and the caller's own signal. */
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { RegistryError } from '../core/errors.ts';
 import { networkError } from './http-error.ts';
+import { Watchdog } from './watchdog.ts';
 
 export interface Deadlines {
   /** From sending the request (with a body: from its last byte) to the head of the answer. Milliseconds. */
@@ -17,8 +17,13 @@ export interface HttpRequest {
   readonly method: Method;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  /** Bytes can be sent again, after a challenge for example; a stream cannot. */
+  /**
+   * Bytes can be sent again, after a challenge for example; a stream cannot. Its chunks have to stay as they are until the next one
+   * is asked for.
+   */
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
+  /** The answer may be large, so that how its bytes are moved matters. */
+  readonly bulk?: boolean;
 }
 
 export interface HttpResponse {
@@ -31,23 +36,23 @@ export interface HttpResponse {
   readonly body: Readable;
 }
 
+/** One whose body, if it has any, is at hand. */
+export type PlainRequest = HttpRequest & { readonly body?: Uint8Array };
+
 /**
  * @param signal ends the exchange, the reading of the body included
  * @throws RegistryError with reason `Unreachable`, `TimedOut` or `Canceled`
  */
 export async function exchange(
   dispatcher: Dispatcher,
-  request: HttpRequest,
+  { method, url, headers, body }: PlainRequest,
   deadlines: Deadlines,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
-  const { method, url, headers } = request;
   const watchdog = new Watchdog(url);
-  const { body } = request;
-  const streamed = body !== undefined && !(body instanceof Uint8Array);
   try {
     signal.throwIfAborted();
-    if (!streamed) watchdog.expect('head', deadlines.headMs);
+    watchdog.expect('head', deadlines.headMs);
     const abort = AbortSignal.any([signal, watchdog.signal]);
     const sent = dispatcher.request({
       origin: url.origin,
@@ -56,7 +61,7 @@ export async function exchange(
       headers,
       // While the reader pauses, undici does not count this time.
       bodyTimeout: deadlines.silenceMs,
-      body: streamed ? (watchSending(body, watchdog, deadlines) as unknown as Readable) : (body ?? null),
+      body: body ?? null,
       signal: abort,
     });
     const response = await untilAborted(sent, abort);
@@ -93,51 +98,6 @@ async function untilAborted(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-/** Aborts when what is expected does not come in time. */
-class Watchdog {
-  readonly #url: URL;
-  readonly #controller = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(url: URL) {
-    this.#url = url;
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  expect(what: 'head' | 'bytes', ms: number): void {
-    this.clear();
-    const message =
-      what === 'head'
-        ? `${this.#url.host} did not answer within ${ms} ms`
-        : `${this.#url.host} was silent for ${ms} ms`;
-    this.#timer = setTimeout(() => {
-      this.#controller.abort(new RegistryError(message, { reason: 'TimedOut' }));
-    }, ms);
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-}
-
-/** Only the receiver's slowness counts: while we wait for the source, its own deadlines hold. */
-async function* watchSending(
-  body: AsyncIterable<Uint8Array>,
-  watchdog: Watchdog,
-  deadlines: Deadlines,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    watchdog.expect('bytes', deadlines.silenceMs);
-    yield chunk;
-    watchdog.clear();
-  }
-  watchdog.expect('head', deadlines.headMs);
 }
 
 function joined(value: string | string[] | undefined): string | undefined {

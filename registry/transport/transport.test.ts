@@ -4,7 +4,8 @@ import { Agent } from 'undici';
 import { FakeRegistry } from '../../test/fakes/registry.ts';
 import type { FakeRegistryOptions } from '../../test/fakes/registry.ts';
 import { noAuthentication } from './authenticator.ts';
-import { createDispatcher, upstreamPolicies } from './connector.ts';
+import { upstreamPolicies } from './connection-policy.ts';
+import { createConnections } from './connector.ts';
 import type { RegistryRequest } from './transport.ts';
 import { Transport } from './transport.ts';
 import type { UpstreamSettings, UpstreamSettingsSource } from './upstream-settings.ts';
@@ -26,7 +27,7 @@ async function fake(options: FakeRegistryOptions = {}): Promise<FakeRegistry> {
 function transport(
   policies = upstreamPolicies(fixed([{ host: '127.0.0.1:*', allowAddresses: ['127.0.0.0/8'] }])),
 ): Transport {
-  const made = new Transport(createDispatcher(policies, { connectMs: 500 }), {
+  const made = new Transport(createConnections(policies, { connectMs: 500 }), {
     headMs: 1_000,
     silenceMs: 1200,
   });
@@ -385,7 +386,9 @@ describe('failures', () => {
 
   it('are in time also while a connection is being made, which to a black hole takes long', async () => {
     // The connection is neither made nor refused.
-    const made = new Transport(new Agent({ connect: () => undefined }), { headMs: 200, silenceMs: 200 });
+    const nowhere = new Agent({ connect: () => undefined });
+    const connections = { ...createConnections(() => ({}), { connectMs: 500 }), dispatcher: nowhere };
+    const made = new Transport(connections, { headMs: 200, silenceMs: 200 });
     const started = performance.now();
     await expect(made.send(get('http://192.0.2.1/v2/'))).rejects.toMatchObject({ reason: 'TimedOut' });
     const canceled = made.send(get('http://192.0.2.1/v2/', { signal: AbortSignal.timeout(20) }));

@@ -1,5 +1,4 @@
 /** Requests to registries: authorised, redirected within bounds, in time, and with every failure a RegistryError. */
-import type { Dispatcher } from 'undici';
 import type { Challenge } from '../core/challenge.ts';
 import { parseChallenges } from '../core/challenge.ts';
 import type { Credential } from '../core/credentials.ts';
@@ -8,7 +7,8 @@ import { AuthorizationCache } from './authorization-cache.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Scope } from './scope.ts';
 import { ChallengeAuthenticator } from './authenticator.ts';
-import type { Deadlines, HttpRequest, HttpResponse } from './exchange.ts';
+import type { Connections } from './connector.ts';
+import type { Deadlines, HttpRequest, HttpResponse, PlainRequest } from './exchange.ts';
 import { exchange } from './exchange.ts';
 import { httpError, readErrorBody } from './http-error.ts';
 import { secretsIn } from './secrets.ts';
@@ -17,6 +17,7 @@ import type { FollowedResponse } from './redirect.ts';
 import { followRedirects } from './redirect.ts';
 import { TokenServer } from './token-server.ts';
 import type { Endpoint } from './upstream-settings.ts';
+import { wireExchange } from './wire-exchange.ts';
 
 export interface RegistryRequest extends HttpRequest {
   readonly authenticator: Authenticator;
@@ -35,15 +36,15 @@ const REFUSALS: readonly number[] = [401, 403, 404];
 
 /** One per process and kind of peer. */
 export class Transport {
-  readonly #dispatcher: Dispatcher;
+  readonly #connections: Connections;
   readonly #deadlines: Deadlines;
   readonly #cache = new AuthorizationCache();
   readonly #tokens: TokenServer;
 
-  constructor(dispatcher: Dispatcher, deadlines: Deadlines) {
-    this.#dispatcher = dispatcher;
+  constructor(connections: Connections, deadlines: Deadlines) {
+    this.#connections = connections;
     this.#deadlines = deadlines;
-    this.#tokens = new TokenServer((request, signal) => exchange(dispatcher, request, deadlines, signal));
+    this.#tokens = new TokenServer((request, signal) => this.#exchange(request, deadlines, signal));
   }
 
   /** For a login of the store's that is exchanged for tokens. */
@@ -89,7 +90,8 @@ export class Transport {
 
   /** Closes the connections once what is under way has ended. */
   async close(): Promise<void> {
-    await this.#dispatcher.close();
+    this.#connections.wires.close();
+    await this.#connections.dispatcher.close();
   }
 
   async #sendOnce(request: RegistryRequest, authorization: string | undefined): Promise<FollowedResponse> {
@@ -98,16 +100,24 @@ export class Transport {
     const { lane } = request;
     lane?.admit();
     return await followRedirects({ ...request, headers }, async (hop) => {
-      const response = await exchange(this.#dispatcher, hop, deadlines, request.signal);
+      const response = await this.#exchange(hop, deadlines, request.signal);
       // Where it redirects to has limits of its own.
       if (hop.url.origin === request.url.origin)
         lane?.heard(response.status, (name) => response.header(name));
       return response;
     });
   }
+
+  #exchange(request: HttpRequest, deadlines: Deadlines, signal: AbortSignal): Promise<HttpResponse> {
+    const { dispatcher, wires, reaches } = this.#connections;
+    const isBulk = request.bulk === true && reaches(request.url);
+    return isBulk || !isRepeatable(request)
+      ? wireExchange(wires, request, deadlines, signal)
+      : exchange(dispatcher, request, deadlines, signal);
+  }
 }
 
 /** A stream that was sent is gone. */
-function isRepeatable({ body }: HttpRequest): boolean {
-  return body === undefined || body instanceof Uint8Array;
+function isRepeatable(request: HttpRequest): request is PlainRequest {
+  return request.body === undefined || request.body instanceof Uint8Array;
 }

@@ -59,6 +59,8 @@ export async function startCopier(
       LARDER_STORE_WRITER_URL: store.writerUrl,
       LARDER_STORE_WRITER_LOGIN: store.writerLogin,
       LARDER_UPSTREAMS_FILE: await file('upstreams.json', JSON.stringify(upstreamSettings(upstream))),
+      // Nobody comes any more once it shall stop.
+      LARDER_LINGER_TIME: '0s',
       LARDER_SPOOL_DIR: programs.subfolder('spool'),
     },
     port,

@@ -1,10 +1,10 @@
 /** Images to measure with: as large as is asked, of noise, so that nothing on the way makes them smaller. */
-import { createDispatcher } from '../../registry/transport/connector.ts';
+import { createConnections } from '../../registry/transport/connector.ts';
 import type { Authenticator } from '../../registry/transport/authenticator.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { putManifest } from '../../registry/client/manifests.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
-import { uploadBlob } from '../../registry/client/upload.ts';
+import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
 import { parseDigest } from '../../registry/core/digest.ts';
 import { parseManifest } from '../../registry/core/manifest.ts';
 import { testPrograms } from '../cluster/cluster.ts';
@@ -17,6 +17,8 @@ export interface Destination {
   readonly origin: string;
   readonly repository: string;
   readonly authenticator: Authenticator;
+  /** A repository there that has all blobs already. */
+  readonly from?: string;
 }
 
 export interface PushedImage {
@@ -30,7 +32,7 @@ export interface PushedImage {
 
 /** Pushes an image for linux/amd64 whose layers have the given bytes, beside a small one. @throws RegistryError */
 export async function pushImage(
-  { origin, repository, authenticator }: Destination,
+  { origin, repository, authenticator, from }: Destination,
   { tag, layers, seed }: { readonly tag: string; readonly layers: readonly number[]; readonly seed: string },
   signal: AbortSignal,
 ): Promise<PushedImage> {
@@ -38,13 +40,14 @@ export async function pushImage(
   const { images } = buildImage({ seed, platforms: ['linux/amd64'], layers, program });
   const [image] = images;
   if (image === undefined) throw new Error('an image for one platform was asked for');
-  const dispatcher = createDispatcher(() => ({}), { connectMs: 1_000 });
-  const transport = new Transport(dispatcher, { headMs: 120_000, silenceMs: 60_000 });
+  const connections = createConnections(() => ({}), { connectMs: 1_000 });
+  const transport = new Transport(connections, { headMs: 120_000, silenceMs: 60_000 });
   const client = new RepositoryClient({ transport, origin, repository, authenticator });
   try {
     for (const blob of image.blobs) {
-      const { digest, size } = blob;
-      await uploadBlob(client, { digest: parseDigest(digest), size, body: chunksOf(blob), signal });
+      const digest = parseDigest(blob.digest);
+      if (from !== undefined && (await mountBlob(client, digest, from, signal)).mounted) continue;
+      await uploadBlob(client, { digest, size: blob.size, body: chunksOf(blob), signal });
     }
     const { digest, mediaType, size } = image.manifest;
     const content = Buffer.concat([...image.manifest.bytes()]);

@@ -15,7 +15,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { putManifest } from '../../registry/client/manifests.ts';
 import { uploadBlob } from '../../registry/client/upload.ts';
-import { createDispatcher } from '../../registry/transport/connector.ts';
+import { createConnections } from '../../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { supervisorApi } from '../../store/api.ts';
@@ -31,7 +31,7 @@ export class StoreBench {
   readonly folder: string;
   readonly restarts: string[] = [];
   private readonly transport = new Transport(
-    createDispatcher(() => ({}), { connectMs: 2_000 }),
+    createConnections(() => ({}), { connectMs: 2_000 }),
     { headMs: 10_000, silenceMs: 10_000 },
   );
   private readonly parts: { origins: Record<Side, string>; api: Server; stop: () => Promise<void> };

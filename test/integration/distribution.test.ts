@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { buildRegistry } from '../../build/registry.ts';
-import { createDispatcher } from '../../registry/transport/connector.ts';
+import { createConnections } from '../../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { registrySuite } from '../conformance/registry-suite.ts';
@@ -33,7 +33,7 @@ registrySuite('CNCF distribution with tokens signed by our own login', async () 
   const origin = `http://127.0.0.1:${port}`;
   await untilServing(origin, exited);
   const transport = new Transport(
-    createDispatcher(() => ({}), { connectMs: 1000 }),
+    createConnections(() => ({}), { connectMs: 1000 }),
     { headMs: 5000, silenceMs: 5000 },
   );
   return {

@@ -1,9 +1,9 @@
-/** The head of an HTTP/1.1 answer (RFC 9112 sections 4 and 5), as a peer of ours sends it. */
+/** The head of an HTTP/1.1 answer (RFC 9112 sections 4 and 5). */
 
 export interface ResponseHead {
   readonly status: number;
-  /** Names in lower case; of a repeated field the last. */
-  readonly headers: Readonly<Record<string, string>>;
+  /** Names in lower case; the values of a repeated field joined by commas. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
   /** What has come of the body. */
   readonly rest: Buffer;
 }
@@ -39,11 +39,13 @@ function parseHead(text: string): Omit<ResponseHead, 'rest'> {
   const [statusLine = '', ...fields] = text.split('\r\n');
   const [, status] = /^HTTP\/1\.[01] (\d{3})(?: |$)/.exec(statusLine) ?? [];
   if (status === undefined) throw new Error('the answer is not HTTP/1.1');
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string | undefined> = {};
   for (const field of fields) {
     const colon = field.indexOf(':');
     if (colon <= 0) throw new Error('the answer has a malformed header');
-    headers[field.slice(0, colon).toLowerCase()] = field.slice(colon + 1).trim();
+    const name = field.slice(0, colon).toLowerCase();
+    const value = field.slice(colon + 1).trim();
+    headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
   }
   return { status: Number(status), headers };
 }
