@@ -117,9 +117,9 @@ class CheckedSink implements ByteSink {
   }
 
   filled(bytes: number): boolean {
-    const { file, grow } = this.#reservation;
+    const { file } = this.#reservation;
     try {
-      grow(file.written + bytes);
+      this.#reservation.grow(file.written + bytes);
       if (this.#size !== undefined && file.written + bytes > this.#size) throw tooLong(this.#size);
       this.#digester.update(this.#space.subarray(0, bytes));
       return file.filled(bytes);

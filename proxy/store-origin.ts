@@ -1,5 +1,6 @@
 /** The store as an origin: our own reader, or a registry of the user's in its place. */
-import { createDispatcher, storePolicies } from '../registry/transport/connector.ts';
+import { storePolicies } from '../registry/transport/connection-policy.ts';
+import { createConnections } from '../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../registry/transport/store-login.ts';
 import { storePlace } from '../registry/transport/store-place.ts';
 import { Transport } from '../registry/transport/transport.ts';
@@ -22,7 +23,7 @@ export interface StoreOriginOptions {
 
 export function storeOrigin({ url: given, login, deadlineMs, upstreams }: StoreOriginOptions): PeerOrigin {
   const { url, prefix } = storePlace(given);
-  const dispatcher = createDispatcher(storePolicies(upstreams), { connectMs: deadlineMs });
+  const dispatcher = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
   const transport = new Transport(dispatcher, { headMs: deadlineMs, silenceMs: deadlineMs });
   const { tokenHosts = [] } = settingsFor(upstreams.get(), url.host) ?? {};
   const tokens = { endpoint: { origin: url.origin, tokenHosts }, server: transport.tokenServer };

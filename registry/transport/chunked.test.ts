@@ -13,7 +13,7 @@ describe('the chunked coding', () => {
     for (let cut = 0; cut <= coded.length; cut += 1) {
       expect(decode(coded.slice(0, cut), coded.slice(cut))).toEqual({ text: 'hello world', done: true });
     }
-    expect(decode(...coded)).toEqual({ text: 'hello world', done: true });
+    expect(decode(...Array.from(coded, (each) => each))).toEqual({ text: 'hello world', done: true });
   });
 
   it('is not at its end before the empty line', () => {

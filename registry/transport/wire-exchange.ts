@@ -75,11 +75,11 @@ async function ask(wire: Wire, taker: HeadTaker, request: HttpRequest, bounds: B
     wire.destroy(signal.reason as Error);
   };
   signal.addEventListener('abort', onAbort, { once: true });
-  const answered = new AbortController();
+  let isAnswered = false;
   let isSent = false;
   watchdog.expect('head', deadlines.headMs);
   wire.resume();
-  send(wire, request, bounds, answered.signal).then(
+  send(wire, request, bounds, () => isAnswered).then(
     () => {
       isSent = true;
     },
@@ -94,7 +94,7 @@ async function ask(wire: Wire, taker: HeadTaker, request: HttpRequest, bounds: B
     wire.destroy();
     throw error;
   } finally {
-    answered.abort();
+    isAnswered = true;
     signal.removeEventListener('abort', onAbort);
   }
 }
@@ -104,23 +104,23 @@ async function send(
   wire: Wire,
   request: HttpRequest,
   { watchdog, deadlines }: Bounds,
-  answered: AbortSignal,
+  isAnswered: () => boolean,
 ): Promise<void> {
   const { body } = request;
   const isChunked = body !== undefined && request.headers['content-length'] === undefined;
   await wire.write(formatHead(request, isChunked));
-  if (body === undefined || answered.aborted) return;
+  if (body === undefined || isAnswered()) return;
   for await (const chunk of body instanceof Uint8Array ? [body] : body) {
     // Only the receiver's slowness counts: while we wait for the source, its own deadlines hold.
     watchdog.expect('bytes', deadlines.silenceMs);
     if (isChunked) await wire.write(`${chunk.byteLength.toString(16)}\r\n`);
     await wire.write(chunk);
     if (isChunked) await wire.write('\r\n');
-    if (answered.aborted) return;
+    if (isAnswered()) return;
     watchdog.clear();
   }
   if (isChunked) await wire.write('0\r\n\r\n');
-  if (!answered.aborted) watchdog.expect('head', deadlines.headMs);
+  if (!isAnswered()) watchdog.expect('head', deadlines.headMs);
 }
 
 /** Tokens come from token servers: what is no header value must not become a request of its own. */

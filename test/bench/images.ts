@@ -4,7 +4,7 @@ import type { Authenticator } from '../../registry/transport/authenticator.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { putManifest } from '../../registry/client/manifests.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
-import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { uploadBlob } from '../../registry/client/upload.ts';
 import { parseDigest } from '../../registry/core/digest.ts';
 import { parseManifest } from '../../registry/core/manifest.ts';
 import { testPrograms } from '../cluster/cluster.ts';
@@ -17,8 +17,6 @@ export interface Destination {
   readonly origin: string;
   readonly repository: string;
   readonly authenticator: Authenticator;
-  /** A repository there that has all blobs already. */
-  readonly from?: string;
 }
 
 export interface PushedImage {
@@ -32,7 +30,7 @@ export interface PushedImage {
 
 /** Pushes an image for linux/amd64 whose layers have the given bytes, beside a small one. @throws RegistryError */
 export async function pushImage(
-  { origin, repository, authenticator, from }: Destination,
+  { origin, repository, authenticator }: Destination,
   { tag, layers, seed }: { readonly tag: string; readonly layers: readonly number[]; readonly seed: string },
   signal: AbortSignal,
 ): Promise<PushedImage> {
@@ -46,7 +44,6 @@ export async function pushImage(
   try {
     for (const blob of image.blobs) {
       const digest = parseDigest(blob.digest);
-      if (from !== undefined && (await mountBlob(client, digest, from, signal)).mounted) continue;
       await uploadBlob(client, { digest, size: blob.size, body: chunksOf(blob), signal });
     }
     const { digest, mediaType, size } = image.manifest;
