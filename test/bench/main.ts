@@ -1,11 +1,17 @@
 /** `make bench`: runs the groups that are named (all, when none is), prints their figures and writes `.bench/results.json`. */
+import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { GROUPS } from './groups.ts';
 import type { Bench, BenchGroup } from './group.ts';
 import { formatTable, type Results } from './table.ts';
 
 const RESULTS = join(import.meta.dirname, '../../.bench/results.json');
+/** For one group, in milliseconds: whatever hangs, the others are measured and the command ends. */
+const GROUP_MS = 6 * 60_000;
+/** For taking down what a group has started. */
+const CLEAN_UP_MS = 30_000;
 
 /** Figures of earlier runs stay, so that one group can be measured again by itself. */
 async function readResults(): Promise<Results> {
@@ -43,9 +49,21 @@ async function runGroup(
     },
     signal,
   };
-  await group.run(bench);
+  await Promise.race([group.run(bench), lateAfter(signal)]);
   const missing = group.figures.filter(({ key }) => results[key] === undefined).map(({ key }) => key);
   if (missing.length > 0) throw new Error(`${group.name} did not measure ${missing.join(', ')}`);
+}
+
+/** Throws some time after the signal, for a group that does not heed it. */
+async function lateAfter(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await once(signal, 'abort');
+  await delay(CLEAN_UP_MS, undefined, { ref: false });
+  throw signal.reason;
+}
+
+async function save(measured: Results): Promise<void> {
+  await mkdir(dirname(RESULTS), { recursive: true });
+  await writeFile(RESULTS, `${JSON.stringify({ ...(await readResults()), ...measured }, undefined, 2)}\n`);
 }
 
 async function main(): Promise<void> {
@@ -59,15 +77,16 @@ async function main(): Promise<void> {
   const measured: Record<string, number> = {};
   for (const group of groups) {
     try {
-      await runGroup(group, measured, interrupted.signal);
+      const startedAt = performance.now();
+      await runGroup(group, measured, AbortSignal.any([interrupted.signal, AbortSignal.timeout(GROUP_MS)]));
+      console.error(`   ${group.name} took ${((performance.now() - startedAt) / 1_000).toFixed(0)} s`);
     } catch (error) {
       console.error(error);
       process.exitCode = 1;
     }
+    await save(measured);
     if (interrupted.signal.aborted) break;
   }
-  await mkdir(dirname(RESULTS), { recursive: true });
-  await writeFile(RESULTS, `${JSON.stringify({ ...(await readResults()), ...measured }, undefined, 2)}\n`);
   console.log(
     `\n${formatTable(
       groups.flatMap(({ figures }) => figures),
@@ -82,3 +101,5 @@ try {
   console.error(error instanceof RangeError ? error.message : error);
   process.exitCode = 1;
 }
+// What a group that had to be left behind still holds open.
+setTimeout(() => process.exit(), CLEAN_UP_MS).unref();

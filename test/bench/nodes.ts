@@ -11,6 +11,7 @@ import { pulledSchema, type Pulled } from './pull.ts';
 
 const SITE = 'bench';
 const PULLS_PER_NODE = 25;
+const SMALL_BLOBS = 10;
 const SAMPLE_MS = 2_000;
 /** How often the kubelet measures, with a margin. */
 const KUBELET_MS = 15_000;
@@ -40,7 +41,7 @@ export const nodes: BenchGroup = {
     },
     {
       key: 'copier_2gib_vs_100mib',
-      meaning: 'the same with one blob of 2 GiB ÷ with 20 of 100 MiB one after the other',
+      meaning: 'the same with one blob of 2 GiB ÷ with 10 of 100 MiB one after the other',
       goal: { atMost: 1.2 },
     },
   ],
@@ -75,15 +76,13 @@ async function measure(cluster: Cluster, bench: Bench): Promise<void> {
   bench.record('proxy_idle_mib', Math.max(...(await load.workingSets('proxy'))));
   await load.scaleCopier(1);
   const small = await load.peakWhile(['copier'], async () => {
-    for (let round = 0; round < 20; round += 1) await load.pull(1, `bench/small${round}-1x100`);
+    for (let round = 0; round < SMALL_BLOBS; round += 1) await load.pull(1, `bench/small${round}-1x100`);
   });
   const large = await load.peakWhile(['copier'], () => load.pull(1, 'bench/large-1x2048'));
   bench.record('copier_2gib_vs_100mib', (large['copier'] ?? NaN) / (small['copier'] ?? NaN));
   const cold = await load.peakWhile(['proxy', 'copier'], () => load.pull(1, 'bench/busy-8x1024'));
   await load.settled();
-  const warm = await load.peakWhile(['proxy'], async () => {
-    for (let round = 0; round < 3; round += 1) await load.pull(1, 'bench/busy-8x1024');
-  });
+  const warm = await load.peakWhile(['proxy'], () => load.pull(1, 'bench/busy-8x1024'));
   bench.record('copier_busy_mib', cold['copier'] ?? NaN);
   bench.record('proxy_busy_mib', Math.max(cold['proxy'] ?? NaN, warm['proxy'] ?? NaN));
   await load.scaleCopier(2);
