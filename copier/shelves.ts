@@ -4,7 +4,8 @@
  * (docs/adr/0008).
  */
 import { SELF_TEST_IMAGE } from '../api/self-test.ts';
-import { decodeCachedName, encodeCachedName } from '../registry/core/cached-name.ts';
+import { shelfOf } from '../api/shelf.ts';
+import { decodeCachedName } from '../registry/core/cached-name.ts';
 import { parseManifest } from '../registry/core/manifest.ts';
 import type { Logger } from '../platform/log.ts';
 import type { BlobKey } from './blob-flights.ts';
@@ -86,11 +87,6 @@ export class Shelves {
       this.#made.add(shelf);
     });
   }
-}
-
-function shelfOf(tenant: string | undefined): string {
-  const name = { host: 'larder.invalid', repository: 'blobs' };
-  return encodeCachedName(tenant === undefined ? name : { tenant, ...name });
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

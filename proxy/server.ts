@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { isShelf } from '../api/shelf.ts';
 import type { Logger } from '../platform/log.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core/errors.ts';
@@ -66,6 +67,7 @@ async function answer(
     return;
   }
   account.path = path;
+  if (isShelf(path.cached)) throw noRepository();
   if (path.cached.tenant !== undefined && !(await admitsToTenants(request.socket))) throw notTheRuntime();
   const query = url.indexOf('?');
   request.url = formatDistributionPath(path) + (query < 0 ? '' : url.slice(query));
@@ -122,6 +124,10 @@ function report(
     totalMs: Math.round(performance.now() - startedAt),
     ...(error === undefined ? {} : { error: error instanceof RegistryError ? error.message : error }),
   });
+}
+
+function noRepository(): RegistryError {
+  return new RegistryError('there is no such repository', { reason: 'NotFound', code: 'NAME_UNKNOWN' });
 }
 
 function notTheRuntime(): RegistryError {
