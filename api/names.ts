@@ -21,6 +21,9 @@ export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 /** On a Pod, `true`: the answer of admission warns of every image that is not sent through the cache, and says why. */
 export const EXPLAIN_ANNOTATION = 'larder.dev/explain';
 
+/** On a Node that registered with it: no pod is to start there before the proxy is ready. */
+export const STARTUP_TAINT = 'larder.dev/proxy-not-ready';
+
 /** On a CachedImage that pods brought about, with the value `pods`: nobody asked for it by hand. */
 export const MADE_FOR_LABEL = 'larder.dev/made-for';
 export const MADE_FOR_PODS = 'pods';

@@ -22,12 +22,13 @@ const dropUnusedApis: Plugin = {
   },
 };
 
-/** Writes `<process>.mjs` for each process, and `uninstall.mjs`, into `folder`. */
+/** Writes `<process>.mjs` for each process, and the programs beside them, into `folder`. */
 export async function bundle(folder: string): Promise<void> {
   await build({
     entryPoints: {
       ...Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
       uninstall: join(ROOT, 'controller', 'uninstall', 'main.ts'),
+      'proxy-started': join(ROOT, 'proxy', 'started.ts'),
     },
     outdir: folder,
     outExtension: { '.js': '.mjs' },

@@ -191,6 +191,18 @@ export const config = defineConfig({
     help: 'how long a pull through a proxy that works may go on failing before the original image is restored',
     schema: duration(),
   },
+  startupTaint: {
+    env: 'LARDER_STARTUP_TAINT',
+    default: 'false',
+    help: 'whether the taint larder.dev/proxy-not-ready is removed from nodes whose proxy is ready',
+    schema: boolean(),
+  },
+  startupTaintPatience: {
+    env: 'LARDER_STARTUP_TAINT_PATIENCE',
+    default: '5m',
+    help: 'how long after its creation a node keeps that taint at most',
+    schema: duration(),
+  },
   metricsListen: {
     env: 'LARDER_METRICS_LISTEN',
     default: ':8080',

@@ -10,6 +10,7 @@ import {
   CACHE_LABEL,
   CACHED_IMAGE_KIND,
   CACHED_IMAGE_PLURAL,
+  STARTUP_TAINT,
   cachedImageName,
   COLLECT_ANNOTATION,
   IMAGE_CACHE_KIND,
@@ -50,6 +51,8 @@ export interface NamespaceRecord extends Kept {
 /** `platform` is absent until the kubelet has told it. */
 export interface NodeRecord extends Kept {
   readonly platform?: string;
+  /** While it has the startup taint: when it was created, in milliseconds since the epoch. */
+  readonly waitsSince?: number;
 }
 
 /** `standsFor` is the name that `cachedImageName` gives its image: its own, unless somebody named it otherwise. */
@@ -102,8 +105,14 @@ export const namespaceRecords: Resource<NamespaceRecord> = {
 export const nodeRecords: Resource<NodeRecord> = {
   ...nodes,
   decode: (raw) => {
-    const platform = platformOf(raw as Node);
-    return { metadata: identity(raw), ...(platform === undefined ? {} : { platform }) };
+    const node = raw as Node;
+    const platform = platformOf(node);
+    const waits = node.spec?.taints?.some(({ key }) => key === STARTUP_TAINT) ?? false;
+    return {
+      metadata: identity(raw),
+      ...(platform === undefined ? {} : { platform }),
+      ...(waits ? { waitsSince: Date.parse(node.metadata?.creationTimestamp ?? '') || 0 } : {}),
+    };
   },
 };
 

@@ -33,6 +33,7 @@ import { policyStatuses } from './policy-status.ts';
 import { cacheRecords, imageRecords, policyRecords } from './resources.ts';
 import { ownStoreKeeper } from './own-store.ts';
 import { Rescuer } from './rescue/rescuer.ts';
+import { startupTaints } from './startup-taint.ts';
 import { Suspicion } from './suspicion.ts';
 import { Users } from './users.ts';
 import { watchCluster, type Watches } from './watches.ts';
@@ -113,7 +114,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     parse: parseRules,
     log,
   });
-  const watches = watchCluster({ client, proxyHost, rules, log }, (name) => {
+  const watches = watchCluster({ client, namespace, proxyHost, rules, log }, (name) => {
     queue.add(name, { priority: urgency(watches, name) });
   });
   const users = new Users(client, watches.wanting);
@@ -143,12 +144,19 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
           writer,
           record,
           onRescue: figures.rescued,
-          namespace,
-          proxyHost: settings.proxyHost,
+          proxyHost,
           patienceMs: settings.rescuePatience,
           clock,
           log,
         }).component(watches.synced),
+      ]
+    : [];
+  const taints = settings.startupTaint
+    ? [
+        startupTaints(
+          { ...watches, client, writer, patienceMs: settings.startupTaintPatience, clock, log },
+          watches.synced,
+        ),
       ]
     : [];
   const reconciler = new Reconciler({
@@ -214,6 +222,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         stopping(copies, errands, copier),
         reconciling,
         ...rescue,
+        ...taints,
       ],
       { signal, log },
     );

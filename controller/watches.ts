@@ -25,6 +25,7 @@ import type {
   PodRecord,
   PolicyRecord,
 } from './resources.ts';
+import { readyProxies } from './rescue/proxies.ts';
 import { UsageIndex } from './usage.ts';
 
 const BY_CONTENT = 'standsFor';
@@ -37,6 +38,9 @@ export interface Watches {
   /** The CachedImages that stand for the image that is called so: one, unless users made others. */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly pods: ObjectCache<PodRecord>;
+  readonly nodes: ObjectCache<NodeRecord>;
+  /** Whether a proxy is ready on a node. */
+  readonly proxyWorks: (node: string) => boolean;
   readonly usage: UsageIndex;
   /** What decides whether a pod wants an image, as it is now. */
   readonly wanting: () => WantingRules;
@@ -48,6 +52,8 @@ export interface Watches {
 
 export interface WatchOptions {
   readonly client: KubeClient;
+  /** The release's. */
+  readonly namespace: string;
   /** Host and port that rewritten images name. */
   readonly proxyHost: string;
   readonly rules: ConfigMapValue<Rules>;
@@ -56,7 +62,7 @@ export interface WatchOptions {
 
 /** @param touch called with the name of every CachedImage, existing or wanted, that a change may concern */
 export function watchCluster(options: WatchOptions, touch: (name: string) => void): Watches {
-  const { client, proxyHost, rules, log } = options;
+  const { client, namespace, proxyHost, rules, log } = options;
   const images = new ObjectCache<ImageRecord>();
   const pods = new ObjectCache<PodRecord>();
   const namespaces = new ObjectCache<NamespaceRecord>();
@@ -119,6 +125,8 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
     wanting,
     standingFor: (name) => images.byIndex(BY_CONTENT, name),
     pods,
+    nodes,
+    proxyWorks: readyProxies(pods, namespace),
     usage,
     platforms,
     components: [

@@ -9,6 +9,12 @@ export const proxyConfig = defineConfig({
     help: 'port on the loopback addresses at which runtimes pull',
     schema: integer(0, 65_535),
   },
+  ownSocket: {
+    env: 'LARDER_PROXY_SOCKET',
+    default: '/run/larder/proxy.sock',
+    help: 'socket at which this proxy alone answers, for the test of itself and the startup probe',
+    schema: text(),
+  },
   metricsListen: {
     env: 'LARDER_METRICS_LISTEN',
     default: ':7440',

@@ -24,6 +24,7 @@ import { TenantDoor } from './caller.ts';
 import { proxyConfig } from './config.ts';
 import { copierAgent } from './copier-agent.ts';
 import { Forwarder } from './forward.ts';
+import { ownDoor } from './own-door.ts';
 import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 import { proxyMetrics } from './proxy-metrics.ts';
@@ -61,26 +62,27 @@ await runMain({
         log.debug('origin did not serve', { requestId: exchange.id, ...failure });
       },
     });
-    const door = new TenantDoor();
+    const tenants = new TenantDoor();
     const admitsToTenants = (connection: Socket): Promise<boolean> =>
-      settings.rootlessRuntime ? Promise.resolve(true) : door.admits(connection);
+      settings.rootlessRuntime ? Promise.resolve(true) : tenants.admits(connection);
+    const handler = pullHandler({
+      forwarder,
+      metrics: counted,
+      log,
+      silenceMs: settings.silence,
+      admitsToTenants,
+    });
     const pulls = httpServer({
       name: 'pull server',
       addresses: loopbackAddresses(settings.port),
-      handler: pullHandler({
-        forwarder,
-        metrics: counted,
-        log,
-        silenceMs: settings.silence,
-        admitsToTenants,
-      }),
+      handler,
       configure: answerTlsInPlain,
       // While one proxy replaces another both listen, and the kernel gives new connections to either.
       reusePort: true,
       drainMs: settings.drain,
     });
     const selfTest = new SelfTest({
-      port: () => settings.port,
+      door: settings.ownSocket,
       intervalMs: settings.selfTestInterval,
       deadlineMs: 2 * settings.signDeadline,
       clock: systemClock,
@@ -88,12 +90,15 @@ await runMain({
     });
     const readiness = new Readiness(signal);
     readiness.add('self-test', () => selfTest.problem());
+    const works = (): boolean => selfTest.problem() === undefined;
+    const door = ownDoor({ path: settings.ownSocket, pulls: handler, works });
     const health = healthServer({ address: settings.metricsListen, metrics, readiness, reusePort: true });
     return [
       token.component('copier token'),
       ca.component('copier CA'),
       upstreams.component('upstream settings'),
       pulls,
+      door,
       health,
       selfTest.component(),
     ] satisfies Component[];

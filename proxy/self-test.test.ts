@@ -1,6 +1,8 @@
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { SELF_TEST_IMAGE } from '../api/self-test.ts';
 import { systemClock } from '../platform/clock.ts';
 import { silentLogger } from '../platform/log.ts';
@@ -9,6 +11,7 @@ import { waitFor } from '../test/cluster/wait.ts';
 import { SelfTest } from './self-test.ts';
 
 describe("a proxy's test of itself", () => {
+  let folder: string;
   let server: Server;
   let running: Running;
   let serve = true;
@@ -16,17 +19,21 @@ describe("a proxy's test of itself", () => {
   let selfTest: SelfTest;
 
   beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'larder-door-'));
+    const door = join(folder, 'proxy.sock');
     const { manifest, blob } = SELF_TEST_IMAGE;
     const contents = new Map([manifest, blob].map(({ digest, bytes }) => [digest as string, bytes]));
     server = createServer((req, res) => {
       const bytes = contents.get(req.url?.split('/').at(-1) ?? '');
-      if (serve && bytes && req.url?.startsWith('/v2/larder.invalid/self-test/'))
+      // As CNCF distribution does it.
+      const accepted = req.headers.accept?.includes(manifest.mediaType) ?? false;
+      if (serve && bytes && accepted && req.url?.startsWith('/v2/larder.invalid/self-test/'))
         res.end(`${bytes.toString()}${damage}`);
       else res.writeHead(503).end();
-    }).listen(0, '127.0.0.1');
+    }).listen(door);
     await once(server, 'listening');
     selfTest = new SelfTest({
-      port: () => (server.address() as AddressInfo).port,
+      door,
       intervalMs: 10,
       deadlineMs: 1_000,
       clock: systemClock,
@@ -39,6 +46,7 @@ describe("a proxy's test of itself", () => {
   afterAll(async () => {
     await running.stop();
     server.close();
+    await rm(folder, { recursive: true });
   });
 
   const becomes = (what: string | undefined) =>

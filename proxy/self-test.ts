@@ -1,4 +1,4 @@
-/** Reads a small image through the proxy's own port now and then: a proxy that cannot is not ready, and pods are not sent to it. */
+/** Reads a small image through the proxy's own door now and then: a proxy that cannot is not ready, and pods are not sent to it. */
 import { Agent, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { SELF_TEST_IMAGE } from '../api/self-test.ts';
@@ -10,10 +10,12 @@ import { loop, type Component } from '../platform/run.ts';
 /** A store that is started anew is not an outage. */
 const FAILURES_ALLOWED = 1;
 const RETRY_MS = 2_000;
+// Anything at all is no consent to this kind of manifest: CNCF distribution then answers 404.
+const ACCEPT = `${SELF_TEST_IMAGE.manifest.mediaType}, */*`;
 
 export interface SelfTestOptions {
-  /** Of the proxy on 127.0.0.1. */
-  readonly port: () => number;
+  /** Path of a socket at which this proxy and no other answers. */
+  readonly door: string;
   readonly intervalMs: number;
   readonly deadlineMs: number;
   readonly clock: Clock;
@@ -57,23 +59,23 @@ export class SelfTest {
 
   /** @throws when the image does not come back byte for byte in time */
   private async run(signal: AbortSignal): Promise<void> {
-    const { port, deadlineMs } = this.options;
+    const { door, deadlineMs } = this.options;
     const { repository, manifest, blob } = SELF_TEST_IMAGE;
     await withDeadline('the self-test', deadlineMs, signal, async (inTime) => {
       for (const [kind, { digest, bytes }] of [
         ['manifests', manifest],
         ['blobs', blob],
       ] as const) {
-        const got = await get(port(), `/v2/${repository}/${kind}/${digest}`, inTime);
+        const got = await get(door, `/v2/${repository}/${kind}/${digest}`, inTime);
         if (!got.equals(bytes)) throw new Error(`the ${kind} of the self-test image came back changed`);
       }
     });
   }
 }
 
-function get(port: number, path: string, signal: AbortSignal): Promise<Buffer> {
-  // A connection of its own each time: what is tested includes that the port answers.
-  const options = { host: '127.0.0.1', port, path, signal, agent: new Agent(), headers: { accept: '*/*' } };
+function get(socketPath: string, path: string, signal: AbortSignal): Promise<Buffer> {
+  // A connection of its own each time: what is tested includes that the proxy takes new ones.
+  const options = { socketPath, path, signal, agent: new Agent(), headers: { accept: ACCEPT } };
   return new Promise((resolve, reject) => {
     const call = request(options, (answer) => {
       if (answer.statusCode === 200) buffer(answer).then(resolve, reject);

@@ -21,7 +21,6 @@ import { decideRescue } from './decide-rescue.ts';
 import type { Plight, Rescue } from './decide-rescue.ts';
 import { imageInCache, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
-import { readyProxies } from './proxies.ts';
 import type { ContainerRef, StuckPod } from './stuck-pod.ts';
 
 /** What a stuck pod waits for (a proxy, a copy, the end of our patience) is looked for so often. */
@@ -37,8 +36,8 @@ export interface RescuerOptions {
   readonly record: (event: EventToRecord) => void;
   /** Told of every container that was helped. */
   readonly onRescue: (reason: Rescue['reason']) => void;
-  /** The release's. */
-  readonly namespace: string;
+  /** Whether a proxy is ready on a node. */
+  readonly proxyWorks: (node: string) => boolean;
   readonly proxyHost: string;
   readonly patienceMs: number;
   readonly clock: Clock;
@@ -52,7 +51,6 @@ interface Helped {
 
 export class Rescuer {
   private readonly options: RescuerOptions;
-  private readonly proxyWorks: (node: string) => boolean;
   /** By pod: since when it is known to be stuck, of the monotonic clock. */
   private readonly stuckSince = new Map<string, number>();
   /** Uids of pods that the API server, or a policy of the cluster, does not let us change. */
@@ -62,8 +60,7 @@ export class Rescuer {
   /** Make it before the watch of pods starts. */
   constructor(options: RescuerOptions) {
     this.options = options;
-    const { pods, namespace, log, clock } = options;
-    this.proxyWorks = readyProxies(pods, namespace);
+    const { pods, log, clock } = options;
     this.queue = new WorkQueue({ name: 'rescue', worker: this.work, concurrency: AT_ONCE, log, clock });
     pods.onChange(({ before, after }) => {
       const key = keyOf(after ?? before ?? {});
@@ -93,7 +90,7 @@ export class Rescuer {
   };
 
   private gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
-    const { usage, standingFor, proxyHost, clock } = this.options;
+    const { usage, standingFor, proxyHost, proxyWorks, clock } = this.options;
     const { notes, node } = stuck;
     const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
     const throughProxy = original !== undefined;
@@ -110,7 +107,7 @@ export class Rescuer {
       throughProxy,
       ...(other === undefined ? {} : { other }),
       node,
-      proxyWorks: this.proxyWorks(node),
+      proxyWorks: proxyWorks(node),
       cached: some(CONDITION_READY, 'True'),
       upstreamDown: some(CONDITION_UPSTREAM_AVAILABLE, 'False'),
       rescued: notes.rescued?.[container.name] !== undefined,

@@ -25,12 +25,13 @@ import {
   secrets,
 } from '../../platform/kube/resource.ts';
 import type { KubeObject, MutatingWebhookConfiguration, Resource } from '../../platform/kube/resource.ts';
+import type { Connection } from '../../platform/kube/connection.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { FakeCopier } from '../fakes/copier.ts';
 import { RULES } from '../fakes/rules.ts';
-import { ApiServer } from './api-server.ts';
+import { ApiServer, type TestUser } from './api-server.ts';
 
 const CRDS = join(import.meta.dirname, '../../manifests/chart/larder/files/crds');
 export const NAMES = releaseNames('larder');
@@ -108,6 +109,11 @@ export class ControllerBench {
 
   get term(): Term | undefined {
     return this.terms.at(-1);
+  }
+
+  /** A connection as somebody who has no rights by themselves. */
+  connect(user: TestUser): Connection {
+    return this.api.connect(user);
   }
 
   /** Another leader; the one before is not stopped. */

@@ -30,6 +30,7 @@ interface Rendered {
   readonly rules?: readonly { readonly resources?: readonly string[]; readonly verbs: readonly string[] }[];
   readonly webhooks?: readonly object[];
   readonly spec?: {
+    readonly persistentVolumeClaimRetentionPolicy?: { readonly whenDeleted: string };
     readonly template?: {
       readonly spec: {
         readonly containers: readonly Container[];
@@ -206,6 +207,29 @@ describe('the chart', () => {
       (await render(values)).find(({ kind }) => kind === 'CustomResourceDefinition')?.metadata.annotations;
     expect(await policy({})).toEqual({ 'helm.sh/resource-policy': 'keep' });
     expect(await policy({ crds: { keep: false } })).toBeUndefined();
+  });
+
+  it('leaves the claim of the store when it is uninstalled, unless it is asked not to', async () => {
+    const policy = async (values: object): Promise<unknown> =>
+      (await render(values)).find(({ kind }) => kind === 'StatefulSet')?.spec
+        ?.persistentVolumeClaimRetentionPolicy?.whenDeleted;
+    expect(await policy({})).toBe('Retain');
+    expect(await policy({ store: { persistence: { keep: false } } })).toBe('Delete');
+  });
+
+  it('lets the controller change pods only for rescue, and nodes only for the startup taint', async () => {
+    const patched = async (values: object): Promise<readonly string[]> => {
+      const roles = (await render(values)).filter(
+        ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'larder-controller',
+      );
+      return roles
+        .flatMap(({ rules = [] }) => rules)
+        .filter(({ resources, verbs }) => resources && verbs.includes('patch') && verbs.length === 1)
+        .flatMap(({ resources = [] }) => resources);
+    };
+    expect(await patched({})).toEqual(['pods']);
+    expect(await patched({ rescue: { enabled: false } })).toEqual([]);
+    expect(await patched({ proxy: { startupTaint: { enabled: true } } })).toEqual(['pods', 'nodes']);
   });
 
   it('takes a registry that exists in place of its own store', async () => {

@@ -38,8 +38,6 @@ function testValues(cluster: Cluster): Record<string, unknown> {
   return {
     upstreams: [...upstreams, ...later],
     store: { persistence: { enabled: false } },
-    // Rollouts of two nodes need not take as long as those of a busy cluster.
-    proxy: { minReadySeconds: 10 },
   };
 }
 

@@ -1,60 +1,93 @@
-/** Upgrades: proxies, copiers and webhooks are replaced while a node pulls in a loop and pods are made, and nothing fails. */
+/** Upgrades: proxies, copiers and webhooks are replaced while nodes pull in a loop and pods are made, and nothing fails. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DryAdmission } from '../../larder/dry-admission.ts';
 import { installLarder, NAMESPACE, RELEASE } from '../../larder/install.ts';
+import { podsOf, type Part, type PartPod } from '../../larder/parts.ts';
 import { forget, preheat } from '../../larder/preheat.ts';
 import { sharedCluster } from '../../larder/shared-cluster.ts';
+import { stalledTransfer, type StalledTransfer } from '../../larder/stalled-transfer.ts';
 
 const TEAM = 'rollout';
 const MEBIBYTE = 1024 * 1024;
+/** More than the sockets between a registry and a client take in. */
+const LARGE = 64 * MEBIBYTE;
 
 const cluster = sharedCluster();
-const { link } = cluster.internet.site('plain');
 
-async function rollOut(workload: string): Promise<void> {
-  const target = [workload, '--namespace', NAMESPACE];
-  await cluster.kubectl(['rollout', 'restart', ...target]);
-  await cluster.kubectl(['rollout', 'status', ...target, '--timeout=120s']);
+async function restart(workload: string): Promise<void> {
+  await cluster.kubectl(['rollout', 'restart', workload, '--namespace', NAMESPACE]);
 }
 
-/** How long a new proxy has to stay up before the old one goes. */
-async function setMinReadySeconds(minReadySeconds: number): Promise<void> {
-  const proxies = ['daemonset', `${RELEASE}-proxy`, '--namespace', NAMESPACE];
-  const patch = JSON.stringify({ spec: { minReadySeconds } });
-  await cluster.kubectl(['patch', ...proxies, '--type=merge', '--patch', patch]);
+async function rolledOut(workload: string): Promise<void> {
+  await cluster.kubectl(['rollout', 'status', workload, '--namespace', NAMESPACE, '--timeout=120s']);
 }
 
-// The chart's own default; clusters of tests have less.
-beforeAll(async () => {
-  await installLarder(cluster);
-  await setMinReadySeconds(30);
-}, 150_000);
+/** A DaemonSet counts a node when its old pod has gone; here that one still has something to do. */
+async function replaced(former: readonly PartPod[]): Promise<void> {
+  const look = async (): Promise<boolean> => {
+    const now = await podsOf(cluster, 'proxy');
+    return now.length === former.length && now.every(({ name }) => former.every((old) => old.name !== name));
+  };
+  await cluster.waitFor('every node to have another proxy', look, { deadlineMs: 120_000, intervalMs: 300 });
+}
+
+/** Whether a pod has been told to stop and goes on for what is under way. */
+async function drains(pod: PartPod): Promise<boolean> {
+  const { metadata } = await cluster.kubectlJson<{ metadata: { deletionTimestamp?: string } }>([
+    ...['get', 'pod', pod.name, '--namespace', NAMESPACE],
+  ]);
+  return metadata.deletionTimestamp !== undefined;
+}
+
+async function leaves(part: Part, pods: readonly PartPod[]): Promise<void> {
+  const gone = async (): Promise<boolean> => {
+    const args = ['get', 'pods', '--namespace', NAMESPACE, '--output=name'];
+    const { stdout } = await cluster.kubectl([...args, `--selector=app.kubernetes.io/component=${part}`]);
+    return pods.every(({ name }) => !stdout.includes(name));
+  };
+  await cluster.waitFor(`the former ${part} pods leave`, gone, { deadlineMs: 60_000, intervalMs: 300 });
+}
+
+// A test before this one may have failed half-way.
+beforeAll(() => installLarder(cluster), 150_000);
+
+let transfers: readonly StalledTransfer[] = [];
 
 afterAll(async () => {
-  await setMinReadySeconds(10);
-  await link.restore();
+  await Promise.allSettled(transfers.map(({ finish }) => finish()));
   await forget(cluster, TEAM);
   await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false', '--ignore-not-found']);
 });
 
 it('the DaemonSet rolls without a failed pull, and webhook and copier likewise', async () => {
-  const push = async (name: string, layers: readonly number[]): ReturnType<typeof cluster.pushImage> =>
-    await cluster.pushImage({ site: 'plain', repository: `rollout/${name}`, tag: '1', layers });
-  const [warm, slow] = [await push('warm', [MEBIBYTE]), await push('slow', [16 * MEBIBYTE])];
-  await preheat(cluster, TEAM, [warm.reference]);
+  const push = async (name: string, size: number): ReturnType<typeof cluster.pushImage> =>
+    await cluster.pushImage({ site: 'plain', repository: `rollout/${name}`, tag: '1', layers: [size] });
+  const [small, warm, cold] = [
+    await push('small', MEBIBYTE),
+    await push('warm', LARGE),
+    await push('cold', LARGE),
+  ];
+  await preheat(cluster, TEAM, [small.reference, warm.reference]);
   const labels = { 'larder.dev/cache': 'enabled' };
   await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM, labels } });
-  const cached = (reference: string): string => `localhost:7439/${reference.replace(/:(\d+)\//, '-$1/')}`;
+  const cached = (name: string): string => name.replace(/:(\d+)\//, '-$1/');
+  const admission = new DryAdmission(cluster, TEAM);
 
-  // A transfer that lasts longer than the replacement of the proxy and the copier that serve it.
-  await link.slow(MEBIBYTE);
-  const over = new AbortController();
-  const failures: unknown[] = [];
+  const former = { proxy: await podsOf(cluster, 'proxy'), copier: await podsOf(cluster, 'copier') };
+  // One from the store, one from upstream by way of a copier; both last longer than the processes that serve them are wanted.
+  transfers = await Promise.all([
+    stalledTransfer(cluster.node(1), cached(warm.repository), '1'),
+    stalledTransfer(cluster.node(2), cached(cold.repository), '1'),
+  ]);
+  let rolled = false;
   let pulls = 0;
+  const failures: unknown[] = [];
   const pulling = cluster.nodes.map(async (node) => {
-    while (!over.signal.aborted) {
+    const name = `localhost:7439/${cached(small.reference)}`;
+    while (!rolled) {
       try {
-        await node.removeImage(cached(warm.reference));
-        await node.pull(cached(warm.reference));
+        await node.removeImage(name);
+        await node.pull(name);
         pulls += 1;
       } catch (error) {
         failures.push(error);
@@ -62,36 +95,26 @@ it('the DaemonSet rolls without a failed pull, and webhook and copier likewise',
       await sleep(100);
     }
   });
-  let pods = 0;
-  const unchanged: string[] = [];
-  const admitting = (async () => {
-    while (!over.signal.aborted) {
-      const name = `admitted-${pods}`;
-      const pod = {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name, namespace: TEAM },
-        spec: { containers: [{ name: 'app', image: warm.reference }] },
-      };
-      const args = ['create', '--dry-run=server', '--output=jsonpath={.spec.containers[0].image}', '-f', '-'];
-      const { stdout } = await cluster.kubectl(args, { stdin: JSON.stringify(pod) });
-      if (stdout !== cached(warm.reference)) unchanged.push(stdout);
-      pods += 1;
-    }
-  })();
-  const transfer = cluster.node(1).pull(cached(slow.reference));
-  await Promise.all([
-    rollOut(`daemonset/${RELEASE}-proxy`),
-    rollOut(`deployment/${RELEASE}-copier`),
-    rollOut(`deployment/${RELEASE}-webhook`),
-  ]);
-  over.abort();
-  await Promise.all([...pulling, admitting]);
-  await link.restore();
-  const transferred = await transfer;
-
-  console.info(`${pulls} pulls, ${pods} admissions; the transfer took ${transferred.milliseconds} ms`);
+  const [proxies, others] = [
+    `daemonset/${RELEASE}-proxy`,
+    [`deployment/${RELEASE}-copier`, `deployment/${RELEASE}-webhook`],
+  ];
+  const { asked, lost, slowestMs } = await admission.during(async () => {
+    await Promise.all([proxies, ...others].map(restart));
+    await Promise.all([replaced(former.proxy), ...others.map(rolledOut)]);
+  });
+  rolled = true;
+  await Promise.all(pulling);
+  await admission.close();
+  console.info(`${pulls} pulls and ${asked} admissions meanwhile, the slowest in ${slowestMs} ms`);
   expect(failures).toEqual([]);
-  expect(unchanged).toEqual([]);
-  expect(Math.min(pulls, pods)).toBeGreaterThan(10);
+  expect(lost).toEqual([]);
+  expect(Math.min(pulls, asked)).toBeGreaterThan(10);
+
+  // Both proxies and the copier that served a transfer are still there for it, and for nothing else.
+  const draining = await Promise.all(former.proxy.map(drains));
+  expect(draining).toEqual([true, true]);
+  const sizes = await Promise.all(transfers.map(({ finish }) => finish()));
+  expect(sizes.every((bytes) => bytes >= LARGE)).toBe(true);
+  await Promise.all([rolledOut(proxies), leaves('copier', former.copier)]);
 }, 240_000);
