@@ -158,7 +158,7 @@ export const config = defineConfig({
   checkSpacing: {
     env: 'LARDER_CHECK_SPACING',
     default: '250ms',
-    help: 'how long to wait between the starts of two such questions',
+    help: 'how long to wait between the starts of two such questions to one registry',
     schema: duration(),
   },
   verifyEvery: {

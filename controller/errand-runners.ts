@@ -1,4 +1,5 @@
 /** The errands of a term of leadership: who carries them out, how many at once, and by which settings. */
+import type { CheckAnswer } from '../api/copier-api.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
@@ -11,6 +12,8 @@ import type { ErrandRunners } from './reconciler.ts';
 import type { Removals } from './removals.ts';
 
 const CHECKS_AT_ONCE = 4;
+const DEFAULT_REST_SECONDS = 60;
+const MAX_REST_MS = 6 * 3_600_000;
 const VERIFICATIONS_AT_ONCE = 4;
 const REMOVALS_AT_ONCE = 2;
 
@@ -21,6 +24,12 @@ export interface ErrandParts {
   readonly figures: Pick<Figures, 'errandEnded'>;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** An upstream that limits us is left alone for as long as it says, with all images that it has. */
+function restOf(answer: CheckAnswer): number {
+  if (answer.upstream === 'Available' || answer.reason !== 'RateLimited') return 0;
+  return Math.min((answer.retryAfterSeconds ?? DEFAULT_REST_SECONDS) * 1_000, MAX_REST_MS);
 }
 
 type Perform<Q, A> = (request: Q, signal: AbortSignal) => Promise<A>;
@@ -50,7 +59,9 @@ export function errandRunners(parts: ErrandParts, onChange: (name: string) => vo
         answer.upstream === 'Available' ? answer.upstream : answer.reason,
       ),
       limit: CHECKS_AT_ONCE,
+      laneOf: ({ reference }) => reference.host,
       spacingMs: settings.checkSpacing,
+      restAfterMs: restOf,
     }),
     verify: new Errands({
       ...common,

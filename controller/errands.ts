@@ -12,8 +12,12 @@ export interface ErrandsOptions<Q, A> {
   readonly log: Logger;
   /** At once. */
   readonly limit: number;
-  /** Between the starts of two, in milliseconds. Default 0. */
+  /** Whom a request goes to: those to one are spaced. Default: all to the same. */
+  readonly laneOf?: (request: Q) => string;
+  /** Between the starts of two in one lane, in milliseconds. Default 0. */
   readonly spacingMs?: number;
+  /** For how long nothing more is to be asked in a lane after such an answer, in milliseconds. Default 0. */
+  readonly restAfterMs?: (answer: A) => number;
   readonly backoff: BackoffPolicy;
   /** Called when the state of a name has changed. */
   readonly onChange: (name: string) => void;
@@ -32,9 +36,12 @@ export class Errands<Q, A> {
   private readonly states = new Map<string, ErrandState<A>>();
   private readonly failures = new Map<string, number>();
   private readonly waiting = new Map<string, Q>();
+  /** When something may be asked again in a lane, of the monotonic clock. */
+  private readonly freeAt = new Map<string, number>();
   private readonly running = new Set<Promise<void>>();
   private readonly stopping = new AbortController();
   private pump: Promise<void> | undefined;
+  private wakeUp: () => void = () => undefined;
 
   constructor(options: ErrandsOptions<Q, A>) {
     this.options = options;
@@ -49,6 +56,7 @@ export class Errands<Q, A> {
     if (this.state(name).phase === 'waiting' || this.stopping.signal.aborted) return;
     this.states.set(name, { phase: 'waiting' });
     this.waiting.set(name, request);
+    this.wakeUp();
     this.pump ??= this.work();
   }
 
@@ -73,24 +81,63 @@ export class Errands<Q, A> {
   async stop(): Promise<void> {
     this.waiting.clear();
     this.stopping.abort(new Error('the controller is stopping'));
+    this.wakeUp();
     await this.pump;
     await Promise.all(this.running);
   }
 
   private async work(): Promise<void> {
     const { clock, limit, spacingMs = 0 } = this.options;
-    const { signal } = this.stopping;
     // What is started in the same turn is begun in the next, in the order of its arrival.
     await Promise.resolve();
-    for (const [name, request] of this.waiting) {
-      while (this.running.size >= limit) await Promise.race(this.running);
-      if (this.waiting.get(name) !== request) continue;
+    while (this.waiting.size > 0) {
+      if (this.running.size >= limit) {
+        await Promise.race(this.running);
+        continue;
+      }
+      const next = this.next();
+      if (next === undefined) {
+        await this.pause();
+        continue;
+      }
+      const { name, request } = next;
       this.waiting.delete(name);
+      if (spacingMs > 0) this.rest(this.laneOf(request), clock.monotonic() + spacingMs);
       const ended = this.perform(name, request).finally(() => this.running.delete(ended));
       this.running.add(ended);
-      if (spacingMs > 0) await clock.sleep(spacingMs, signal).catch(() => undefined);
     }
     this.pump = undefined;
+  }
+
+  /** The first whose lane is free. */
+  private next(): { readonly name: string; readonly request: Q } | undefined {
+    const now = this.options.clock.monotonic();
+    for (const [name, request] of this.waiting) {
+      if ((this.freeAt.get(this.laneOf(request)) ?? -Infinity) <= now) return { name, request };
+    }
+    return undefined;
+  }
+
+  /** Until a lane becomes free, or something has come. */
+  private async pause(): Promise<void> {
+    const { clock } = this.options;
+    const over = new AbortController();
+    const woken = new Promise<void>((resolve) => {
+      this.wakeUp = resolve;
+    });
+    const soonest = Math.min(...this.freeAt.values());
+    const slept = clock.sleep(Math.max(0, soonest - clock.monotonic()), over.signal).catch(() => undefined);
+    await Promise.race([slept, woken]);
+    over.abort();
+    for (const [lane, at] of this.freeAt) if (at <= clock.monotonic()) this.freeAt.delete(lane);
+  }
+
+  private laneOf(request: Q): string {
+    return this.options.laneOf?.(request) ?? '';
+  }
+
+  private rest(lane: string, until: number): void {
+    this.freeAt.set(lane, Math.max(until, this.freeAt.get(lane) ?? -Infinity));
   }
 
   /** Never rejects. */
@@ -100,8 +147,11 @@ export class Errands<Q, A> {
     const asked = this.state(name);
     let next: ErrandState<A>;
     try {
-      next = { phase: 'done', answer: await this.options.perform(request, signal), at: clock.now() };
+      const answer = await this.options.perform(request, signal);
+      next = { phase: 'done', answer, at: clock.now() };
       this.failures.delete(name);
+      const restMs = this.options.restAfterMs?.(answer) ?? 0;
+      if (restMs > 0) this.rest(this.laneOf(request), clock.monotonic() + restMs);
     } catch (error) {
       if (signal.aborted) return;
       next = this.failed(name, error);

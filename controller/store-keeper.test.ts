@@ -7,7 +7,13 @@ const GIB = 2 ** 30;
 
 function bench() {
   const clock = new ManualClock(1_000_000);
-  const seen = { collections: 0, otherVolumes: 0, volumeId: 'first', fails: false };
+  const seen = {
+    collections: 0,
+    otherVolumes: 0,
+    volumeId: 'first',
+    fails: false,
+    collectedAt: undefined as string | undefined,
+  };
   const status = (): Promise<StoreStatus> => {
     if (seen.fails) return Promise.reject(new Error('the store is away'));
     return Promise.resolve({
@@ -16,7 +22,8 @@ function bench() {
       reader: { ready: true },
       writer: { ready: true },
       volume: { usedBytes: GIB, freeBytes: 9 * GIB, sizeBytes: 10 * GIB },
-      lastCollection: null,
+      lastCollection:
+        seen.collectedAt === undefined ? null : { startedAt: seen.collectedAt, seconds: 1, freedBytes: 0 },
     });
   };
   const keeper = new StoreKeeper({
@@ -48,6 +55,20 @@ describe('the keeper of the store', () => {
     keeper.removed(2 * GIB);
     await clock.advance(300_000);
     expect(seen.collections).toBe(1);
+    await running.stop();
+  });
+
+  it('has garbage collected at once when it is asked to, and looks often until that is done', async () => {
+    const { clock, keeper, seen } = bench();
+    const running = await keeper.component().start(new AbortController().signal);
+    await clock.advance(1_000);
+    keeper.collectNow();
+    await clock.advance(0);
+    expect([seen.collections, keeper.hasCollected]).toEqual([1, false]);
+    seen.collectedAt = '2026-11-21T03:00:00Z';
+    await clock.advance(2_000);
+    expect([seen.collections, keeper.hasCollected]).toEqual([1, true]);
+    expect(keeper.status?.lastCollection?.startedAt).toBe(seen.collectedAt);
     await running.stop();
   });
 

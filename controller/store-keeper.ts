@@ -28,8 +28,8 @@ export class StoreKeeper {
   private readonly options: StoreKeeperOptions;
   private garbage = { bytes: 0, since: 0 };
   private told: StoreStatus | undefined;
-  private orders = 0;
   private isAsked = false;
+  private orderedAfter: { readonly collection: string | undefined } | undefined;
   private wakeUp: () => void = () => undefined;
 
   constructor(options: StoreKeeperOptions) {
@@ -56,7 +56,7 @@ export class StoreKeeper {
 
   /** Whether a collection was ordered by this leader, so that nothing which former ones removed takes room any more. */
   get hasCollected(): boolean {
-    return this.orders > 0 && this.told?.state === 'serving';
+    return this.orderedAfter !== undefined && !this.isBusy;
   }
 
   /** Has garbage collected at once, whatever there is to gain. */
@@ -87,7 +87,10 @@ export class StoreKeeper {
   }
 
   private get isBusy(): boolean {
-    return this.isAsked || (this.told !== undefined && this.told.state !== 'serving');
+    const { isAsked, orderedAfter, told } = this;
+    return (
+      isAsked || (orderedAfter !== undefined && orderedAfter.collection === told?.lastCollection?.startedAt)
+    );
   }
 
   private async look(signal: AbortSignal): Promise<void> {
@@ -100,9 +103,9 @@ export class StoreKeeper {
     if (state !== 'serving' || !isDue) return;
     assertLeader();
     const { bytes } = this.garbage;
-    this.told = await store.collect(signal);
+    await store.collect(signal);
     this.isAsked = false;
-    this.orders += 1;
+    this.orderedAfter = { collection: status.lastCollection?.startedAt };
     log.info('collection ordered', { removedBytes: bytes });
     this.garbage = { bytes: 0, since: 0 };
   }

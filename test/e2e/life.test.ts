@@ -104,6 +104,10 @@ async function becomes(image: string, what: string, holds: (found: Image) => boo
   return await cluster.waitFor(`${image} ${what}`, look, { deadlineMs: 40_000, intervalMs: 200 });
 }
 
+function isCopying({ status }: Image): boolean {
+  return status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === 'Copying') === true;
+}
+
 async function goes(image: string): Promise<void> {
   const gone = async (): Promise<boolean> => (await find(image)) === undefined;
   await cluster.waitFor(`${image} goes`, gone, { deadlineMs: 40_000, intervalMs: 200 });
@@ -201,11 +205,7 @@ describe('the collector', () => {
     await link.slow(1.5 * MEBIBYTE);
     try {
       await preheat('life-slow', image.reference);
-      await becomes(image.reference, 'is being copied', ({ status }) => {
-        return (
-          status?.conditions?.some(({ type, reason }) => type === 'Ready' && reason === 'Copying') === true
-        );
-      });
+      await becomes(image.reference, 'is being copied', isCopying);
       await collect(cluster);
     } finally {
       await link.restore();
@@ -228,6 +228,30 @@ describe('Verify', () => {
 });
 
 describe('Two replicas', () => {
+  it('a leader dies in the middle of a copy: its successor finishes it, and no blob is fetched twice', async () => {
+    const image = await push('killed', { name: 'killed', layers: [2 * MEBIBYTE, 2 * MEBIBYTE] });
+    const site = cluster.internet.site('plain');
+    const mark = site.mark();
+    const { holder: held } = await lease();
+    const leader = (await podsOf(cluster, 'controller')).filter(({ name }) => name === held);
+    await site.link.slow(1.5 * MEBIBYTE);
+    try {
+      await preheat('life-killed', image.reference);
+      await becomes(image.reference, 'is being copied', isCopying);
+      await signalPods(cluster, leader, 'KILL');
+    } finally {
+      await site.link.restore();
+    }
+    await becomes(image.reference, 'is Ready', isReady);
+    const blobs = site
+      .accessLog(mark)
+      .filter(({ method, path }) => method === 'GET' && path.includes('/life/killed/blobs/'))
+      .map(({ path }) => path);
+    expect(blobs.length).toBeGreaterThanOrEqual(3);
+    expect(new Set(blobs).size).toBe(blobs.length);
+    await settled(cluster);
+  }, 90_000);
+
   it('a leader frozen with a deletion before it is replaced in less than 15 s, and writes nothing when it wakes', async () => {
     const image = await push('frozen', { name: 'frozen' });
     await preheat('life-frozen', image.reference);

@@ -3,6 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { parseDocument } from 'yaml';
 import type { CachedImage } from '../../api/cached-image.ts';
@@ -105,6 +106,12 @@ export class ControllerBench {
     bench.terms.push(first);
     await bench.makeNode('node-1', 'amd64');
     return bench;
+  }
+
+  /** A replica of its own process, as it runs in the cluster: it competes for the lease. */
+  async startReplica(name: string): Promise<Replica> {
+    const env = { ...this.env, KUBECONFIG: await this.api.kubeconfig(), LARDER_POD_NAME: name };
+    return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freePort()}` });
   }
 
   get term(): Term | undefined {
@@ -238,6 +245,63 @@ function webhookConfiguration(): MutatingWebhookConfiguration {
       },
     ],
   };
+}
+
+/** A controller that can be frozen and killed. */
+export class Replica {
+  private readonly child: ChildProcess;
+  private readonly metricsAddress: string;
+  private output = '';
+
+  private constructor(child: ChildProcess, metricsAddress: string) {
+    this.child = child;
+    this.metricsAddress = metricsAddress;
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.output += text;
+    });
+  }
+
+  static async start(env: Readonly<Record<string, string>>): Promise<Replica> {
+    const main = join(import.meta.dirname, '../../controller/main.ts');
+    const child = spawn(process.execPath, [main], {
+      env: { PATH: process.env['PATH'], ...env },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await once(child, 'spawn');
+    return new Replica(child, env['LARDER_METRICS_LISTEN'] ?? '');
+  }
+
+  /** What it has logged. */
+  get log(): string {
+    return this.output;
+  }
+
+  async logs(message: string, deadlineMs = 30_000): Promise<void> {
+    await waitFor(`the log to say: ${message}`, () => Promise.resolve(this.output.includes(message)), {
+      deadlineMs,
+      dump: () => Promise.resolve(this.output.slice(-2_000)),
+    });
+  }
+
+  /** Requests to the API server that changed something and were answered. */
+  async writes(): Promise<number> {
+    const metrics = await (await fetch(`http://${this.metricsAddress}/metrics`)).text();
+    const answers = metrics.matchAll(
+      /^larder_kube_requests_total\{method="(\w+)",status="2\d\d".*\} (\d+)$/gm,
+    );
+    return [...answers].reduce((sum, [, method, count]) => sum + (method === 'GET' ? 0 : Number(count)), 0);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const exited = once(this.child, 'exit');
+    this.child.kill('SIGKILL');
+    await exited;
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -40,6 +40,8 @@ export class FakeCopier {
   readonly upstream = new Map<string, string | undefined>();
   /** What the store has, by `tenant/image`. */
   readonly stored = new Map<string, string>();
+  /** Awaited before a copy is carried out. */
+  beforeCopy: () => Promise<void> = () => Promise.resolve();
   /** Awaited before a removal is carried out. */
   beforeRemoval: () => Promise<void> = () => Promise.resolve();
   private readonly server: Server;
@@ -62,7 +64,7 @@ export class FakeCopier {
     let body = '';
     for await (const chunk of request) body += String(chunk);
     const json: unknown = JSON.parse(body);
-    const answers: Record<string, () => object | Promise<undefined>> = {
+    const answers: Record<string, () => object | Promise<object | undefined>> = {
       [COPY_PATH]: () => this.copy(json),
       [CHECK_PATH]: () => this.check(json),
       [VERIFY_PATH]: () => this.verify(json),
@@ -73,7 +75,7 @@ export class FakeCopier {
     else response.writeHead(200).end(`${JSON.stringify(answer)}\n`);
   }
 
-  private copy(json: unknown): CopyEventJson {
+  private async copy(json: unknown): Promise<CopyEventJson> {
     const { image, tenant, platforms, pullSecrets, referrers } = parseMessage(copyOrderSchema, json);
     const name = formatReference(image);
     const order = {
@@ -83,6 +85,7 @@ export class FakeCopier {
       ...(referrers === undefined ? {} : { referrers }),
     };
     this.copies.push(tenant === undefined ? order : { ...order, tenant });
+    await this.beforeCopy();
     const failure = this.failures.get(name);
     if (failure !== undefined) return failure;
     const digest = this.digestOf(image) ?? FAKE_DIGEST;
