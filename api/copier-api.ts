@@ -25,6 +25,13 @@ const failure = {
   retryAfterSeconds: z.number().nonnegative().optional(),
 };
 
+const attached = {
+  /** How many artifacts refer to the image, when they were to be copied and were. */
+  referrers: z.int().nonnegative().optional(),
+  /** Why they were not; the image itself is there. */
+  referrersFailure: z.string().optional(),
+};
+
 export const copyOrderSchema = z.object({
   ...target,
   platforms,
@@ -42,10 +49,7 @@ export const copyEventSchema = z.discriminatedUnion('type', [
     digest: digestField,
     sizeBytes: bytes,
     platforms: z.array(z.string()),
-    /** How many artifacts refer to the image, when they were to be copied and were. */
-    referrers: z.int().nonnegative().optional(),
-    /** Why they were not; the image itself is there. */
-    referrersFailure: z.string().optional(),
+    ...attached,
   }),
   z.object({ type: z.literal('failed'), ...failure }),
 ]);
@@ -53,12 +57,17 @@ export const copyEventSchema = z.discriminatedUnion('type', [
 export type CopyEvent = z.output<typeof copyEventSchema>;
 export type CopyEventJson = z.input<typeof copyEventSchema>;
 
-export const checkOrderSchema = z.object({ ...target, pullSecrets });
+export const checkOrderSchema = z.object({
+  ...target,
+  pullSecrets,
+  /** Also brings what has been attached to the image since it was copied. */
+  referrers: z.boolean().optional(),
+});
 export type CheckOrder = z.output<typeof checkOrderSchema>;
 export type CheckOrderJson = z.input<typeof checkOrderSchema>;
 
 export const checkAnswerSchema = z.discriminatedUnion('upstream', [
-  z.object({ upstream: z.literal('Available'), digest: digestField }),
+  z.object({ upstream: z.literal('Available'), digest: digestField, ...attached }),
   z.object({ upstream: z.literal('Unavailable'), ...failure }),
 ]);
 export type CheckAnswer = z.output<typeof checkAnswerSchema>;

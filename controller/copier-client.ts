@@ -84,8 +84,8 @@ export class CopierClient {
 
   /** Asks upstream. @throws OrderFailed; the signal's reason when it was aborted */
   readonly check = async (order: CopyRequest, signal: AbortSignal): Promise<CheckAnswer> => {
-    const { image, tenant, pullSecrets } = orderJson(order);
-    const question = { image, tenant, pullSecrets };
+    const { image, tenant, pullSecrets, referrers } = orderJson(order);
+    const question = { image, tenant, pullSecrets, referrers };
     return parseMessage(checkAnswerSchema, await this.ask(CHECK_PATH, question, signal));
   };
 

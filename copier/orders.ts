@@ -14,7 +14,7 @@ import type { ManifestReference } from '../registry/core/distribution-path.ts';
 import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
 import { formatPlatform } from '../registry/core/platform.ts';
 import type { Reference } from '../registry/core/reference.ts';
-import { copyImage, type CopiedImage, type CopyOptions } from '../registry/copy/copy-image.ts';
+import { copyImage, type CopyOptions } from '../registry/copy/copy-image.ts';
 import { copyReferrers, type CopyReferrersOptions } from '../registry/copy/copy-referrers.ts';
 import type { CopyProgress } from '../registry/copy/progress.ts';
 import { verifyImage } from '../registry/copy/verify-image.ts';
@@ -66,49 +66,69 @@ export class Orders {
     onProgress: (progress: CopyProgress) => void,
     signal: AbortSignal,
   ): Promise<CopyEventJson> {
-    const { store, blobs, manifests, parallelBlobs } = this.#options;
     try {
       const { target, reference, tag } = this.#understand(order);
       const upstream = await this.#upstream(target, reference, signal);
-      const wanted = new Set<Digest>();
-      const options = {
-        destination: store.writer(target.repository),
-        readManifest: (named, readSignal) =>
-          'digest' in named ? manifests.fetch(target, named.digest) : upstream.getManifest(named, readSignal),
-        transferBlob: async ({ digest }, report, blobSignal) => {
-          // What is wanted once more was lost after it was linked.
-          const isFirst = !wanted.has(digest);
-          wanted.add(digest);
-          if (isFirst && (await blobs.adopt(target, digest, blobSignal))) return;
-          await followFlight(blobs.transfer(target, digest), report, blobSignal);
-        },
-        concurrency: parallelBlobs,
-        signal,
-      } satisfies Partial<CopyOptions>;
+      const way = this.#way(target, upstream, signal);
       const { referrers = false } = order;
       const selection = { platforms: order.platforms, attestations: referrers };
-      const copied = await copyImage({ ...options, reference, tag, selection, onProgress });
+      const copied = await copyImage({ ...way, reference, tag, selection, onProgress });
       const { digest, sizeBytes, platforms } = copied;
-      const attached = referrers ? await copyAttached(copied, upstream, options) : {};
+      const attached = referrers ? await copyAttached(copied.manifests, upstream, way) : {};
       return { type: 'done', digest, sizeBytes, platforms: platforms.map(formatPlatform), ...attached };
     } catch (error) {
       return { type: 'failed', ...describe(error) };
     }
   }
 
-  /** Asks upstream for the digest that the image has now. Never throws. */
+  /** Asks upstream for the digest that the image has now, and brings what has been attached to it since it was copied. Never throws. */
   async check(order: CheckOrder, signal: AbortSignal): Promise<CheckAnswerJson> {
     try {
-      const { target, reference } = this.#understand(order);
+      const { target, reference, tag } = this.#understand(order);
       const upstream = await this.#upstream(target, reference, signal);
-      const digest = await upstream.headManifest(reference, signal);
-      return {
-        upstream: 'Available',
-        digest: digest ?? (await upstream.getManifest(reference, signal)).digest,
-      };
+      const head = await upstream.headManifest(reference, signal);
+      const digest = head ?? (await upstream.getManifest(reference, signal)).digest;
+      const subjects = order.referrers === true ? await this.#stored(target, tag, signal) : [];
+      const isCurrent = subjects.includes(digest);
+      const way = this.#way(target, upstream, signal);
+      const attached = isCurrent ? await copyAttached(subjects, upstream, way) : {};
+      return { upstream: 'Available', digest, ...attached };
     } catch (error) {
       return { upstream: 'Unavailable', ...describe(error) };
     }
+  }
+
+  /** Of what the store has under a tag: the manifest and, of an index, those of its children that are there. */
+  async #stored(target: PullTarget, tag: string, signal: AbortSignal): Promise<Digest[]> {
+    const { store } = this.#options;
+    const root = await store.getManifest(target.repository, { tag }, signal);
+    if (root === undefined) return [];
+    const children = root.manifest.kind === 'index' ? root.manifest.manifests : [];
+    const found: Digest[] = [];
+    for (const { digest } of children) {
+      if ((await store.getManifest(target.repository, { digest }, signal)) !== undefined) found.push(digest);
+    }
+    return [...found, root.digest];
+  }
+
+  /** How content comes from upstream into the target's repository. */
+  #way(target: PullTarget, upstream: UpstreamRepository, signal: AbortSignal): CopyWay {
+    const { store, blobs, manifests, parallelBlobs } = this.#options;
+    const wanted = new Set<Digest>();
+    return {
+      destination: store.writer(target.repository),
+      readManifest: (named, readSignal) =>
+        'digest' in named ? manifests.fetch(target, named.digest) : upstream.getManifest(named, readSignal),
+      transferBlob: async ({ digest }, report, blobSignal) => {
+        // What is wanted once more was lost after it was linked.
+        const isFirst = !wanted.has(digest);
+        wanted.add(digest);
+        if (isFirst && (await blobs.adopt(target, digest, blobSignal))) return;
+        await followFlight(blobs.transfer(target, digest), report, blobSignal);
+      },
+      concurrency: parallelBlobs,
+      signal,
+    };
   }
 
   /** Asks the store only. @throws RegistryError when it cannot be asked */
@@ -153,18 +173,20 @@ export class Orders {
   }
 }
 
+type CopyWay = Pick<CopyOptions, 'destination' | 'readManifest' | 'transferBlob' | 'concurrency' | 'signal'>;
+
 /** An image that cannot be shown to be signed is still one that pods need. */
 async function copyAttached(
-  { manifests }: CopiedImage,
+  subjects: readonly Digest[],
   upstream: UpstreamRepository,
-  options: Omit<CopyReferrersOptions, 'subjects' | 'listSource'>,
+  way: CopyWay,
 ): Promise<{ referrers: number } | { referrersFailure: string }> {
   const listSource: CopyReferrersOptions['listSource'] = (subject, signal) =>
     upstream.referrers(subject, signal);
   try {
-    return { referrers: await copyReferrers({ ...options, subjects: manifests, listSource }) };
+    return { referrers: await copyReferrers({ ...way, subjects, listSource }) };
   } catch (error) {
-    options.signal.throwIfAborted();
+    way.signal.throwIfAborted();
     return { referrersFailure: describe(error).message };
   }
 }

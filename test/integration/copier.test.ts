@@ -165,6 +165,24 @@ describe('what refers to an image', () => {
     });
   });
 
+  it('is brought by a check when it was attached after the image had been copied', async () => {
+    bench.offer(index, '1', name);
+    const tenant = 'team-later';
+    expect(await bench.copy(name, { ...order, tenant })).toMatchObject({ type: 'done', referrers: 0 });
+    offerAll();
+    const image = `${bench.upstream.host}/${name}:1`;
+    const question = { image, tenant, pullSecrets: [] };
+    expect((await bench.order('check', question)).lines).toEqual([
+      { upstream: 'Available', digest: index.root.digest },
+    ]);
+    expect((await bench.order('check', { ...question, referrers: true })).lines).toMatchObject([
+      { upstream: 'Available', digest: index.root.digest, referrers: 4 },
+    ]);
+    expect(await listReferrers(reader(name, tenant), amd64.root.digest, signal)).toMatchObject([
+      { digest: sbom.root.digest },
+    ]);
+  });
+
   it('is not asked for unless that is ordered', async () => {
     offerAll();
     expect(await bench.copy(name, { tenant: 'team-plain' })).not.toHaveProperty('referrers');
