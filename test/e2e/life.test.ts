@@ -27,6 +27,14 @@ interface Image {
   };
 }
 
+interface CacheView {
+  readonly status?: { readonly lastCollection?: { readonly startedAt: string; readonly error?: string } };
+}
+
+interface PodView {
+  readonly spec: { readonly containers: readonly { readonly image: string }[] };
+}
+
 /** Timers that a test can wait for; everything else stays as the shared cluster has it. */
 async function setTimers(timers: Readonly<Record<string, string>>): Promise<void> {
   const set = Object.entries(timers).flatMap(([name, value]) => ['--set', `controller.${name}=${value}`]);
@@ -225,6 +233,48 @@ describe('Verify', () => {
     await becomes(used.spec.image, 'is told to be incomplete or copied', (found) => !isReady(found));
     await becomes(used.spec.image, 'is Ready again', isReady);
   }, 90_000);
+});
+
+describe('CachePolicy', () => {
+  it('keeps images out of the cache: pods name them as they are, and pull them without Larder', async () => {
+    const image = await push('huge', { name: 'huge' });
+    await cluster.apply({
+      apiVersion: 'larder.dev/v1alpha1',
+      kind: 'CachePolicy',
+      metadata: { name: 'life-huge' },
+      spec: { match: { images: ['*/life/huge'] }, cache: false },
+    });
+    const labels = { 'larder-test': 'life' };
+    // Admission hears of the policy by its watch.
+    const admitted = async (): Promise<boolean> => {
+      const name = `huge-${Date.now()}`;
+      const spec = { containers: [{ name: 'app', image: image.reference }] };
+      await cluster.apply({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name, namespace: TEAM, labels },
+        spec,
+      });
+      const pod = await cluster.kubectlJson<PodView>(['get', 'pod', name, '--namespace', TEAM]);
+      return pod.spec.containers.every((container) => container.image === image.reference);
+    };
+    await cluster.waitFor('the pod to be left alone', admitted, { deadlineMs: 20_000, intervalMs: 500 });
+    await cluster.kubectl(['delete', 'cachepolicy', 'life-huge']);
+  }, 60_000);
+});
+
+describe('ImageCache', () => {
+  it('has garbage collected when its annotation asks for it, and tells about it', async () => {
+    const get = (): Promise<CacheView> => cluster.kubectlJson<CacheView>(['get', 'imagecache', RELEASE]);
+    const before = (await get()).status?.lastCollection?.startedAt;
+    const request = `larder.dev/collect=${new Date().toISOString()}`;
+    await cluster.kubectl(['annotate', 'imagecache', RELEASE, request, '--overwrite']);
+    const look = async (): Promise<boolean> => {
+      const after = (await get()).status?.lastCollection;
+      return after !== undefined && after.startedAt !== before && after.error === undefined;
+    };
+    await cluster.waitFor('the collection', look, { deadlineMs: 40_000, intervalMs: 300 });
+  }, 60_000);
 });
 
 describe('Two replicas', () => {
