@@ -3,8 +3,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildTool } from '../cluster/tools.ts';
+import { digestOf } from '../../registry/core/digest.ts';
+import { OCI_INDEX, OCI_MANIFEST } from '../../registry/core/media-types.ts';
+import type { Site } from '../cluster/site.ts';
 import { HostileSite } from '../hostile/site.ts';
 import { type HostileImage, manifestPath, throughProxy, uncached } from '../hostile/states.ts';
+import { forget, preheat } from '../larder/preheat.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
 import { sharedCluster } from '../larder/shared-cluster.ts';
 
@@ -82,6 +86,80 @@ it(
   },
   CLIENT_MS,
 );
+
+it(
+  'what refers to an image is found in the cache while its registry is away, when a policy says so',
+  async () => {
+    const [site, repository] = [cluster.internet.site('plain'), 'clients/signed'];
+    const { reference, digest } = await cluster.pushImage({ site: 'plain', repository, tag: '1' });
+    const cosignTag = `${digest.replace(':', '-')}.sig`;
+    await cluster.pushImage({ site: 'plain', repository, tag: cosignTag });
+    const attached = await attach(site, repository, digest);
+    const name = 'clients-signed';
+    const match = { images: [`${site.registry}/${repository}`] };
+    await cluster.apply({
+      apiVersion: 'larder.dev/v1alpha1',
+      kind: 'CachePolicy',
+      metadata: { name },
+      spec: { match, referrers: true },
+    });
+    await preheat(cluster, name, [reference]);
+    const cached = `/v2/${site.registry.replace(':', '-')}/${repository}`;
+    const look = async (path: string): Promise<Awaited<ReturnType<typeof proxyFetch>>> =>
+      proxyFetch(node, `${cached}/${path}`);
+    await site.link.reject();
+    try {
+      const listed = async (): Promise<boolean | undefined> => {
+        const { manifests } = JSON.parse((await look(`referrers/${digest}`)).body.toString()) as Descriptors;
+        return manifests?.some((manifest) => manifest.digest === attached);
+      };
+      await cluster.waitFor('the artifact is listed', listed, { deadlineMs: 20_000, intervalMs: 300 });
+      expect((await look(`manifests/${attached}`)).status).toBe(200);
+      expect((await look(`manifests/${cosignTag}`)).status).toBe(200);
+    } finally {
+      await site.link.restore();
+      await forget(cluster, name);
+      await cluster.kubectl(['delete', 'cachepolicy', name]);
+    }
+  },
+  CLIENT_MS,
+);
+
+/** Pushes an artifact that refers to an image, of the content of the image itself, and lists it by the tag schema. */
+async function attach(site: Site, repository: string, subject: string): Promise<string> {
+  const client = site.client();
+  const ask = async (reference: string): Promise<Record<string, unknown>> =>
+    (await (
+      await client.request(`/v2/${repository}/manifests/${reference}`, { headers: { accept: TYPES } })
+    ).body.json()) as Record<string, unknown>;
+  const put = async (reference: string, json: object, mediaType: string): Promise<void> => {
+    const request = {
+      method: 'PUT',
+      headers: { 'content-type': mediaType },
+      body: JSON.stringify(json),
+    } as const;
+    const { statusCode, body } = await client.request(`/v2/${repository}/manifests/${reference}`, request);
+    await body.dump();
+    expect(statusCode).toBe(201);
+  };
+  const index = await ask(subject);
+  const [child] = (index as Descriptors).manifests ?? [];
+  const described = { mediaType: OCI_INDEX, digest: subject, size: JSON.stringify(index).length };
+  const artifact = {
+    ...(await ask(child?.digest ?? '')),
+    artifactType: 'application/vnd.example.sbom',
+    subject: described,
+  };
+  const digest = digestOf(Buffer.from(JSON.stringify(artifact)));
+  await put(digest, artifact, OCI_MANIFEST);
+  const listed = { mediaType: OCI_MANIFEST, digest, size: JSON.stringify(artifact).length };
+  const list = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [listed] };
+  await put(subject.replace(':', '-'), list, OCI_INDEX);
+  await client.close();
+  return digest;
+}
+
+const TYPES = `${OCI_INDEX}, ${OCI_MANIFEST}`;
 
 interface Descriptors {
   readonly manifests?: readonly { readonly digest: string }[];
