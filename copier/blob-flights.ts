@@ -126,7 +126,7 @@ export class BlobFlights {
 
   async #put(key: BlobKey, size: number | undefined, file: OpenFlight['file']): Promise<void> {
     const { sink, signal } = this.#options;
-    await sink.put(key, size, file.follow({ start: 0 }, signal), signal);
+    await sink.put(key, size, file.follow({ start: 0 }, signal, { isAwaited: true }), signal);
   }
 }
 

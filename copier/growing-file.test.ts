@@ -82,6 +82,59 @@ describe('a growing file', () => {
     expect(await end).toBe(content.subarray(-9).toString());
   });
 
+  describe('waits', () => {
+    const piece = randomBytes(2 ** 18);
+    /** Fills until the writer is told to wait, or for 8 MiB. */
+    const fill = (): boolean => {
+      for (let times = 0; times < 32; times += 1) if (!copyInto(file, piece)) return false;
+      return true;
+    };
+    const readOn = async (reader: AsyncGenerator<Uint8Array>, bytes: number): Promise<void> => {
+      for (let read = 0; read < bytes;) {
+        const { value } = (await reader.next()) as IteratorYieldResult<Uint8Array>;
+        read += value.byteLength;
+      }
+    };
+    /** The disk is no reason to wait. */
+    const settled = async (): Promise<void> => {
+      await file.flush();
+    };
+
+    it('for whoever is awaited, and of the others for the one that is furthest', async () => {
+      const [awaited, fast, slow] = [true, false, false].map((isAwaited) =>
+        file.follow({ start: 0 }, never, { isAwaited }),
+      ) as [AsyncGenerator<Uint8Array>, AsyncGenerator<Uint8Array>, AsyncGenerator<Uint8Array>];
+      copyInto(file, piece);
+      for (const reader of [awaited, fast, slow]) await reader.next();
+      expect(fill()).toBe(false);
+      await settled();
+      const { written } = file;
+      let isReady = false;
+      const ready = file.ready().then(() => (isReady = true));
+      await readOn(awaited, written - piece.byteLength - 10);
+      await setImmediate();
+      expect(isReady).toBe(false);
+      await readOn(fast, written - piece.byteLength - 10);
+      await ready;
+      for (const reader of [awaited, fast, slow]) await reader.return(undefined);
+    });
+
+    it('for nobody who stands still, until that one has caught up', async () => {
+      const reader = file.follow({ start: 0 }, never, { isAwaited: true });
+      copyInto(file, piece);
+      await reader.next();
+      expect(fill()).toBe(false);
+      await settled();
+      await file.ready();
+      copyInto(file, piece);
+      await settled();
+      expect(copyInto(file, Buffer.from('x'))).toBe(true);
+      await readOn(reader, file.written - piece.byteLength - 1);
+      expect(fill()).toBe(false);
+      await reader.return(undefined);
+    });
+  });
+
   it('holds the last byte back until the content is verified', async () => {
     await append(Buffer.from('abc'));
     const reader = file.follow({ start: 0 }, never);

@@ -6,10 +6,10 @@ import { SLAB_BYTES, type Slabs } from './slabs.ts';
 
 /** So much may wait to be written before the writer is slowed down. */
 const UNWRITTEN_BYTES = 2 ** 20;
-/** So far the writer may be ahead of the reader that is furthest: whoever keeps up with it never touches the disk. */
+/** So far the writer may be ahead of those that it waits for: whoever keeps up with it never touches the disk. */
 const AHEAD_BYTES = 2 ** 20;
-/** Readers that stand still do not hold the writer up for longer than this, in milliseconds, each time. */
-const PATIENCE_MS = 1_000;
+/** Whoever holds the writer up for longer than this, in milliseconds, is left behind until it has caught up. */
+const PATIENCE_MS = 500;
 
 export interface ByteRange {
   /** First byte wanted. */
@@ -18,9 +18,16 @@ export interface ByteRange {
   readonly end?: number | undefined;
 }
 
+export interface FollowOptions {
+  /** The writer waits for this reader. Of the others it waits for the one that is furthest, so that none is slowed down by another. */
+  readonly isAwaited?: boolean;
+}
+
 interface Reader {
   /** The next byte it wants. */
   offset: number;
+  readonly isAwaited: boolean;
+  isLeftBehind: boolean;
 }
 
 /**
@@ -84,6 +91,7 @@ export class GrowingFile implements ByteSink {
     this.#heldUp = Promise.withResolvers();
     const { promise, resolve } = this.#heldUp;
     const patience = setTimeout(() => {
+      this.#leaveBehind();
       resolve(undefined);
     }, PATIENCE_MS);
     await promise;
@@ -113,14 +121,18 @@ export class GrowingFile implements ByteSink {
    * The bytes of `range` as they arrive. A yielded chunk is valid until the next one is asked for: its memory is used again.
    * @throws what `fail` was given, or the signal's reason.
    */
-  async *follow(range: ByteRange, signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  async *follow(
+    range: ByteRange,
+    signal: AbortSignal,
+    { isAwaited = false }: FollowOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
     const release = this.hold();
     if (release === undefined) throw new Error('a temporary file that is closed cannot be read');
     const wake = (): void => {
       this.#notify();
     };
     signal.addEventListener('abort', wake, { once: true });
-    const reader = { offset: range.start };
+    const reader = { offset: range.start, isAwaited, isLeftBehind: this.written - range.start > AHEAD_BYTES };
     this.#readers.add(reader);
     try {
       for (;;) {
@@ -170,6 +182,7 @@ export class GrowingFile implements ByteSink {
     try {
       const chunk = pinned?.bytes ?? (await this.#fromDisk(buffer, reader.offset, until));
       reader.offset += chunk.byteLength;
+      if (this.written - reader.offset <= AHEAD_BYTES / 2) reader.isLeftBehind = false;
       this.#letWriterGoOn();
       yield chunk;
     } finally {
@@ -209,12 +222,21 @@ export class GrowingFile implements ByteSink {
     return this.written - this.#onDisk > UNWRITTEN_BYTES;
   }
 
-  /** How far the writer is ahead of the reader that is furthest, in bytes; of nobody when nobody reads. */
+  /** How far the writer is ahead of those that it waits for, in bytes. */
   #ahead(): number {
-    if (this.#readers.size === 0) return 0;
-    let furthest = 0;
-    for (const { offset } of this.#readers) furthest = Math.max(furthest, offset);
-    return this.written - furthest;
+    let awaited = this.written;
+    let furthest = -1;
+    for (const { offset, isAwaited, isLeftBehind } of this.#readers) {
+      if (isLeftBehind) continue;
+      if (isAwaited) awaited = Math.min(awaited, offset);
+      else furthest = Math.max(furthest, offset);
+    }
+    return this.written - Math.min(awaited, furthest < 0 ? this.written : furthest);
+  }
+
+  #leaveBehind(): void {
+    for (const reader of this.#readers)
+      if (this.written - reader.offset > AHEAD_BYTES / 2) reader.isLeftBehind = true;
   }
 
   /** Not for every little step: stopping and starting the source costs something, too. */

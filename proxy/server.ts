@@ -76,7 +76,9 @@ async function answer(
   response.setMaxListeners(30);
   const gone = new AbortController();
   response.on('close', () => {
-    gone.abort(new RegistryError('the client has gone', { reason: 'Canceled' }));
+    // An error for each request would cost more than most of what is done for it.
+    if (!response.writableFinished)
+      gone.abort(new RegistryError('the client has gone', { reason: 'Canceled' }));
   });
   const served = await forwarder.open({ id: account.id, path, request, response, signal: gone.signal });
   account.origin = served.origin;
@@ -85,7 +87,7 @@ async function answer(
     ...returnedHeaders(served.answer.headers),
     'x-request-id': account.id,
   });
-  await relay(served.answer.body, response, silenceMs);
+  await relay(served.answer, response, silenceMs);
 }
 
 function sendError(response: ServerResponse, thrown: unknown): void {

@@ -74,6 +74,9 @@ async function measure(cluster: Cluster, bench: Bench): Promise<void> {
   // What starting took is forgotten by then.
   await delay(2 * KUBELET_MS, undefined, { signal: bench.signal });
   bench.record('proxy_idle_mib', Math.max(...(await load.workingSets('proxy'))));
+  await load.scaleCopier(2);
+  await load.measureAmplification();
+  await load.settled();
   await load.scaleCopier(1);
   const small = await load.peakWhile(['copier'], async () => {
     for (let round = 0; round < SMALL_BLOBS; round += 1) await load.pull(1, `bench/small${round}-1x100`);
@@ -81,12 +84,11 @@ async function measure(cluster: Cluster, bench: Bench): Promise<void> {
   const large = await load.peakWhile(['copier'], () => load.pull(1, 'bench/large-1x2048'));
   bench.record('copier_2gib_vs_100mib', (large['copier'] ?? NaN) / (small['copier'] ?? NaN));
   const cold = await load.peakWhile(['proxy', 'copier'], () => load.pull(1, 'bench/busy-8x1024'));
+  bench.record('copier_busy_mib', cold['copier'] ?? NaN);
+  bench.record('proxy_busy_mib', cold['proxy'] ?? NaN);
   await load.settled();
   const warm = await load.peakWhile(['proxy'], () => load.pull(1, 'bench/busy-8x1024'));
-  bench.record('copier_busy_mib', cold['copier'] ?? NaN);
   bench.record('proxy_busy_mib', Math.max(cold['proxy'] ?? NaN, warm['proxy'] ?? NaN));
-  await load.scaleCopier(2);
-  await load.measureAmplification();
 }
 
 class Load {
