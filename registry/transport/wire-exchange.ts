@@ -111,12 +111,12 @@ async function send(
   await wire.write(formatHead(request, isChunked));
   if (body === undefined || isAnswered()) return;
   for await (const chunk of body instanceof Uint8Array ? [body] : body) {
+    if (isAnswered()) return;
     // Only the receiver's slowness counts: while we wait for the source, its own deadlines hold.
     watchdog.expect('bytes', deadlines.silenceMs);
     if (isChunked) await wire.write(`${chunk.byteLength.toString(16)}\r\n`);
     await wire.write(chunk);
     if (isChunked) await wire.write('\r\n');
-    if (isAnswered()) return;
     watchdog.clear();
   }
   if (isChunked) await wire.write('0\r\n\r\n');
