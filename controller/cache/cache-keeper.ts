@@ -46,6 +46,7 @@ export interface CacheKeeperOptions {
 export class CacheKeeper {
   private readonly options: CacheKeeperOptions;
   private evicted: ReadonlySet<string> = new Set();
+  private isRefused = false;
   private last: Capacity = { evict: [], heldBytes: 0, excessBytes: 0 };
 
   constructor(options: CacheKeeperOptions) {
@@ -71,11 +72,17 @@ export class CacheKeeper {
       for (;;) {
         await clock.sleep(EVERY_MS, signal);
         this.weigh();
-        await this.report(signal).catch((error: unknown) => {
+        try {
+          await this.report(signal);
+          this.isRefused = false;
+        } catch (error) {
           signal.throwIfAborted();
           // The watch brings what somebody else wrote, and the next look takes that in.
-          if (!isConflict(error)) log.warn('the ImageCache cannot be written', { error });
-        });
+          if (!isConflict(error) && !this.isRefused) {
+            log.warn('the ImageCache cannot be written, which is tried on and on', { error });
+            this.isRefused = true;
+          }
+        }
       }
     });
   }

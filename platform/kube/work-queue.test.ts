@@ -55,6 +55,18 @@ describe('a work queue', () => {
     expect(started).toEqual(['a', 'a']);
   });
 
+  it('keeps the place of a key that is added again, unless it becomes more urgent', async () => {
+    const { queue, clock, started, run, finish } = queueOf();
+    for (const key of ['a', 'b', 'c', 'd', 'b', 'c']) queue.add(key);
+    queue.add('d', { priority: 1 });
+    queue.add('d', { afterMs: 1_000 });
+    void run();
+    await clock.advance(0);
+    for (const key of ['d', 'a', 'b', 'c']) await finish(key);
+    expect(started).toEqual(['d', 'a', 'b', 'c']);
+    expect(queue.depth).toBe(0);
+  });
+
   it('takes urgent keys first and otherwise keeps their order', async () => {
     const { queue, clock, started, run, finish } = queueOf();
     queue.add('a');

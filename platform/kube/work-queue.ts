@@ -30,9 +30,9 @@ export interface WorkQueueOptions {
 
 interface Item {
   readonly key: string;
-  priority: number;
+  readonly priority: number;
   /** Of the monotonic clock. */
-  dueAt: number;
+  readonly dueAt: number;
   readonly sequence: number;
 }
 
@@ -41,7 +41,11 @@ const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 500, maxMs: 300_000 };
 export class WorkQueue {
   private readonly options: WorkQueueOptions;
   private readonly clock: Clock;
-  private readonly waiting = new Map<string, Item>();
+  private readonly later = new Map<string, Item>();
+  /** What is due, by priority, each in the order in which it became due. */
+  private readonly due = new Map<number, Map<string, Item>>();
+  /** No key in `later` is due before. */
+  private soonest = Infinity;
   private readonly running = new Set<string>();
   private readonly failures = new Map<string, number>();
   private sequence = 0;
@@ -54,7 +58,7 @@ export class WorkQueue {
 
   /** Keys that wait, also those that wait for their time. */
   get depth(): number {
-    return this.waiting.size;
+    return [...this.due.values()].reduce((sum, items) => sum + items.size, this.later.size);
   }
 
   /** Keys being worked on. */
@@ -65,21 +69,28 @@ export class WorkQueue {
   /** How long the key that has been due longest has waited, in milliseconds; 0 when none is due. */
   get oldestWaitMs(): number {
     const now = this.clock.monotonic();
-    let oldest = now;
-    for (const item of this.waiting.values()) oldest = Math.min(oldest, item.dueAt);
-    return now - oldest;
+    this.promote(now);
+    const firsts = [...this.due.values()].flatMap((items) => items.values().next().value ?? []);
+    return Math.max(0, ...firsts.map(({ dueAt }) => now - dueAt));
   }
 
   /** Asks for a key to be worked on; one that is being worked on just now is worked on again afterwards. */
   add(key: string, { priority = 0, afterMs = 0 }: AddOptions = {}): void {
-    const dueAt = this.clock.monotonic() + afterMs;
-    const item = this.waiting.get(key);
-    if (item) {
-      item.priority = Math.max(item.priority, priority);
-      item.dueAt = Math.min(item.dueAt, dueAt);
-    } else {
-      this.waiting.set(key, { key, priority, dueAt, sequence: this.sequence++ });
-    }
+    const now = this.clock.monotonic();
+    this.promote(now);
+    const former = this.holderOf(key)?.get(key);
+    // It keeps its place.
+    if (former !== undefined && former.dueAt <= now && former.priority >= priority) return;
+    this.take(key);
+    this.put(
+      {
+        key,
+        priority: Math.max(priority, former?.priority ?? priority),
+        dueAt: Math.min(now + afterMs, former?.dueAt ?? Infinity),
+        sequence: former?.sequence ?? this.sequence++,
+      },
+      now,
+    );
     this.wakeUp();
   }
 
@@ -97,7 +108,7 @@ export class WorkQueue {
       });
       const now = this.clock.monotonic();
       for (let item = this.next(now); item; item = this.next(now)) {
-        this.waiting.delete(item.key);
+        this.take(item.key);
         this.running.add(item.key);
         const work = this.work(item, signal).finally(() => {
           workers.delete(work);
@@ -127,23 +138,47 @@ export class WorkQueue {
   /** The most urgent key that is due, not being worked on, and for which there is room. */
   private next(now: number): Item | undefined {
     if (this.running.size >= this.options.concurrency) return undefined;
-    let best: Item | undefined;
-    for (const item of this.waiting.values()) {
-      if (item.dueAt > now || this.running.has(item.key)) continue;
-      if (!best || item.priority > best.priority || (item.priority === best.priority && before(item, best)))
-        best = item;
+    this.promote(now);
+    for (const priority of [...this.due.keys()].sort((a, b) => b - a)) {
+      for (const item of this.due.get(priority)?.values() ?? []) if (!this.running.has(item.key)) return item;
     }
-    return best;
+    return undefined;
   }
 
-  /** Milliseconds until a key that can be worked on becomes due; a key that is running waits for its worker instead. */
+  /** Milliseconds until a key becomes due; one that is due and runs waits for its worker instead. */
   private nextDueIn(now: number): number | undefined {
-    if (this.running.size >= this.options.concurrency) return undefined;
-    let soonest: number | undefined;
-    for (const item of this.waiting.values()) {
-      if (!this.running.has(item.key)) soonest = Math.min(soonest ?? Infinity, item.dueAt);
+    if (this.running.size >= this.options.concurrency || this.later.size === 0) return undefined;
+    return Math.max(0, this.soonest - now);
+  }
+
+  /** Moves what has become due. All of what is not is looked at, so only when there is something to move. */
+  private promote(now: number): void {
+    if (now < this.soonest) return;
+    const items = [...this.later.values()].filter(({ dueAt }) => dueAt <= now).sort(byTime);
+    for (const item of items) {
+      this.later.delete(item.key);
+      this.put(item, now);
     }
-    return soonest === undefined ? undefined : Math.max(0, soonest - now);
+    this.soonest = Infinity;
+    for (const { dueAt } of this.later.values()) this.soonest = Math.min(this.soonest, dueAt);
+  }
+
+  private put(item: Item, now: number): void {
+    if (item.dueAt > now) {
+      this.later.set(item.key, item);
+      this.soonest = Math.min(this.soonest, item.dueAt);
+      return;
+    }
+    const items = this.due.get(item.priority) ?? new Map<string, Item>();
+    this.due.set(item.priority, items.set(item.key, item));
+  }
+
+  private take(key: string): void {
+    this.holderOf(key)?.delete(key);
+  }
+
+  private holderOf(key: string): Map<string, Item> | undefined {
+    return [this.later, ...this.due.values()].find((items) => items.has(key));
   }
 
   private async work(item: Item, signal: AbortSignal): Promise<void> {
@@ -172,6 +207,6 @@ export class WorkQueue {
   }
 }
 
-function before(a: Item, b: Item): boolean {
-  return a.dueAt === b.dueAt ? a.sequence < b.sequence : a.dueAt < b.dueAt;
+function byTime(a: Item, b: Item): number {
+  return a.dueAt - b.dueAt || a.sequence - b.sequence;
 }
