@@ -30,6 +30,8 @@ export interface Figures {
   readonly errandEnded: (errand: ErrandName, result: string) => void;
   /** An image was let go because its time was over, or because the cache was too full. */
   readonly expired: (reason: string) => void;
+  /** Users were told something of an image. */
+  readonly told: (reason: string) => void;
   /** A waiting container was given another image. */
   readonly rescued: (reason: string) => void;
 }
@@ -62,6 +64,7 @@ export function controllerFigures(metrics: Metrics): Figures {
     'result',
   ]);
   const expired = metrics.counter('images_expired_total', 'CachedImages let go, by reason', ['reason']);
+  const events = metrics.counter('image_events_total', 'Events about images, by reason', ['reason']);
   const rescues = metrics.counter('rescues_total', 'Waiting containers given another image', ['reason']);
   const ended = { check: checks, verify: verifications, remove: removals };
   return {
@@ -80,6 +83,9 @@ export function controllerFigures(metrics: Metrics): Figures {
     },
     expired: (reason) => {
       expired.inc({ reason });
+    },
+    told: (reason) => {
+      events.inc({ reason });
     },
     rescued: (reason) => {
       rescues.inc({ reason });

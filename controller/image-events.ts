@@ -22,7 +22,7 @@ export function eventsOf(
   const moved = isStale(after) && after.upstreamDigest !== before?.upstreamDigest;
   if (!inUse || !moved) return [];
   const message = `the tag names ${after.upstreamDigest ?? ''} upstream by now`;
-  return [{ type: 'Normal', reason: 'UpstreamMoved', message }];
+  return [{ type: 'Warning', reason: 'UpstreamMoved', message }];
 }
 
 /** Not Ready, and nothing is wrong. */

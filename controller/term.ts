@@ -159,6 +159,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         ),
       ]
     : [];
+  const tellImage = tellerOf(events, imageRecords, 'Copy');
   const reconciler = new Reconciler({
     ...watches,
     copies,
@@ -169,7 +170,10 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
     writer,
     isEvicted: (name) => cacheKeeper.isEvicted(name),
     onExpired: figures.expired,
-    tell: tellerOf(events, imageRecords, 'Copy'),
+    tell: (image, event) => {
+      figures.told(event.reason);
+      tellImage(image, event);
+    },
     tellPods: new PodNotices({ ...watches, record }).tell,
     clock,
     log,

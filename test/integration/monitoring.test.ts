@@ -83,6 +83,14 @@ it.each(expressions)('%s asks for what there is: %s', (_, expr) => {
   expect(grouping(expr).filter((label) => !labels.has(label))).toEqual([]);
 });
 
+it('the page about metrics speaks of those that there are', () => {
+  const page = readFileSync(join(CHART, '../../../docs/metrics.md'), 'utf8');
+  const known = new Set([...exported().keys(), ...recorded, 'larder_kube_requests_total']);
+  const named = [...page.matchAll(/\blarder[_:][a-z0-9_:]*[a-z0-9]/g)].map(([name]) => name);
+  expect(named.length).toBeGreaterThan(40);
+  expect(named.filter((name) => !known.has(name))).toEqual([]);
+});
+
 it('the chart renders them for the operator when it is asked to, and not otherwise', async () => {
   const helm = join(await buildTool('helm'), 'helm');
   const render = async (monitoring: object): Promise<{ kind: string; spec?: Rules }[]> => {
