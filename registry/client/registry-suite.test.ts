@@ -24,7 +24,7 @@ for (const { login, credentials } of logins) {
   registrySuite(`fake registry, ${credentials.length} credentials, login ${login.kind}`, async () => {
     const registry = await FakeRegistry.start({ login });
     const connections = createConnections(() => ({}), { connectMs: 1000 });
-    const transport = new Transport(connections, { headMs: 2000, silenceMs: 2000 });
+    const transport = new Transport(connections, { headMs: 10_000, silenceMs: 10_000 });
     const { origin } = registry;
     return {
       origin,
