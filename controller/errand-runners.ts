@@ -4,7 +4,9 @@ import type { Clock } from '../platform/clock.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
 import type { config } from './config.ts';
+import type { Component } from '../platform/run.ts';
 import type { CopierClient } from './copier-client.ts';
+import type { Copies } from './copies.ts';
 import { Errands } from './errands.ts';
 import type { ErrandName, Figures } from './figures.ts';
 import type { LifeRules } from './life-rules.ts';
@@ -90,5 +92,21 @@ export function lifeRules(settings: ConfigOf<typeof config>): LifeRules {
     retain: false,
     platforms: [],
     deleteDeadlineMs: settings.deleteDeadline,
+  };
+}
+
+/** Copies start when the first is asked for; what is under way when the term ends is canceled. */
+export function stopping(copies: Copies, errands: ErrandRunners, copier: CopierClient): Component {
+  return {
+    name: 'copies',
+    start: () =>
+      Promise.resolve({
+        stop: async () => {
+          await Promise.all(
+            [copies, errands.check, errands.verify, errands.remove].map((each) => each.stop()),
+          );
+          await copier.close();
+        },
+      }),
   };
 }

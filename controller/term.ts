@@ -6,12 +6,10 @@ import type { ConfigOf } from '../platform/config.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
-import { EventRecorder, subjectOf, type EventToRecord } from '../platform/kube/events.ts';
+import { EventRecorder, type EventToRecord } from '../platform/kube/events.ts';
 import { WorkQueue } from '../platform/kube/work-queue.ts';
 import type { Logger } from '../platform/log.ts';
 import { loop, runGroup } from '../platform/run.ts';
-import type { Component } from '../platform/run.ts';
-import type { KubeObject, Resource } from '../platform/kube/resource.ts';
 import { CacheKeeper } from './cache/cache-keeper.ts';
 import { TrustedBundle } from './bootstrap/ca-bundle.ts';
 import { keepRelease } from './bootstrap/keep-release.ts';
@@ -20,13 +18,11 @@ import { ensureRelease } from './bootstrap/release-objects.ts';
 import type { config } from './config.ts';
 import { CopierClient } from './copier-client.ts';
 import { Copies } from './copies.ts';
-import { errandRunners, lifeRules } from './errand-runners.ts';
+import { errandRunners, lifeRules, stopping } from './errand-runners.ts';
 import { fenced } from './fenced.ts';
 import type { Figures } from './figures.ts';
-import type { ImageEvent } from './decision.ts';
 import { PodNotices } from './pod-notices.ts';
 import { Reconciler } from './reconciler.ts';
-import type { ErrandRunners } from './reconciler.ts';
 import { Removals } from './removals.ts';
 import { policiesFromValues, readPolicies } from './policies-from-values.ts';
 import { policyStatuses } from './policy-status.ts';
@@ -35,8 +31,9 @@ import { ownStoreKeeper } from './own-store.ts';
 import { Rescuer } from './rescue/rescuer.ts';
 import { startupTaints } from './startup-taint.ts';
 import { Suspicion } from './suspicion.ts';
+import { tellerOf } from './tellers.ts';
 import { Users } from './users.ts';
-import { watchCluster, type Watches } from './watches.ts';
+import { urgency, watchCluster } from './watches.ts';
 
 const PROGRESS_EVERY_MS = 2_000;
 const RECONCILE_AT_ONCE = 16;
@@ -233,50 +230,4 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   } finally {
     figures.follow(undefined);
   }
-}
-
-interface Identity {
-  readonly name?: string | undefined;
-  readonly uid?: string | undefined;
-}
-
-/** Events about objects of a type; never throws. */
-function tellerOf(
-  events: EventRecorder,
-  resource: Resource<KubeObject>,
-  action: string,
-): (object: { readonly metadata: Identity }, event: ImageEvent) => void {
-  return ({ metadata: { name = '', uid = '' } }, { type, reason, message }) => {
-    events.record({
-      regarding: subjectOf(resource, { metadata: { name, uid } }),
-      type,
-      reason,
-      action,
-      note: message,
-    });
-  };
-}
-
-/** First an image that has no CachedImage yet, then those that pods wait for. */
-function urgency({ usage, images }: Pick<Watches, 'usage' | 'images'>, name: string): number {
-  const users = usage.of(name);
-  if (users === undefined) return 0;
-  if (images.get(name) === undefined) return 2;
-  return users.waitingPods > 0 ? 1 : 0;
-}
-
-/** Copies start when the first is asked for; what is under way when the term ends is canceled. */
-function stopping(copies: Copies, errands: ErrandRunners, copier: CopierClient): Component {
-  return {
-    name: 'copies',
-    start: () =>
-      Promise.resolve({
-        stop: async () => {
-          await Promise.all(
-            [copies, errands.check, errands.verify, errands.remove].map((each) => each.stop()),
-          );
-          await copier.close();
-        },
-      }),
-  };
 }

@@ -144,3 +144,11 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
     },
   };
 }
+
+/** First an image that has no CachedImage yet, then those that pods wait for. */
+export function urgency({ usage, images }: Pick<Watches, 'usage' | 'images'>, name: string): number {
+  const users = usage.of(name);
+  if (users === undefined) return 0;
+  if (images.get(name) === undefined) return 2;
+  return users.waitingPods > 0 ? 1 : 0;
+}
