@@ -42,6 +42,7 @@ export class GrowingFile implements ByteSink {
   #onDisk = 0;
   #writing: Promise<void> | undefined;
   #diskFailure: { readonly error: unknown } | undefined;
+  #wasReadFromDisk = false;
   #sealed = false;
   #failure: { readonly error: unknown } | undefined;
   #holders = 1;
@@ -67,6 +68,11 @@ export class GrowingFile implements ByteSink {
 
   get sealed(): boolean {
     return this.#sealed;
+  }
+
+  /** Somebody fell behind. */
+  get wasReadFromDisk(): boolean {
+    return this.#wasReadFromDisk;
   }
 
   space(): Uint8Array {
@@ -194,6 +200,7 @@ export class GrowingFile implements ByteSink {
 
   async #fromDisk(buffer: Buffer = Buffer.alloc(0), offset: number, until: number): Promise<Uint8Array> {
     const wanted = Math.min(SLAB_BYTES, Math.min(until, this.#onDisk) - offset);
+    this.#wasReadFromDisk = true;
     const { bytesRead } = await this.#handle.read(buffer, 0, wanted, offset);
     if (bytesRead === 0) throw new Error('a temporary file is shorter than what was written to it');
     return buffer.subarray(0, bytesRead);

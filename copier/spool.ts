@@ -56,10 +56,14 @@ export class Spool {
     grow(bytes);
     try {
       const { handle, bytes: lying } = await this.#files.take();
-      const onClosed = (): void => {
-        void this.#files.giveBack(handle, Math.max(lying, mine)).finally(release);
-      };
-      return { file: new GrowingFile(handle, this.#slabs, onClosed), grow };
+      const file = new GrowingFile(handle, this.#slabs, () => {
+        // What is read again and again the kernel takes for memory that is needed, and would not give up for us.
+        const done = file.wasReadFromDisk
+          ? handle.close()
+          : this.#files.giveBack(handle, Math.max(lying, mine));
+        void done.finally(release);
+      });
+      return { file, grow };
     } catch (error) {
       release();
       throw error;

@@ -10,6 +10,7 @@ import {
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openBlob } from './blob-stream.ts';
+import { LastSign } from './head-deadline.ts';
 
 const SILENCE_MS = 200;
 const DEADLINES = { signMs: SILENCE_MS, headMs: 3 * SILENCE_MS };
@@ -44,6 +45,7 @@ class Chain {
         headers: {},
         peer: 'store',
         deadlines: DEADLINES,
+        lastSign: new LastSign(),
         signal: gone.signal,
       })
         .then(async ({ status, stream }) => {

@@ -6,7 +6,7 @@ import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { connect, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, type ConnectionOptions } from 'node:tls';
 import { DeadlineError } from '../platform/deadline.ts';
-import { HeadDeadline, type HeadDeadlines } from './head-deadline.ts';
+import { HeadDeadline, type HeadDeadlines, type LastSign } from './head-deadline.ts';
 import { HeadReader } from '../registry/transport/response-head.ts';
 
 export interface BlobRequest {
@@ -18,6 +18,8 @@ export interface BlobRequest {
   /** The peer's name, for errors. */
   readonly peer: string;
   readonly deadlines: HeadDeadlines;
+  /** Of the peer, whose other requests may wait for one. */
+  readonly lastSign: LastSign;
   readonly signal: AbortSignal;
 }
 
@@ -35,12 +37,13 @@ const BUFFER_BYTES = 256 * 1024;
  * @throws DeadlineError, or the connection's error; the signal's reason
  */
 export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
-  const { signal } = request;
+  const { signal, lastSign } = request;
   const { promise, resolve, reject } = Promise.withResolvers<BlobAnswer>();
   const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   const reader = new HeadReader();
   let stream: BlobStream | undefined;
   const onBytes = (size: number): boolean => {
+    lastSign.heard();
     const chunk = buffer.subarray(0, size);
     if (stream !== undefined) return stream.take(chunk);
     try {
@@ -59,8 +62,13 @@ export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
     return false;
   };
   const socket = connectTo(request, { buffer, callback: onBytes });
-  const deadline = new HeadDeadline(request.peer, request.deadlines, (error) => {
-    socket.destroy(error);
+  const deadline = new HeadDeadline({
+    ...request.deadlines,
+    peer: request.peer,
+    lastSign,
+    onLate: (error) => {
+      socket.destroy(error);
+    },
   });
   const onAbort = (): void => {
     socket.destroy(signal.reason as Error);

@@ -8,38 +8,79 @@ export interface HeadDeadlines {
   readonly headMs: number;
 }
 
-/** Two deadlines in a row: a peer that is frozen is found out soon, one that works for us is given time. */
+/** So many times as long a peer is given that is heard of elsewhere meanwhile: it is busy, not hung. */
+const BUSY_FACTOR = 5;
+
+/** When anything has come from a peer last, by whatever connection. */
+export class LastSign {
+  #at = -Infinity;
+
+  heard(): void {
+    this.#at = performance.now();
+  }
+
+  /** Milliseconds. */
+  get age(): number {
+    return performance.now() - this.#at;
+  }
+}
+
+export interface HeadDeadlineOptions extends HeadDeadlines {
+  /** The peer's name, for the error. */
+  readonly peer: string;
+  readonly lastSign: LastSign;
+  readonly onLate: (error: DeadlineError) => void;
+}
+
+/**
+ * Two deadlines in a row: a peer that is frozen is found out soon, one that works for us is given time. Many who ask at the same time make
+ * it slow to answer each, and must not for that go elsewhere all together.
+ */
 export class HeadDeadline {
-  readonly #peer: string;
-  readonly #deadlines: HeadDeadlines;
-  readonly #onLate: (error: DeadlineError) => void;
+  readonly #options: HeadDeadlineOptions;
+  readonly #startedAt = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #lastLook: NodeJS.Immediate | undefined;
 
-  /** Runs from now on. @param peer its name, for the error */
-  constructor(peer: string, deadlines: HeadDeadlines, onLate: (error: DeadlineError) => void) {
-    this.#peer = peer;
-    this.#deadlines = deadlines;
-    this.#onLate = onLate;
-    this.#arm(`a sign of life from the ${peer}`, deadlines.signMs);
+  /** Runs from now on. */
+  constructor(options: HeadDeadlineOptions) {
+    this.#options = options;
+    this.#awaitSign(options.signMs);
   }
 
   signOfLife(): void {
-    this.#arm(`the answer of the ${this.#peer}`, this.#deadlines.headMs);
+    const { peer, headMs, lastSign } = this.#options;
+    lastSign.heard();
+    this.#arm(headMs, () => {
+      this.#late(`the answer of the ${peer}`, headMs);
+    });
   }
 
+  /** The head is there, or nobody waits for it any more. */
   stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#lastLook);
   }
 
-  #arm(step: string, ms: number): void {
+  #awaitSign(ms: number): void {
+    this.#arm(ms, () => {
+      const { peer, signMs, lastSign } = this.#options;
+      const sinceSign = lastSign.age;
+      const isBusy = sinceSign < signMs && performance.now() - this.#startedAt < BUSY_FACTOR * signMs;
+      if (isBusy) this.#awaitSign(signMs - sinceSign);
+      else this.#late(`a sign of life from the ${peer}`, signMs);
+    });
+  }
+
+  #late(step: string, ms: number): void {
+    this.#options.onLate(new DeadlineError(step, ms));
+  }
+
+  #arm(ms: number, onTime: () => void): void {
     this.stop();
     this.#timer = setTimeout(() => {
       // On a busy node it may be us who were late: what has come meanwhile is looked at before anybody is given up.
-      this.#lastLook = setImmediate(() => {
-        this.#onLate(new DeadlineError(step, ms));
-      });
+      this.#lastLook = setImmediate(onTime);
     }, ms);
   }
 }

@@ -9,7 +9,7 @@ import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { discard, forwardedHeaders, type Answer, type Exchange } from './answer.ts';
 import { openBlob, type BlobRequest } from './blob-stream.ts';
-import { HeadDeadline, type HeadDeadlines } from './head-deadline.ts';
+import { HeadDeadline, LastSign, type HeadDeadlines } from './head-deadline.ts';
 
 export interface PeerOptions {
   readonly name: string;
@@ -32,6 +32,9 @@ export interface PeerCredentials {
   renew(exchange: Exchange, refused: string | undefined, answer: Answer): Promise<string | undefined>;
 }
 
+/** Addresses come and go with the replicas; so many are remembered. */
+const MAX_REPLICAS = 100;
+
 interface Attempt {
   onRequest(request: ClientRequest): void;
   onAnswer(answer: IncomingMessage): void;
@@ -43,6 +46,8 @@ export class Peer {
   readonly #options: PeerOptions;
   /** The library's events name the client's request only, and a client's request has one attempt at a time. */
   readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
+  /** By host: each replica hangs or is busy by itself. */
+  readonly #lastSigns = new Map<string, LastSign>();
   readonly #proxy = createProxyServer({ changeOrigin: true, selfHandleResponse: true });
 
   constructor(options: PeerOptions) {
@@ -123,6 +128,7 @@ export class Peer {
         path: this.#pathOf(exchange),
         headers: { ...forwardedHeaders(request), ...headers },
         deadlines,
+        lastSign: this.#lastSignOf(target),
         signal,
       });
       if (Number.isSafeInteger(stream.length)) return { ...head, body: stream };
@@ -133,6 +139,14 @@ export class Peer {
     }
   }
 
+  #lastSignOf({ host }: URL): LastSign {
+    const known = this.#lastSigns.get(host) ?? new LastSign();
+    this.#lastSigns.set(host, known);
+    const [oldest] = this.#lastSigns.keys();
+    if (this.#lastSigns.size > MAX_REPLICAS && oldest !== undefined) this.#lastSigns.delete(oldest);
+    return known;
+  }
+
   async #attempt(
     exchange: Exchange,
     headers: Readonly<Record<string, string>>,
@@ -140,14 +154,21 @@ export class Peer {
   ): Promise<Answer> {
     const { name, agent, deadlines } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+    const lastSign = this.#lastSignOf(target);
     let deadline: HeadDeadline | undefined;
     this.#attempts.set(exchange.request, {
       onRequest: (outgoing) => {
-        deadline = new HeadDeadline(name, deadlines, (error) => outgoing.destroy(error));
+        deadline = new HeadDeadline({
+          ...deadlines,
+          peer: name,
+          lastSign,
+          onLate: (error) => outgoing.destroy(error),
+        });
         outgoing.once('information', () => deadline?.signOfLife());
       },
       onAnswer: (answer) => {
         deadline?.stop();
+        lastSign.heard();
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer });
       },
     });
