@@ -1,0 +1,151 @@
+/** Admission under load on a real cluster: how long it takes, what a rollout and a rotation cost, and what memory it needs. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { splitBundle } from '../../platform/x509.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { startCluster } from '../cluster/start.ts';
+import { installLarder, NAMESPACE, RELEASE } from '../larder/install.ts';
+import { podsOf } from '../larder/parts.ts';
+import { preheat } from '../larder/preheat.ts';
+import { quantile, readHistogram, since } from './api-server-histogram.ts';
+import type { Bench, BenchGroup } from './group.ts';
+import { MIB } from './images.ts';
+import { PER_SECOND, PodLoad, type LoadOptions, type LoadResult } from './pod-load.ts';
+
+const [CACHED, PLAIN] = ['bench-cached', 'bench-plain'];
+const SECONDS = 30;
+/** Long enough for a rotation. */
+const DISTURBED_SECONDS = 60;
+const SAMPLE_MS = 5_000;
+const HISTOGRAM = 'apiserver_admission_webhook_admission_duration_seconds';
+
+export const admission: BenchGroup = {
+  name: 'admission',
+  figures: [
+    {
+      key: 'admission_p99_ms',
+      meaning: 'by the API server, 200 pods/s for 30 s, 2 replicas, half of the pods 20 containers',
+      goal: { atMost: 10 },
+    },
+    {
+      key: 'admission_lost',
+      meaning: 'creations failed, late by 1 s or not rewritten, during a rollout and a rotation of the CA',
+      goal: { atMost: 0 },
+    },
+    {
+      key: 'webhook_mib',
+      meaning: 'working set of a replica under that load, by the kubelet',
+      goal: { atMost: 96 },
+    },
+  ],
+  run: async (bench) => {
+    const { signal } = bench;
+    const report = (line: string): void => {
+      bench.report(line);
+    };
+    const cluster = await startCluster({ report, signal, keep: process.env['KEEP'] === '1' });
+    const load = new PodLoad(cluster);
+    try {
+      const certificates = { checkEvery: '1s', caSettleTime: '15s' };
+      await installLarder(cluster, { values: { certificates }, report, signal });
+      await measure(cluster, load, bench);
+    } finally {
+      await load.close();
+      if (process.env['KEEP'] !== '1') await cluster.stop();
+    }
+  },
+};
+
+async function measure(cluster: Cluster, load: PodLoad, bench: Bench): Promise<void> {
+  const images = await makeSurroundings(cluster);
+  const { signal } = bench;
+  const options = (namespace: string, seconds: number): LoadOptions => {
+    return { namespace, images, seconds, expectRewritten: namespace === CACHED, signal };
+  };
+  // What the first calls cost in compiled code and connections is no part of it.
+  await load.run(options(CACHED, 5));
+  await load.removeAll(CACHED);
+  report(bench, 'without the webhook', await load.run(options(PLAIN, SECONDS)));
+  await load.removeAll(PLAIN);
+
+  const before = await readHistogram(cluster, HISTOGRAM, 'pods.larder.dev');
+  const memory = new AbortController();
+  const peak = peakWorkingSet(cluster, memory.signal);
+  report(bench, 'with the webhook', await load.run(options(CACHED, SECONDS)));
+  const counts = since(before, await readHistogram(cluster, HISTOGRAM, 'pods.larder.dev'));
+  const [median, p99] = [quantile(0.5, counts), quantile(0.99, counts)].map((seconds) => seconds * 1_000);
+  bench.report(
+    `calls of the webhook by the API server: median ${median?.toFixed(1)} ms, p99 ${p99?.toFixed(1)} ms`,
+  );
+  bench.record('admission_p99_ms', p99 ?? NaN);
+  await load.removeAll(CACHED);
+
+  const disturbed = load.run(options(CACHED, DISTURBED_SECONDS));
+  await delay(5_000, undefined, { signal });
+  await Promise.all([rollOut(cluster), rotate(cluster)]);
+  bench.report('the webhook is rolled out and the CA is rotated');
+  const result = await disturbed;
+  report(bench, 'meanwhile', result);
+  bench.record('admission_lost', result.lost.length);
+  memory.abort();
+  bench.record('webhook_mib', (await peak) / MIB);
+  await load.removeAll(CACHED);
+}
+
+/** Two namespaces, and images that the cache holds, so that nothing else is going on. */
+async function makeSurroundings(cluster: Cluster): Promise<string[]> {
+  const namespace = (name: string, labels: object): object => {
+    return { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels } };
+  };
+  await cluster.apply([namespace(CACHED, { 'larder.dev/cache': 'enabled' }), namespace(PLAIN, {})]);
+  const pushes = Array.from({ length: 20 }, (_, n) =>
+    cluster.pushImage({ site: 'plain', repository: `bench/app-${n}`, tag: '1', layers: [2_048] }),
+  );
+  const images = (await Promise.all(pushes)).map(({ reference }) => reference);
+  await preheat(cluster, 'bench', images);
+  return images;
+}
+
+async function rollOut(cluster: Cluster): Promise<void> {
+  const webhook = [`deployment/${RELEASE}-webhook`, '--namespace', NAMESPACE];
+  await cluster.kubectl(['rollout', 'restart', ...webhook]);
+  await cluster.kubectl(['rollout', 'status', ...webhook, '--timeout=120s']);
+}
+
+/** Another CA, until only that is trusted. */
+async function rotate(cluster: Cluster): Promise<void> {
+  const trusted = async (): Promise<readonly string[]> => {
+    const path = 'jsonpath={.webhooks[0].clientConfig.caBundle}';
+    const args = ['get', 'mutatingwebhookconfiguration', RELEASE, `--output=${path}`];
+    return splitBundle(Buffer.from((await cluster.kubectl(args)).stdout, 'base64').toString());
+  };
+  const [former] = await trusted();
+  await cluster.kubectl(['delete', 'secret', `${RELEASE}-ca`, '--namespace', NAMESPACE]);
+  const rotated = async (): Promise<boolean> => {
+    const now = await trusted();
+    return now.length === 1 && now[0] !== former;
+  };
+  await cluster.waitFor('only the new CA is trusted', rotated, { deadlineMs: 120_000, intervalMs: 1_000 });
+}
+
+/** In bytes, of any replica until the signal. */
+async function peakWorkingSet(cluster: Cluster, signal: AbortSignal): Promise<number> {
+  let peak = 0;
+  while (!signal.aborted) {
+    const replicas = await podsOf(cluster, 'webhook');
+    const sets = replicas.map(({ name }) =>
+      cluster.workingSet(NAMESPACE, name, 'webhook').catch(() => undefined),
+    );
+    for (const bytes of await Promise.all(sets)) peak = Math.max(peak, bytes ?? 0);
+    await delay(SAMPLE_MS, undefined, { signal }).catch(() => undefined);
+  }
+  return peak;
+}
+
+function report(bench: Bench, when: string, { lost, ...result }: LoadResult): void {
+  const { created, perSecond, medianMs, p99Ms, slowestMs } = result;
+  bench.report(
+    `${when}: ${created} pods at ${perSecond.toFixed(0)} of ${PER_SECOND}/s; creation takes ${medianMs.toFixed(1)} ms, ` +
+      `p99 ${p99Ms.toFixed(1)} ms, at most ${slowestMs.toFixed(0)} ms; ${lost.length} lost`,
+  );
+  for (const line of [...new Set(lost)].slice(0, 5)) bench.report(`   lost: ${line}`);
+}

@@ -1,0 +1,134 @@
+/** Creates pods on a real cluster at an even pace, and tells how each creation went. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { request } from 'undici';
+import { REWRITTEN_LABEL } from '../../api/names.ts';
+import { connect, loadKubeConfig, type Connection } from '../../platform/kube/connection.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { percentile } from './statistics.ts';
+
+export const PER_SECOND = 200;
+const LARGE_POD = 20;
+/** What a client may have open at once; one that the server cannot keep up with waits, as every client does. */
+const AT_ONCE = 200;
+const DEADLINE_MS = 10_000;
+const LATE_MS = 1_000;
+
+export interface LoadOptions {
+  readonly namespace: string;
+  /** Named in turn. */
+  readonly images: readonly string[];
+  readonly seconds: number;
+  /** Whether a pod that was not sent through the cache is lost. */
+  readonly expectRewritten: boolean;
+  readonly signal: AbortSignal;
+}
+
+export interface LoadResult {
+  readonly created: number;
+  /** Why, each time: refused, not rewritten, or later than a second. */
+  readonly lost: readonly string[];
+  readonly perSecond: number;
+  /** Of the creations, as the client sees them. */
+  readonly medianMs: number;
+  readonly p99Ms: number;
+  readonly slowestMs: number;
+}
+
+export class PodLoad {
+  readonly #connection: Connection;
+
+  constructor(cluster: Cluster) {
+    this.#connection = connect(loadKubeConfig(cluster.kubeconfig));
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.close();
+  }
+
+  /** Half of the pods have one container, the others twenty. No node ever gets one of them. */
+  async run({ namespace, images, seconds, expectRewritten, signal }: LoadOptions): Promise<LoadResult> {
+    const bodies = [1, LARGE_POD].map((containers) => JSON.stringify(podOf(containers, images)));
+    const path = `/api/v1/namespaces/${namespace}/pods`;
+    const times: number[] = [];
+    const lost: string[] = [];
+    const create = async (n: number): Promise<void> => {
+      const started = performance.now();
+      const problem = await this.#create(path, bodies[n % bodies.length] ?? '', expectRewritten);
+      const ms = performance.now() - started;
+      times.push(ms);
+      if (problem !== undefined || ms > LATE_MS) lost.push(`${problem ?? 'late'} after ${ms.toFixed(0)} ms`);
+    };
+    const open = new Set<Promise<void>>();
+    const begun = performance.now();
+    for (let n = 0; n < PER_SECOND * seconds; n++) {
+      const wait = begun + (n * 1_000) / PER_SECOND - performance.now();
+      if (wait > 1) await delay(wait, undefined, { signal });
+      signal.throwIfAborted();
+      if (open.size >= AT_ONCE) await Promise.race(open);
+      const creation: Promise<void> = create(n).finally(() => open.delete(creation));
+      open.add(creation);
+    }
+    await Promise.all(open);
+    return {
+      created: times.length,
+      lost,
+      perSecond: (times.length * 1_000) / (performance.now() - begun),
+      medianMs: percentile(times, 0.5),
+      p99Ms: percentile(times, 0.99),
+      slowestMs: percentile(times, 1),
+    };
+  }
+
+  /** Pods that no node has go at once. */
+  async removeAll(namespace: string): Promise<void> {
+    const path = `/api/v1/namespaces/${namespace}/pods?gracePeriodSeconds=0`;
+    const { statusCode, body } = await this.#ask('DELETE', path);
+    await body.dump();
+    if (statusCode !== 200) throw new Error(`the pods of ${namespace} were not removed: ${statusCode}`);
+  }
+
+  /** What went wrong, if anything did. Asks for the metadata only: what the rest looks like is no news. */
+  async #create(path: string, body: string, expectRewritten: boolean): Promise<string | undefined> {
+    try {
+      const answer = await this.#ask('POST', path, body);
+      const text = await answer.body.text();
+      if (answer.statusCode !== 201) return `answered ${answer.statusCode}`;
+      return expectRewritten && !text.includes(REWRITTEN_LABEL) ? 'not rewritten' : undefined;
+    } catch (error) {
+      return String(error);
+    }
+  }
+
+  async #ask(method: 'POST' | 'DELETE', path: string, body?: string): ReturnType<typeof request> {
+    return await request(new URL(path, this.#connection.server), {
+      method,
+      dispatcher: await this.#connection.dispatcher(),
+      headers: {
+        ...(await this.#connection.headers()),
+        'content-type': 'application/json',
+        accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+      },
+      ...(body === undefined ? {} : { body }),
+      signal: AbortSignal.timeout(method === 'POST' ? DEADLINE_MS : 60_000),
+    });
+  }
+}
+
+function podOf(containers: number, images: readonly string[]): object {
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { generateName: 'bench-', labels: { app: 'bench' } },
+    spec: {
+      schedulerName: 'nobody',
+      containers: Array.from({ length: containers }, (_, n) => ({
+        name: `c${n}`,
+        image: images[n % images.length],
+        env: ['HOME', 'LANG', 'LOG_LEVEL'].map((name) => ({ name, value: 'as everybody has some' })),
+        ports: [{ containerPort: 8080 + n }],
+        resources: { requests: { cpu: '10m', memory: '16Mi' } },
+        readinessProbe: { httpGet: { path: '/readyz', port: 8080 + n } },
+      })),
+    },
+  };
+}
