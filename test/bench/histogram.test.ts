@@ -1,4 +1,4 @@
-import { quantile, since } from './api-server-histogram.ts';
+import { quantile, since } from './histogram.ts';
 
 const before = new Map([
   [0.005, 10],

@@ -1,4 +1,4 @@
-/** Durations as the API server itself counts them, between two moments. */
+/** Durations as the API server, or a process behind it, counts them itself, between two moments. */
 import type { Cluster } from '../cluster/cluster.ts';
 
 /** Upper bound in seconds → how many took at most so long. */
@@ -7,9 +7,15 @@ export type Histogram = ReadonlyMap<number, number>;
 /**
  * The sum of all series of a histogram whose labels contain a text.
  * @param name without `_bucket`
+ * @param path of the metrics; default: the API server's own
  */
-export async function readHistogram(cluster: Cluster, name: string, labels: string): Promise<Histogram> {
-  const { stdout } = await cluster.kubectl(['get', '--raw', '/metrics']);
+export async function readHistogram(
+  cluster: Cluster,
+  name: string,
+  labels: string,
+  path = '/metrics',
+): Promise<Histogram> {
+  const { stdout } = await cluster.kubectl(['get', '--raw', path]);
   const sums = new Map<number, number>();
   for (const line of stdout.split('\n')) {
     if (!line.startsWith(`${name}_bucket{`) || !line.includes(labels)) continue;
