@@ -62,6 +62,10 @@ export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
     return false;
   };
   const socket = connectTo(request, { buffer, callback: onBytes });
+  // Only a process that lives takes part in the handshake.
+  socket.once('secureConnect', () => {
+    lastSign.heard();
+  });
   const deadline = new HeadDeadline({
     ...request.deadlines,
     peer: request.peer,

@@ -164,6 +164,12 @@ export class Peer {
           lastSign,
           onLate: (error) => outgoing.destroy(error),
         });
+        outgoing.once('socket', (socket) => {
+          const heard = (): void => {
+            lastSign.heard();
+          };
+          if (socket.connecting) socket.once('secureConnect', heard);
+        });
         outgoing.once('information', () => deadline?.signOfLife());
       },
       onAnswer: (answer) => {
