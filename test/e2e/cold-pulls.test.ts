@@ -14,31 +14,18 @@ describe('an image that is cold', () => {
   it('is fetched once, whichever replicas its nodes and the controller ask', async () => {
     expect((await podsOf(cluster, 'copier')).length).toBeGreaterThan(1);
     const hostile = await HostileSite.of(cluster);
-    let round = 0;
-    const fetchedTwice = async (): Promise<readonly string[]> => {
-      const name = `cold-${++round}`;
-      const images = Array.from({ length: IMAGES }, (_, n) =>
-        uncached(hostile.host(30), 'none', `${name}-${n}`),
-      );
-      const pulls = images.flatMap((image) => cluster.nodes.map((node) => node.pull(throughProxy(image))));
-      await Promise.all([...pulls, preheat(cluster, name, images.map(reference))]);
-      await forget(cluster, name);
-      const asked = (await hostile.asked()).filter(({ path }) => path.includes(`/none/${name}-`));
-      const fetched = countedByPath(
-        asked.filter(({ method, path }) => method === 'GET' && path.includes('sha256:')),
-      );
-      // Index, manifest of our platform, config, two layers.
-      expect(fetched.size).toBeGreaterThanOrEqual(IMAGES * 4);
-      return [...fetched].filter(([, times]) => times > 1).map(([path]) => path);
-    };
-    // A copier that is so busy that it gives no sign of life in time is taken for dead for a while, and another one fetches as well.
-    const look = async (): Promise<boolean> => {
-      const twice = await fetchedTwice();
-      if (twice.length > 0) throw new Error(`fetched twice: ${twice.join(', ')}`);
-      return true;
-    };
-    await cluster.waitFor('nothing is fetched twice', look, { deadlineMs: 100_000, intervalMs: 5_000 });
-  }, 150_000);
+    const images = Array.from({ length: IMAGES }, (_, n) => uncached(hostile.host(30), 'none', `cold-${n}`));
+    const pulls = images.flatMap((image) => cluster.nodes.map((node) => node.pull(throughProxy(image))));
+    await Promise.all([...pulls, preheat(cluster, 'cold', images.map(reference))]);
+    await forget(cluster, 'cold');
+    const asked = (await hostile.asked()).filter(({ path }) => path.includes('/none/cold-'));
+    const fetched = countedByPath(
+      asked.filter(({ method, path }) => method === 'GET' && path.includes('sha256:')),
+    );
+    // Index, manifest of our platform, config, two layers.
+    expect(fetched.size).toBeGreaterThanOrEqual(IMAGES * 4);
+    expect([...fetched].filter(([, times]) => times > 1)).toEqual([]);
+  }, 90_000);
 
   it('costs upstream nothing of the layers that an image of another registry has', async () => {
     const hostile = await HostileSite.of(cluster);
