@@ -62,9 +62,9 @@ export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
     return false;
   };
   const socket = connectTo(request, { buffer, callback: onBytes });
-  // Only a process that lives takes part in the handshake.
+  // Only a process that lives takes part in the handshake: from now on it has the time that one at work for us has.
   socket.once('secureConnect', () => {
-    lastSign.heard();
+    deadline.signOfLife();
   });
   const deadline = new HeadDeadline({
     ...request.deadlines,

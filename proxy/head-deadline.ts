@@ -2,7 +2,7 @@
 import { DeadlineError } from '../platform/deadline.ts';
 
 export interface HeadDeadlines {
-  /** Within this many milliseconds a peer gives a sign of life: its answer's head, or `102 Processing`. */
+  /** Within this many milliseconds a peer gives a sign of life: a TLS handshake, `102 Processing`, or its answer's head. */
   readonly signMs: number;
   /** Within this many milliseconds of that sign it gives the head of its answer. */
   readonly headMs: number;

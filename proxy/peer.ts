@@ -165,10 +165,8 @@ export class Peer {
           onLate: (error) => outgoing.destroy(error),
         });
         outgoing.once('socket', (socket) => {
-          const heard = (): void => {
-            lastSign.heard();
-          };
-          if (socket.connecting) socket.once('secureConnect', heard);
+          // Only a process that lives takes part in the handshake.
+          if (socket.connecting) socket.once('secureConnect', () => deadline?.signOfLife());
         });
         outgoing.once('information', () => deadline?.signOfLife());
       },
