@@ -9,9 +9,12 @@ import {
 } from 'node:http';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
+import { createCa, issueServerCertificate } from '../platform/x509.ts';
 import { openBlob } from './blob-stream.ts';
 import { LastSign } from './head-deadline.ts';
 
+const NAME = 'copier.test';
 const SILENCE_MS = 200;
 const DEADLINES = { signMs: SILENCE_MS, headMs: 3 * SILENCE_MS };
 const SIZE = 5_000_003;
@@ -22,25 +25,29 @@ const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
 class Chain {
   peer: (socket: Socket) => void = () => undefined;
   failure: unknown;
+  beforeSending: () => Promise<void> = () => Promise.resolve();
   readonly #peer: Server;
   readonly #front: HttpServer;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
-  constructor() {
-    this.#peer = createServer((socket) => {
+  /** @param tls of the peer; absent: plain HTTP */
+  constructor(tls: { readonly cert: string; readonly key: string; readonly ca: string } | undefined) {
+    const onConnection = (socket: Socket): void => {
       socket.on('error', () => undefined);
       socket.once('data', () => {
         this.peer(socket);
       });
-    });
+    };
+    this.#peer = tls === undefined ? createServer(onConnection) : createTlsServer(tls, onConnection);
     this.#front = createHttpServer((_request, response) => {
       const gone = new AbortController();
       response.on('close', () => {
         gone.abort(new Error('gone'));
       });
-      const target = new URL(`http://127.0.0.1:${portOf(this.#peer)}`);
+      const target = new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${portOf(this.#peer)}`);
       openBlob({
         target,
+        ...(tls === undefined ? {} : { tls: { ca: tls.ca, servername: NAME } }),
         path: '/blob',
         headers: {},
         peer: 'store',
@@ -50,6 +57,7 @@ class Chain {
       })
         .then(async ({ status, stream }) => {
           response.writeHead(status, { 'content-length': stream.length });
+          await this.beforeSending();
           await stream.sendTo(response, SILENCE_MS);
         })
         .catch((error: unknown) => {
@@ -92,18 +100,24 @@ async function digestOf(response: IncomingMessage, pauseMs = 0): Promise<string>
   return hash.digest('hex');
 }
 
-let chain: Chain;
-
-beforeEach(async () => {
-  chain = await new Chain().start();
-});
-
-afterEach(() => {
-  chain.stop();
-});
-
-describe('a blob straight from socket to socket', () => {
+describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by %s', (scheme) => {
   const expected = createHash('sha256').update(CONTENT).digest('hex');
+  let tls: ConstructorParameters<typeof Chain>[0];
+  let chain: Chain;
+
+  beforeAll(async () => {
+    if (scheme !== 'TLS') return;
+    const ca = await createCa('larder', 1, Date.now());
+    tls = { ...(await issueServerCertificate(ca, [NAME], 1, Date.now())), ca: ca.cert };
+  });
+
+  beforeEach(async () => {
+    chain = await new Chain(tls).start();
+  });
+
+  afterEach(() => {
+    chain.stop();
+  });
 
   it.each([
     ['with the head', (socket: Socket) => socket.end(Buffer.concat([Buffer.from(HEAD), CONTENT]))],
@@ -124,6 +138,14 @@ describe('a blob straight from socket to socket', () => {
   ])('arrives byte for byte when it comes %s', async (_, peer) => {
     chain.peer = (socket) => void peer(socket);
     expect(await digestOf(await chain.get())).toBe(expected);
+  });
+
+  it('arrives when the peer has ended before anybody says where to send it', async () => {
+    chain.peer = (socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall');
+    chain.beforeSending = async (): Promise<void> => {
+      await delay(SILENCE_MS / 4);
+    };
+    expect(await digestOf(await chain.get())).toBe(createHash('sha256').update('small').digest('hex'));
   });
 
   it('waits for a client that takes its time, longer than the silence it would bear', async () => {
@@ -154,7 +176,11 @@ describe('a blob straight from socket to socket', () => {
   });
 
   it.each([
-    ['says nothing', () => undefined, 'a sign of life from the store'],
+    [
+      'says nothing',
+      () => undefined,
+      scheme === 'TLS' ? 'the answer of the store' : 'a sign of life from the store',
+    ],
     ['closes at once', (socket: Socket) => socket.end(), 'closed before the answer'],
     ['speaks something else', (socket: Socket) => socket.end('SSH-2.0-x\r\n\r\n'), 'not HTTP'],
     [

@@ -31,6 +31,8 @@ export interface BlobAnswer {
 
 /** About what the kernel takes and gives at once; larger does not fit the processor's cache. */
 const BUFFER_BYTES = 256 * 1024;
+/** TLS gives what a record brings (RFC 8446 section 5.1), and goes on with those it has although no more are wanted. */
+const RECORD_BYTES = 16 * 1024;
 
 /**
  * Asks with GET, on a connection that serves this request only.
@@ -39,12 +41,11 @@ const BUFFER_BYTES = 256 * 1024;
 export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
   const { signal, lastSign } = request;
   const { promise, resolve, reject } = Promise.withResolvers<BlobAnswer>();
-  const buffer = Buffer.allocUnsafeSlow(BUFFER_BYTES);
   const reader = new HeadReader();
   let stream: BlobStream | undefined;
-  const onBytes = (size: number): boolean => {
+  const onBytes = (size: number, buffer: Uint8Array): boolean => {
     lastSign.heard();
-    const chunk = buffer.subarray(0, size);
+    const chunk = Buffer.from(buffer.buffer, buffer.byteOffset, size);
     if (stream !== undefined) return stream.take(chunk);
     try {
       const head = reader.read(chunk, () => {
@@ -61,7 +62,8 @@ export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
     // Until somebody says where the body goes.
     return false;
   };
-  const socket = connectTo(request, { buffer, callback: onBytes });
+  const buffers = request.target.protocol === 'https:' ? recordBuffers(() => stream) : fixedBuffer();
+  const socket = connectTo(request, { buffer: buffers, callback: onBytes });
   // Only a process that lives takes part in the handshake: from now on it has the time that one at work for us has.
   socket.once('secureConnect', () => {
     deadline.signOfLife();
@@ -89,6 +91,19 @@ export function openBlob(request: BlobRequest): Promise<BlobAnswer> {
   return promise;
 }
 
+function fixedBuffer(): Uint8Array {
+  return Buffer.allocUnsafeSlow(BUFFER_BYTES);
+}
+
+/** One buffer for all records, until bytes in it still wait for the client when the next one comes. */
+function recordBuffers(stream: () => BlobStream | undefined): () => Uint8Array {
+  let buffer = Buffer.allocUnsafeSlow(RECORD_BYTES);
+  return () => {
+    if (stream()?.clientIsBusy === true) buffer = Buffer.allocUnsafeSlow(RECORD_BYTES);
+    return buffer;
+  };
+}
+
 function connectTo({ target, tls }: BlobRequest, onread: OnReadOpts): Socket {
   const secure = target.protocol === 'https:';
   const host = target.hostname.replaceAll(/^\[|\]$/g, '');
@@ -104,9 +119,10 @@ function formatRequest({ target, path, headers }: BlobRequest): string {
 export class BlobStream {
   readonly #source: Socket;
   #left: number;
-  /** What came with the head. */
+  /** What came before anybody said where to send it. */
   #rest: Buffer;
-  #send: (chunk: Buffer) => boolean = () => false;
+  #send: ((chunk: Buffer) => boolean) | undefined;
+  #clientIsBusy = false;
 
   /** @param length bytes of the body; NaN when the answer does not tell, and then it cannot be sent this way */
   constructor(source: Socket, rest: Buffer, length: number) {
@@ -119,15 +135,20 @@ export class BlobStream {
     return this.#left;
   }
 
+  /** Bytes that were taken have not left yet: they are needed where they lie. */
+  get clientIsBusy(): boolean {
+    return this.#clientIsBusy;
+  }
+
   destroy(): void {
     this.#source.on('error', () => undefined).destroy();
   }
 
   /** Takes bytes from the source's buffer; false: no more until they have left. */
   take(chunk: Buffer): boolean {
-    const wanted = chunk.subarray(0, this.#left);
-    this.#left -= wanted.byteLength;
-    return this.#send(wanted);
+    if (this.#send !== undefined) return this.#send(chunk);
+    this.#rest = Buffer.concat([this.#rest, chunk]);
+    return false;
   }
 
   /**
@@ -138,43 +159,51 @@ export class BlobStream {
   sendTo(response: ServerResponse, silenceMs: number): Promise<undefined> {
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     const source = this.#source;
-    let clientIsBusy = false;
     const watch = setTimeout(() => {
-      if (clientIsBusy) watch.refresh();
+      if (this.#clientIsBusy) watch.refresh();
       else source.destroy(new DeadlineError('the next bytes of the body', silenceMs));
     }, silenceMs);
+    let isWhole = false;
     const begin = (client: Socket): void => {
       const onWritten = (): void => {
-        if (!clientIsBusy || client.writableLength > 0 || source.destroyed) return;
-        clientIsBusy = false;
+        if (!this.#clientIsBusy || client.writableLength > 0 || source.destroyed) return;
+        this.#clientIsBusy = false;
         watch.refresh();
         source.resume();
       };
-      this.#send = (chunk) => {
+      const send = (chunk: Buffer): boolean => {
+        // What is more than was announced.
+        if (isWhole) return false;
         watch.refresh();
+        const wanted = chunk.subarray(0, this.#left);
+        this.#left -= wanted.byteLength;
         // Past the response object, which would hold the bytes back for a moment and then write them twice as slowly.
-        client.write(chunk, onWritten);
+        client.write(wanted, onWritten);
+        // The kernel has taken all, as a rule: then the buffer is free already.
+        this.#clientIsBusy = client.writableLength > 0;
         if (this.#left === 0) {
+          isWhole = true;
           response.end(() => {
             resolve(undefined);
           });
           source.destroy();
           return false;
         }
-        // The kernel has taken all, as a rule: then the buffer is free already.
-        clientIsBusy = client.writableLength > 0;
-        return !clientIsBusy;
+        return !this.#clientIsBusy;
       };
+      this.#send = send;
       response.flushHeaders();
       const rest = this.#rest;
       this.#rest = Buffer.alloc(0);
-      if (this.take(rest)) source.resume();
+      if (send(rest)) source.resume();
+      if (source.closed) onClosed();
+    };
+    const onClosed = (): void => {
+      clearTimeout(watch);
+      if (!isWhole) reject(new Error('the body was cut short'));
     };
     source.on('error', reject);
-    source.once('close', () => {
-      clearTimeout(watch);
-      if (this.#left > 0) reject(new Error('the body was cut short'));
-    });
+    source.once('close', onClosed);
     response.once('close', () => {
       source.destroy();
       reject(new Error('the client has gone'));
