@@ -14,8 +14,8 @@ export type Framing =
 export interface WireBodyOptions {
   readonly wire: Wire;
   readonly framing: Framing;
-  /** What came with the head. */
-  readonly rest: Uint8Array;
+  /** What has come before anybody took it. */
+  readonly rest: () => Uint8Array;
   /** How long nothing may come while somebody waits for it, in milliseconds. */
   readonly silenceMs: number;
   /** The peer's name, for errors. */
@@ -164,7 +164,7 @@ export class WireBody extends Readable {
         this.destroy(new RegistryError(`${host} was silent for ${silenceMs} ms`, { reason: 'TimedOut' }));
       else this.#watch?.refresh();
     }, silenceMs);
-    if (!taker.take(rest)) return;
+    if (!taker.take(rest())) return;
     if (wire.isOpen) this.#goOn();
     else taker.closed(undefined);
   }

@@ -22,7 +22,8 @@ export async function wireExchange(
   const ends = AbortSignal.any([signal, watchdog.signal]);
   try {
     signal.throwIfAborted();
-    const { wire, head, isSpent } = await askTwice(wires, request, { watchdog, deadlines, signal: ends });
+    const bounds = { watchdog, deadlines, signal: ends };
+    const { wire, head, rest, isSpent } = await askTwice(wires, request, bounds);
     watchdog.clear();
     const isReusable = !isSpent && isPersistent(head);
     const { url } = request;
@@ -30,7 +31,7 @@ export async function wireExchange(
       wires.keep(url, wire);
     };
     const body = new WireBody({
-      ...{ wire, signal, rest: head.rest, host: url.host, silenceMs: deadlines.silenceMs },
+      ...{ wire, signal, rest, host: url.host, silenceMs: deadlines.silenceMs },
       framing: framingOf(head),
       onWhole: isReusable ? keep : undefined,
     });
@@ -44,6 +45,8 @@ export async function wireExchange(
 interface Asked {
   readonly wire: Wire;
   readonly head: ResponseHead;
+  /** What came after the head and was taken by nobody else, until the wire is handed on. */
+  readonly rest: () => Uint8Array;
   /** It can serve nothing else: it has not taken the whole request. */
   readonly isSpent: boolean;
 }
@@ -89,7 +92,7 @@ async function ask(wire: Wire, taker: HeadTaker, request: HttpRequest, bounds: B
   );
   try {
     const head = await taker.head;
-    return { wire, head, isSpent: !isSent };
+    return { wire, head, rest: () => taker.rest(head), isSpent: !isSent };
   } catch (error) {
     wire.destroy();
     throw error;
@@ -168,6 +171,8 @@ class HeadTaker implements Taker {
   readonly #reader = new HeadReader();
   readonly #settle = Promise.withResolvers<ResponseHead>();
   readonly #buffer = Buffer.allocUnsafe(HEAD_BYTES);
+  readonly #late: Buffer[] = [];
+  #isWhole = false;
 
   constructor() {
     this.head = this.#settle.promise;
@@ -180,14 +185,24 @@ class HeadTaker implements Taker {
 
   take(chunk: Uint8Array): boolean {
     this.hasHeard = true;
+    // By TLS the records that are there already come although no more are wanted.
+    if (this.#isWhole) {
+      this.#late.push(Buffer.from(chunk));
+      return false;
+    }
     try {
       const head = this.#reader.read(Buffer.from(chunk), () => undefined);
       if (head === undefined) return true;
+      this.#isWhole = true;
       this.#settle.resolve(head);
     } catch (error) {
       this.#settle.reject(error);
     }
     return false;
+  }
+
+  rest(head: ResponseHead): Uint8Array {
+    return Buffer.concat([head.rest, ...this.#late.splice(0)]);
   }
 
   closed(error: Error | undefined): void {
