@@ -1,4 +1,5 @@
 /** Follows a blob's flight for an order: how many bytes have come, and when the store has it. */
+import { unlessAborted } from '../platform/unless-aborted.ts';
 import type { Flight } from './blob-flights.ts';
 
 const REPORT_MS = 250;
@@ -14,23 +15,16 @@ export async function followFlight(
   report: (bytes: number) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const cancelled = Promise.withResolvers<never>();
-  const onAbort = (): void => {
-    cancelled.reject(signal.reason as Error);
-  };
-  signal.throwIfAborted();
-  signal.addEventListener('abort', onAbort, { once: true });
   let timer: NodeJS.Timeout | undefined;
   try {
-    const { file } = await Promise.race([flight.opened, cancelled.promise]);
+    const { file } = await unlessAborted(flight.opened, signal);
     let told = 0;
     timer = setInterval(() => {
       report(file.written - told);
       told = file.written;
     }, REPORT_MS);
-    await Promise.race([flight.stored, cancelled.promise]);
+    await unlessAborted(flight.stored, signal);
   } finally {
     clearInterval(timer);
-    signal.removeEventListener('abort', onAbort);
   }
 }

@@ -1,4 +1,5 @@
 /** The objects of one resource type, kept in memory by a watch, with handlers that hear of every change. */
+import { unlessAborted } from '../unless-aborted.ts';
 import type { Component } from '../run.ts';
 import { loop } from '../run.ts';
 import type { KubeClient } from './client.ts';
@@ -32,15 +33,7 @@ export class ObjectCache<T extends KubeObject> {
 
   /** Resolves once the first list is in; rejects when the signal is aborted before. */
   async waitSynced(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = (): void => {
-      aborted.reject(signal.reason);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    await Promise.race([this.synced.promise, aborted.promise]).finally(() => {
-      signal.removeEventListener('abort', abort);
-    });
+    await unlessAborted(this.synced.promise, signal);
   }
 
   get(name: string, namespace?: string): T | undefined {

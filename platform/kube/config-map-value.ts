@@ -1,4 +1,5 @@
 /** A value parsed from one key of a ConfigMap, that follows it: settings that change without a restart. */
+import { unlessAborted } from '../unless-aborted.ts';
 import type { Logger } from '../log.ts';
 import type { Component } from '../run.ts';
 import { cacheWatch, ObjectCache } from './cache.ts';
@@ -45,15 +46,7 @@ export class ConfigMapValue<T> {
 
   /** Resolves when there is a value; rejects when the signal is aborted before. */
   async known(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    const aborted = Promise.withResolvers<never>();
-    const abort = (): void => {
-      aborted.reject(signal.reason);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    await Promise.race([this.first.promise, aborted.promise]).finally(() => {
-      signal.removeEventListener('abort', abort);
-    });
+    await unlessAborted(this.first.promise, signal);
   }
 
   private take(text: string): void {
