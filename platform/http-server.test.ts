@@ -90,6 +90,25 @@ describe('a server', () => {
     await running.stop();
   });
 
+  it('closes its door beside a successor only once nobody comes', async () => {
+    const server = serve((_req, res) => res.end('here'), { reusePort: true, lullMs: 400 });
+    const running = await server.start(signal);
+    let open = true;
+    const stopped = running.stop().then(() => {
+      open = false;
+    });
+    const asked = performance.now();
+    while (performance.now() - asked < 1_000) {
+      const { body } = await request(urlOf(server), { dispatcher: new Agent({ pipelining: 0 }) });
+      expect(await body.text()).toBe('here');
+    }
+    expect(open).toBe(true);
+    await stopped;
+    await expect(once(connect(server.bound[0]?.port ?? 0, '127.0.0.1'), 'connect')).rejects.toMatchObject({
+      code: 'ECONNREFUSED',
+    });
+  });
+
   it('sends callers away while it lingers', async () => {
     const server = serve((_req, res) => res.end('still here'), { lingerMs: 200 });
     const running = await server.start(signal);

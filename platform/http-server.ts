@@ -2,7 +2,7 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { FileValue } from './file-watch.ts';
 import type { Component } from './run.ts';
 import type { ListenAddress } from './settings.ts';
@@ -15,8 +15,10 @@ export interface HttpServerOptions {
   readonly addresses: readonly ListenAddress[];
   /** Serves TLS 1.2 or newer with this certificate; plain HTTP without. */
   readonly tls?: FileValue<TlsKeyPair>;
-  /** Lets an old and a new process listen side by side while one replaces the other. */
+  /** Lets an old and a new process listen side by side while one replaces the other; the old one leaves in a lull (`lullMs`). */
   readonly reusePort?: boolean;
+  /** With `reusePort`: how long nobody may have come before the server closes its door; waited for up to 10 s. Default 100. */
+  readonly lullMs?: number;
   /**
    * How long to go on serving once the server shall stop, for callers that have not heard of it yet; each answer then closes its
    * connection, so that callers go elsewhere by themselves. Default 0.
@@ -31,6 +33,8 @@ export interface HttpServerOptions {
 const DRAIN_MS = 15_000;
 /** For cutting what is left after the drain. */
 const CUT_MS = 1_000;
+const LULL_MS = 100;
+const LULL_PATIENCE_MS = 10_000;
 
 /** A server component that also tells where it listens once started. */
 export interface HttpServerComponent extends Component {
@@ -40,10 +44,10 @@ export interface HttpServerComponent extends Component {
 
 export function httpServer(options: HttpServerOptions): HttpServerComponent {
   const bound: AddressInfo[] = [];
-  const { lingerMs = 0, drainMs = DRAIN_MS } = options;
+  const { lingerMs = 0, drainMs = DRAIN_MS, lullMs = LULL_MS, reusePort = false } = options;
   return {
     name: options.name,
-    stopMs: lingerMs + drainMs + CUT_MS,
+    stopMs: lingerMs + (reusePort ? LULL_PATIENCE_MS : 0) + drainMs + CUT_MS,
     bound,
     start: async () => {
       const servers: Server[] = [];
@@ -51,7 +55,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
         for (const address of options.addresses) {
           const server = build(options);
           servers.push(server);
-          bound.push(await listen(server, address, options.reusePort ?? false));
+          bound.push(await listen(server, address, reusePort));
         }
       } catch (error) {
         await Promise.all(servers.filter((server) => server.listening).map((server) => drain(server, 0)));
@@ -66,7 +70,12 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           for (const server of servers) server.prependListener('request', closeAfterAnswer);
           if (lingerMs > 0) await delay(lingerMs);
           unsubscribe?.();
-          await Promise.all(servers.map((server) => drain(server, drainMs)));
+          await Promise.all(
+            servers.map(async (server) => {
+              if (reusePort) await lull(server, lullMs);
+              await drain(server, drainMs);
+            }),
+          );
         },
       };
     },
@@ -97,6 +106,25 @@ function listen(server: Server, { host, port }: ListenAddress, reusePort: boolea
 
 function closeAfterAnswer(_request: unknown, response: ServerResponse): void {
   response.setHeader('connection', 'close');
+}
+
+/**
+ * Resolves when nobody has come for `ms`, or after `LULL_PATIENCE_MS`. The kernel resets those whom it has queued for a listener
+ * that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
+ * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it.
+ */
+async function lull(server: Server, ms: number): Promise<void> {
+  let last = performance.now();
+  const patience = last + LULL_PATIENCE_MS;
+  server.on('connection', () => {
+    last = performance.now();
+  });
+  let rest = ms;
+  while (rest > 0) {
+    await delay(rest);
+    await polled(); // whoever came while this process did not run is taken in first
+    rest = Math.min(last + ms, patience) - performance.now();
+  }
 }
 
 /** Takes no more connections, closes idle ones as they become idle, and after `ms` whatever is left. */
