@@ -56,17 +56,21 @@ export function imageFields(pod: JsonObject): readonly ImageField[] {
   return [...containers, ...volumes];
 }
 
-/** A copy of a Pod with some of its image fields replaced. */
-export function replaceImages(
-  pod: JsonObject,
-  images: ReadonlyMap<ImageField, string>,
-): Record<string, unknown> {
-  const copy = structuredClone(pod) as Record<string, unknown>;
-  for (const [field, image] of images) {
-    const last = field.path.at(-1);
-    let at: Record<string | number, unknown> = copy;
-    for (const step of field.path.slice(0, -1)) at = at[step] as Record<string | number, unknown>;
-    if (last !== undefined) at[last] = image;
-  }
+/** The Pod with some of its image fields replaced. What does not change is shared with the Pod given, so that comparing both is cheap. */
+export function replaceImages(pod: JsonObject, images: ReadonlyMap<ImageField, string>): JsonObject {
+  return [...images].reduce<JsonObject>(
+    (at, [{ path }, image]) => withValue(at, path, image) as JsonObject,
+    pod,
+  );
+}
+
+/** A copy of what lies on the way to a value, which is replaced. */
+function withValue(at: unknown, [step, ...further]: readonly (string | number)[], value: string): unknown {
+  if (step === undefined) return value;
+  const copy = (Array.isArray(at) ? [...(at as unknown[])] : { ...(at as object) }) as Record<
+    string | number,
+    unknown
+  >;
+  copy[step] = withValue(copy[step], further, value);
   return copy;
 }

@@ -215,6 +215,15 @@ it('a pod for a node without a proxy is left alone', async () => {
   expect(pod.spec?.containers[0]?.image).toBe('nginx');
 });
 
+it('a mirror of a static pod is left as it is', async () => {
+  const annotations = { 'kubernetes.io/config.mirror': 'hash' };
+  const metadata = { name: 'static', namespace: CACHED, annotations };
+  const spec = { nodeName: 'node-1', containers: [{ name: 'app', image: 'nginx' }] };
+  const pod = await client.create(pods, { metadata, spec });
+  expect(pod.spec?.containers[0]?.image).toBe('nginx');
+  expect(pod.metadata).toMatchObject({ annotations });
+});
+
 it('a dry run shows the rewritten pod, warns of what was skipped, and stores nothing', async () => {
   const connection = api.connect();
   const url = `${api.url}/api/v1/namespaces/${CACHED}/pods?dryRun=All`;
