@@ -3,7 +3,7 @@ import { isCollectionDue } from './collection.ts';
 const GIB = 2 ** 30;
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-21T03:00:00Z');
-const RULES = { worthBytes: GIB, afterMs: 24 * HOUR };
+const RULES = { worthBytes: GIB, afterMs: 24 * HOUR, limitBytes: 45 * GIB };
 const ROOMY = { usedBytes: 5 * GIB, freeBytes: 40 * GIB, sizeBytes: 50 * GIB };
 
 describe('a collection', () => {
@@ -17,6 +17,7 @@ describe('a collection', () => {
       { ...ROOMY, freeBytes: GIB },
       true,
     ],
+    ['is due for little when the limit is passed', 1, HOUR, { ...ROOMY, usedBytes: 46 * GIB }, true],
     ['is not due for a small part of a large store', 2 * GIB, HOUR, { ...ROOMY, usedBytes: 40 * GIB }, false],
     ['is due once garbage has waited for a day', 1, 24 * HOUR, ROOMY, true],
     ['waits for more that goes with it', 2 * GIB, 1_000, ROOMY, false],

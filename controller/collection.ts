@@ -19,9 +19,11 @@ export interface CollectionRules {
   readonly worthBytes: number;
   /** No garbage waits longer, in milliseconds. */
   readonly afterMs: number;
+  /** What the images may take, in bytes. */
+  readonly limitBytes?: number;
 }
 
-/** Short of space, any gain counts. */
+/** Short of space, or beyond the limit, any gain counts. */
 const SCARCE_SHARE = 0.15;
 /** A large store is not collected for a small part of it. */
 const WORTH_SHARE = 0.1;
@@ -31,12 +33,12 @@ const QUIET_MS = 60_000;
 export function isCollectionDue(
   { bytes, since }: Garbage,
   volume: Volume | null,
-  { worthBytes, afterMs }: CollectionRules,
+  { worthBytes, afterMs, limitBytes = Infinity }: CollectionRules,
   now: number,
 ): boolean {
   if (bytes === 0 || now - since < Math.min(QUIET_MS, afterMs)) return false;
   if (now - since >= afterMs) return true;
   if (volume === null) return bytes >= worthBytes;
-  if (volume.freeBytes < volume.sizeBytes * SCARCE_SHARE) return true;
+  if (volume.freeBytes < volume.sizeBytes * SCARCE_SHARE || volume.usedBytes > limitBytes) return true;
   return bytes >= Math.max(worthBytes, volume.usedBytes * WORTH_SHARE);
 }

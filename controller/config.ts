@@ -110,7 +110,7 @@ export const config = defineConfig({
   },
   storePoll: {
     env: 'LARDER_STORE_POLL',
-    default: '30s',
+    default: '10s',
     help: 'how often to ask the store how it stands',
     schema: duration(),
   },

@@ -22,7 +22,7 @@ export function ownStoreKeeper(
   { settings, client, assertLeader, clock, log }: OwnStoreParts,
   onOtherVolume: () => void,
 ): StoreKeeper | undefined {
-  const { namespace, fullname, storeUrl, storePoll, collectWorth, collectAfter } = settings;
+  const { namespace, fullname, storeUrl, storePoll, collectWorth, collectAfter, maxSize } = settings;
   if (storeUrl === undefined) return undefined;
   const name = releaseNames(fullname).storeWriter;
   return new StoreKeeper({
@@ -30,7 +30,11 @@ export function ownStoreKeeper(
       url: storeUrl,
       login: async () => readLogin((await client.get(secrets, { name, namespace })).data),
     }),
-    rules: { worthBytes: collectWorth, afterMs: collectAfter },
+    rules: {
+      worthBytes: collectWorth,
+      afterMs: collectAfter,
+      ...(maxSize === undefined ? {} : { limitBytes: maxSize }),
+    },
     everyMs: storePoll,
     onOtherVolume,
     assertLeader,

@@ -72,6 +72,16 @@ describe('the keeper of the store', () => {
     await running.stop();
   });
 
+  it('has collected after a day what a former leader may have removed', async () => {
+    const { clock, keeper, seen } = bench();
+    const running = await keeper.component().start(new AbortController().signal);
+    await clock.advance(86_000_000);
+    expect(seen.collections).toBe(0);
+    await clock.advance(86_400_000);
+    expect(seen.collections).toBe(1);
+    await running.stop();
+  });
+
   it('notices another volume, also after the store was away', async () => {
     const { clock, keeper, seen } = bench();
     const running = await keeper.component().start(new AbortController().signal);

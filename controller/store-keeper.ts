@@ -5,7 +5,7 @@ import type { Logger } from '../platform/log.ts';
 import type { Component } from '../platform/run.ts';
 import { loop } from '../platform/run.ts';
 import { isCollectionDue } from './collection.ts';
-import type { CollectionRules } from './collection.ts';
+import type { CollectionRules, Garbage } from './collection.ts';
 import type { StoreClient } from './store-client.ts';
 
 export interface StoreKeeperOptions {
@@ -21,12 +21,14 @@ export interface StoreKeeperOptions {
   readonly log: Logger;
 }
 
+/** What former leaders removed, in bytes: nobody knows; the least that counts. */
+const PERHAPS = 1;
 /** While a collection is awaited, the store is asked so often. */
 const BUSY_MS = 2_000;
 
 export class StoreKeeper {
   private readonly options: StoreKeeperOptions;
-  private garbage = { bytes: 0, since: 0 };
+  private garbage: Garbage;
   private told: StoreStatus | undefined;
   private isAsked = false;
   private orderedAfter: { readonly collection: string | undefined } | undefined;
@@ -34,6 +36,7 @@ export class StoreKeeper {
 
   constructor(options: StoreKeeperOptions) {
     this.options = options;
+    this.garbage = { bytes: PERHAPS, since: options.clock.now() };
   }
 
   /** Something was removed from the store; its space is won by the next collection. */
@@ -41,7 +44,7 @@ export class StoreKeeper {
     const { bytes: before, since } = this.garbage;
     // Even what is said to be nothing leaves a manifest behind.
     const more = Math.max(1, bytes);
-    this.garbage = { bytes: before + more, since: before === 0 ? this.options.clock.now() : since };
+    this.garbage = { bytes: before + more, since: before <= PERHAPS ? this.options.clock.now() : since };
   };
 
   /** What the store told last; undefined before it has told anything. */

@@ -3,8 +3,10 @@ import { opendir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.ts';
 
-/** What a walk over the files found is good for so long. */
-const FRESH_MS = 60_000;
+/** What a walk over the files found is good for so long at least. */
+const FRESH_MS = 1_000;
+/** And for so many times as long as it took: most of the time nobody walks, however many files there are. */
+const FRESH_TIMES = 50;
 
 export interface Volume {
   /** Taken by images, in bytes on disk. */
@@ -15,15 +17,23 @@ export interface Volume {
   readonly sizeBytes: number;
 }
 
-/** Measures a folder; a walk over its files is made once for all who ask within a minute. */
+interface Walk {
+  readonly bytes: Promise<number>;
+  /** Until when its result is good, by the monotonic clock. */
+  freshUntil: number;
+}
+
+/** Measures a folder; one walk over its files serves all who ask meanwhile and for some time after. */
 export class UsageMeter {
   private readonly folder: string;
   private readonly clock: Clock;
-  private walk: { readonly at: number; readonly bytes: Promise<number> } | undefined;
+  private readonly count: (folder: string) => Promise<number>;
+  private walk: Walk | undefined;
 
-  constructor(folder: string, clock: Clock) {
+  constructor(folder: string, clock: Clock, count = bytesBelow) {
     this.folder = folder;
     this.clock = clock;
+    this.count = count;
   }
 
   async volume(): Promise<Volume> {
@@ -33,13 +43,20 @@ export class UsageMeter {
 
   /** Walks anew, whatever was found before. */
   measure(): Promise<number> {
-    this.walk = { at: this.clock.monotonic(), bytes: bytesBelow(this.folder) };
-    return this.walk.bytes;
+    const began = this.clock.monotonic();
+    const walk: Walk = { bytes: this.count(this.folder), freshUntil: Infinity };
+    this.walk = walk;
+    const end = (): void => {
+      const now = this.clock.monotonic();
+      walk.freshUntil = now + Math.max(FRESH_MS, FRESH_TIMES * (now - began));
+    };
+    walk.bytes.then(end, end);
+    return walk.bytes;
   }
 
   private usedBytes(): Promise<number> {
-    const fresh = this.walk && this.clock.monotonic() - this.walk.at < FRESH_MS;
-    return fresh && this.walk ? this.walk.bytes : this.measure();
+    const { walk } = this;
+    return walk !== undefined && this.clock.monotonic() < walk.freshUntil ? walk.bytes : this.measure();
   }
 }
 
