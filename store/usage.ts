@@ -6,7 +6,7 @@ import type { Clock } from '../platform/clock.ts';
 /** What a walk over the files found is good for so long at least. */
 const FRESH_MS = 1_000;
 /** And for so many times as long as it took: most of the time nobody walks, however many files there are. */
-const FRESH_TIMES = 50;
+const FRESH_TIMES = 10;
 
 export interface Volume {
   /** Taken by images, in bytes on disk. */

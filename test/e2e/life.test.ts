@@ -1,6 +1,7 @@
 /** The life of cached images on the real cluster: what is needed stays, what is not goes, and what was lost comes back. */
 import type { PushedImage } from '../cluster/cluster.ts';
 import { CHART, NAMESPACE, RELEASE } from '../larder/install.ts';
+import { LimitedCache, roomyLimit } from '../larder/limited-cache.ts';
 import { podsOf, settled, signalPods } from '../larder/parts.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
 import { sharedCluster } from '../larder/shared-cluster.ts';
@@ -28,17 +29,12 @@ interface Image {
   };
 }
 
-interface CacheView {
-  readonly status?: { readonly lastCollection?: { readonly startedAt: string; readonly error?: string } };
-}
-
 interface PodView {
   readonly spec: { readonly containers: readonly { readonly image: string }[] };
 }
 
-/** Timers that a test can wait for; everything else stays as the shared cluster has it. */
-async function setTimers(timers: Readonly<Record<string, string>>): Promise<void> {
-  const set = Object.entries(timers).flatMap(([name, value]) => ['--set', `controller.${name}=${value}`]);
+/** Settings that a test can wait for; everything else stays as the shared cluster has it. */
+async function configure(settings: Readonly<Record<string, unknown>>): Promise<void> {
   const args = [
     'upgrade',
     RELEASE,
@@ -49,19 +45,30 @@ async function setTimers(timers: Readonly<Record<string, string>>): Promise<void
     '--wait',
     '--timeout=90s',
   ];
-  await cluster.helm([...args, ...set]);
+  const values = JSON.stringify({ controller: settings });
+  await cluster.helm([...args, '--values', '-'], { stdin: values });
 }
 
+const full = new LimitedCache(cluster, TEAM);
+// Filling a cache is mostly waiting: so it is done beside other tests.
+let filled: Promise<number>;
+let overfilled: Promise<void>;
+
 beforeAll(async () => {
-  await setTimers({ expireAfter: '4s', refreshEvery: '2s', verifyEvery: '3s', keepPrevious: '1s' });
+  const extraEnv = [{ name: 'LARDER_STORE_POLL', value: '1s' }];
+  const timers = { expireAfter: '4s', refreshEvery: '2s', verifyEvery: '3s', keepPrevious: '1s' };
+  await configure({ ...timers, maxSize: await roomyLimit(cluster), extraEnv });
   const labels = { 'larder.dev/cache': 'enabled' };
   await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM, labels } });
+  filled = full.fill();
+  filled.catch(() => undefined);
 }, 120_000);
 
 afterAll(async () => {
   await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false']);
   await cluster.kubectl(['delete', 'cachedimages', '--selector', 'larder-test=life', '--wait=false']);
-  await setTimers({ expireAfter: '30d', refreshEvery: '1h', verifyEvery: '1h', keepPrevious: '1h' });
+  const timers = { expireAfter: '30d', refreshEvery: '1h', verifyEvery: '1h', keepPrevious: '1h' };
+  await configure({ ...timers, maxSize: '', extraEnv: [] });
 }, 120_000);
 
 async function push(
@@ -135,6 +142,24 @@ async function served({ repository }: PushedImage, digest: string): Promise<numb
   return (await proxyFetch(cluster.node(1), `/v2/${path}/manifests/${digest}`)).status;
 }
 
+/** As an owner of the upstream does. */
+async function remove({ repository, digest }: PushedImage): Promise<void> {
+  const client = cluster.internet.site('plain').client();
+  const path = repository.slice(repository.indexOf('/') + 1);
+  const { statusCode, body } = await client.request(`/v2/${path}/manifests/${digest}`, { method: 'DELETE' });
+  await body.dump();
+  await client.close();
+  expect(statusCode).toBe(202);
+}
+
+/** @param subject how kubectl names what the Event is about, or how that begins */
+async function isTold(namespace: string, reason: string, subject: string): Promise<void> {
+  const args = ['get', 'events', '--namespace', namespace, '--field-selector', `reason=${reason}`];
+  const look = async (): Promise<boolean> => (await cluster.kubectl(args)).stdout.includes(subject);
+  const told = { deadlineMs: 40_000, intervalMs: 300 };
+  await cluster.waitFor(`an Event ${reason} about ${subject}`, look, told);
+}
+
 async function lease(): Promise<{ readonly holder: string; readonly acquired: number }> {
   const args = ['get', 'lease', `${RELEASE}-controller`, '--namespace', NAMESPACE];
   const { spec } = await cluster.kubectlJson<{ spec: { holderIdentity: string; acquireTime: string } }>(args);
@@ -193,7 +218,7 @@ describe('Keep', () => {
 });
 
 describe('Refresh', () => {
-  it('a tag moves while what it named before runs: both stay until the old pod has gone', async () => {
+  it('a tag moves while what it named before runs, and goes: the pod is told, and what it needs stays until it has gone', async () => {
     const old = await push('moves', { name: 'moves', seed: 'old' });
     await run('moves', old.reference);
     await becomes(old.reference, 'is Ready', isReady);
@@ -204,11 +229,28 @@ describe('Refresh', () => {
     expect(await served(old, old.digest)).toBe(200);
     // While it runs, what it runs stays, however often the controller looks.
     await becomes(old.reference, 'still has the old', ({ status }) => status?.previousDigests !== undefined);
+    await isTold(TEAM, 'UpstreamMoved', 'pod/moves-');
+    await remove(next);
+    await isTold(TEAM, 'UpstreamNotFound', 'pod/moves-');
+    await isTold('default', 'UpstreamNotFound', `cachedimage/${moved.metadata.name}`);
     await run('moves', old.reference, 0);
     const isRid = async (): Promise<boolean> =>
       (await find(old.reference))?.status?.previousDigests === undefined;
     await cluster.waitFor('the old has gone', isRid, { deadlineMs: 40_000, intervalMs: 200 });
+    const lost = await becomes(old.reference, 'is unused', ({ status }) => status?.usedBy?.pods === 0);
+    expect([isReady(lost), lost.status?.expirationTime]).toEqual([true, undefined]);
+    await cluster.kubectl(['delete', 'cachedimage', lost.metadata.name, '--wait=false']);
   }, 90_000);
+});
+
+describe('a limit', () => {
+  it('lets go what was used longest ago of what nobody uses, and a collection wins its space', async () => {
+    expect(await filled).toBeGreaterThan(30 * MEBIBYTE);
+    expect(await full.held()).toEqual(['two', 'three']);
+    await isTold('default', 'Evicted', 'cachedimage/one-1-');
+    overfilled = full.overfill();
+    overfilled.catch(() => undefined);
+  }, 120_000);
 });
 
 describe('the collector', () => {
@@ -225,6 +267,16 @@ describe('the collector', () => {
     }
     await becomes(image.reference, 'is Ready', isReady);
     await cluster.node(2).pull(`localhost:7439/${image.reference.replace(/:(\d+)\//, '-$1/')}`);
+  }, 90_000);
+});
+
+describe('a limit', () => {
+  it('lets nothing go that is used: then a condition, an Event and a metric say so', async () => {
+    await overfilled;
+    await isTold('default', 'OverLimit', `imagecache/${RELEASE}`);
+    expect(await full.excess()).toBeGreaterThan(4 * MEBIBYTE);
+    expect(await full.held()).toEqual(['three', 'more']);
+    await full.forget();
   }, 90_000);
 });
 
@@ -272,20 +324,6 @@ describe('CachePolicy', () => {
     };
     await cluster.waitFor('the pod to be left alone', admitted, { deadlineMs: 20_000, intervalMs: 500 });
     await cluster.kubectl(['delete', 'cachepolicy', 'life-huge']);
-  }, 60_000);
-});
-
-describe('ImageCache', () => {
-  it('has garbage collected when its annotation asks for it, and tells about it', async () => {
-    const get = (): Promise<CacheView> => cluster.kubectlJson<CacheView>(['get', 'imagecache', RELEASE]);
-    const before = (await get()).status?.lastCollection?.startedAt;
-    const request = `larder.dev/collect=${new Date().toISOString()}`;
-    await cluster.kubectl(['annotate', 'imagecache', RELEASE, request, '--overwrite']);
-    const look = async (): Promise<boolean> => {
-      const after = (await get()).status?.lastCollection;
-      return after !== undefined && after.startedAt !== before && after.error === undefined;
-    };
-    await cluster.waitFor('the collection', look, { deadlineMs: 40_000, intervalMs: 300 });
   }, 60_000);
 });
 
