@@ -63,6 +63,10 @@ export const toolModules = {
   },
   coredns: { folder: join(toolsFolder, 'coredns'), binaries: { coredns: 'github.com/coredns/coredns' } },
   kwok: { folder: join(toolsFolder, 'kwok'), binaries: { kwok: 'sigs.k8s.io/kwok/cmd/kwok' } },
+  gofakes3: {
+    folder: join(toolsFolder, 'gofakes3'),
+    binaries: { gofakes3: 'github.com/johannesboyne/gofakes3/cmd/gofakes3' },
+  },
   cri: { folder: join(toolsFolder, 'cri'), binaries: { cri: '.' } },
   pause: { folder: join(toolsFolder, 'pause'), binaries: { pause: '.' } },
   registry: {

@@ -19,6 +19,7 @@ import { createConnections } from '../../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { supervisorApi } from '../../store/api.ts';
+import type { StorageDriver } from '../../store/distribution-config.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';
 import { Supervisor } from '../../store/supervisor.ts';
 import { readTrust } from '../../store/trust.ts';
@@ -42,7 +43,8 @@ export class StoreBench {
     this.restarts = restarts;
   }
 
-  static async start(): Promise<StoreBench> {
+  /** @param storage where images are kept; absent: a folder. `env` is for what keeps them. */
+  static async start(storage?: StorageDriver, env: NodeJS.ProcessEnv = {}): Promise<StoreBench> {
     const folder = await mkdtemp(join(tmpdir(), 'larder-store-'));
     const registryProgram = await quietRegistry(folder);
     const trustFolder = join(folder, 'trust');
@@ -59,13 +61,14 @@ export class StoreBench {
         dataFolder: join(folder, 'data'),
         runFolder: join(folder, 'run'),
         registryProgram,
+        storage,
         drain: 1_000,
         collectDeadline: 60_000,
       },
       trust,
       clock: systemClock,
       log: silentLogger,
-      env: process.env,
+      env: { ...process.env, ...env },
       events: { onRestart: (role) => restarts.push(role), onCollection: () => undefined },
     });
     const running = await supervisor.start();

@@ -253,3 +253,11 @@ annotations:
   "minReadyProxiesPercent" .Values.minReadyProxiesPercent
   | toJson -}}
 {{- end -}}
+
+{{/* The bucket that images are kept in, as CNCF distribution is told of it. What is not AWS knows buckets by path, as a rule. */}}
+{{- define "larder.s3" -}}
+{{- $s3 := .Values.store.s3 -}}
+{{- $parameters := dict "bucket" $s3.bucket "region" $s3.region -}}
+{{- with $s3.endpoint }}{{ $parameters = merge $parameters (dict "regionendpoint" . "forcepathstyle" true) }}{{ end -}}
+{{- dict "s3" (mergeOverwrite $parameters $s3.parameters) | toJson -}}
+{{- end -}}
