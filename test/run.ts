@@ -1,4 +1,4 @@
-/** `make test`: all stages in order, those with a cluster side by side, each with its seconds, and a closing line that counts every test. */
+/** `make test`: what needs no cluster, then what does; within each, lanes side by side. A closing line counts every test. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,9 +16,10 @@ interface Counts {
 interface Stage {
   name: string;
   run: () => Promise<boolean>;
-  /** Stages with the same word here run at the same time. */
-  beside?: string;
 }
+
+/** Stages that run one after the other. */
+type Lane = Stage[];
 
 /** Runs a program in the checkout with our output; true when it exits 0. */
 function program(command: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<boolean> {
@@ -43,43 +44,54 @@ function clusterTests(project: string, pattern: string[]): Promise<boolean> {
   return withSharedCluster((env) => jest(project, ['--runInBand', ...pattern], env));
 }
 
-function stages(pattern: string[]): Stage[] {
+/** The phases of a whole run, one after the other; their lanes run at the same time, since each mostly waits for something else. */
+function phases(pattern: string[]): Lane[][] {
+  const cache = ['--cache', '--cache-location', '.build/eslintcache'];
   return [
-    { name: 'types', run: () => program('tsc', ['-b']) },
-    {
-      name: 'lint',
-      run: () => program('eslint', ['--cache', '--cache-location', '.build/eslintcache', '.']),
-    },
-    { name: 'format', run: () => program('prettier', ['--check', '--log-level', 'warn', '.']) },
-    { name: 'unit', run: () => jest('unit', pattern) },
-    { name: 'integration', run: () => jest('integration', ['--runInBand', ...pattern]) },
-    // Mostly waiting for a cluster, and each for its own.
-    { name: 'e2e', run: () => clusterTests('e2e', pattern), beside: 'clusters' },
-    { name: 'lifecycle', run: () => clusterTests('lifecycle', pattern), beside: 'clusters' },
+    [
+      [
+        { name: 'types', run: () => program('tsc', ['-b']) },
+        { name: 'lint', run: () => program('eslint', [...cache, '.']) },
+        { name: 'format', run: () => program('prettier', ['--check', '--log-level', 'warn', '.']) },
+        { name: 'unit', run: () => jest('unit', pattern) },
+      ],
+      [{ name: 'integration', run: () => jest('integration', ['--runInBand', ...pattern]) }],
+    ],
+    [
+      [{ name: 'e2e', run: () => clusterTests('e2e', pattern) }],
+      [{ name: 'lifecycle', run: () => clusterTests('lifecycle', pattern) }],
+    ],
   ];
 }
 
-/** What runs at the same time: one stage, or several that say so. */
-function inTurns(chosen: Stage[]): Stage[][] {
-  return Object.values(Object.groupBy(chosen, ({ name, beside }) => beside ?? name)).map(
-    (group) => group ?? [],
-  );
+/** The phases with nothing but the stage asked for. */
+function choose(all: Lane[][], only: string | undefined): Lane[][] {
+  if (only === undefined) return all;
+  const stages = all.flat(2);
+  const chosen = stages.filter(({ name }) => name === only);
+  if (chosen.length === 0)
+    throw new Error(`no stage is called '${only}': give one of ${stages.map(({ name }) => name).join(', ')}`);
+  return [[chosen]];
 }
 
-function choose(all: Stage[], only: string | undefined): Stage[] {
-  const chosen = all.filter(({ name }) => only === undefined || name === only);
-  if (chosen.length === 0)
-    throw new Error(`no stage is called '${only}': give one of ${all.map(({ name }) => name).join(', ')}`);
-  return chosen;
+interface Result {
+  ok: boolean;
+  row: string;
 }
 
 /** Runs a stage; gives its line of the summary. */
-async function timed(stage: Stage): Promise<{ ok: boolean; row: string }> {
+async function timed(stage: Stage): Promise<Result> {
   const started = performance.now();
   console.log(`\n=== ${stage.name}`);
   const ok = await stage.run();
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   return { ok, row: `${stage.name.padEnd(12)} ${ok ? 'ok    ' : 'FAILED'} ${seconds.padStart(5)} s` };
+}
+
+async function runLane(lane: Lane): Promise<Result[]> {
+  const results: Result[] = [];
+  for (const stage of lane) results.push(await timed(stage));
+  return results;
 }
 
 async function readCounts(project: string): Promise<Counts> {
@@ -102,9 +114,9 @@ async function main(): Promise<void> {
   const [only, ...pattern] = process.argv.slice(2);
   await rm(RESULTS, { recursive: true, force: true });
   await mkdir(RESULTS, { recursive: true });
-  const results: { ok: boolean; row: string }[] = [];
-  for (const together of inTurns(choose(stages(pattern), only)))
-    results.push(...(await Promise.all(together.map(timed))));
+  const results: Result[] = [];
+  for (const lanes of choose(phases(pattern), only))
+    results.push(...(await Promise.all(lanes.map(runLane))).flat());
   const total: Counts = { passed: 0, failed: 0, skipped: 0 };
   for (const project of ['unit', 'integration', 'e2e', 'lifecycle']) {
     const counts = await readCounts(project);
