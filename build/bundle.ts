@@ -1,10 +1,16 @@
 /** One self-contained module per process, made by esbuild from its main.ts. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
+import { hashFolder } from './hash-folder.ts';
 
 export const PROCESSES = ['webhook', 'proxy', 'copier', 'controller', 'store'] as const;
 
 const ROOT = join(import.meta.dirname, '..');
+/** All that a bundle is made of. */
+const SOURCE_FOLDERS = [...PROCESSES, 'api', 'platform', 'registry'];
+const SOURCE_FILES = ['build/bundle.ts', 'package-lock.json', 'tsconfig.base.json'];
 
 /**
  * The client library re-exports every API group; what no process uses has no effects of its own, though its package does not say so. Left
@@ -22,9 +28,20 @@ const dropUnusedApis: Plugin = {
   },
 };
 
+/** Changes whenever a bundle may come out otherwise, and costs far less than making it. */
+export async function hashSources(): Promise<string> {
+  const folders = SOURCE_FOLDERS.map((name) => hashFolder(join(ROOT, name)));
+  const files = SOURCE_FILES.map((name) => readFile(join(ROOT, name)));
+  const hash = createHash('sha256');
+  for (const part of await Promise.all<string | Buffer>([...folders, ...files])) hash.update(part);
+  return hash.digest('hex');
+}
+
 /** Writes `<process>.mjs` for each process, and the programs beside them, into `folder`. */
 export async function bundle(folder: string): Promise<void> {
-  await build({
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    metafile: true,
     entryPoints: {
       ...Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
       uninstall: join(ROOT, 'controller', 'uninstall', 'main.ts'),
@@ -47,6 +64,12 @@ export async function bundle(folder: string): Promise<void> {
     },
     logLevel: 'warning',
   });
+  const unknown = Object.keys(metafile.inputs).find((path) => {
+    const [folder = '', ...rest] = path.split('/');
+    return !SOURCE_FOLDERS.includes(folder) && ![folder, ...rest].includes('node_modules');
+  });
+  if (unknown !== undefined)
+    throw new Error(`${unknown} is bundled from a folder that hashSources() does not know`);
 }
 
 // The Dockerfile calls it so: node build/bundle.ts FOLDER

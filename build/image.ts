@@ -1,11 +1,10 @@
 /** `make image`: Larder's container image as an OCI layout, without Docker. Tests build it for their own architecture only. */
-import { copyFile, cp, mkdir, readFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bundle } from './bundle.ts';
+import { bundle, hashSources } from './bundle.ts';
 import { installDebian } from './debian.ts';
 import { withFileLock } from './file-lock.ts';
-import { hashFolder } from './hash-folder.ts';
 import { type Layer, makeLayer } from './layer.ts';
 import { ARCHITECTURES, type Architecture, type ImageLock, readLock } from './lock-file.ts';
 import { installNode } from './node-binary.ts';
@@ -44,7 +43,7 @@ export async function buildImage(options: ImageOptions = {}): Promise<BuiltImage
   );
   return await withFileLock(`${folder}.lock`, async () => {
     const lock = await readLock();
-    const app = await appLayer(`${folder}-app`);
+    const app = await appLayer();
     const images = [];
     for (const arch of architectures) {
       report(`image for linux/${arch}: libraries, Node.js ${lock.node.version}, registry, our own programs`);
@@ -90,13 +89,12 @@ async function baseLayers(
   ];
 }
 
-async function appLayer(scratch: string): Promise<Layer> {
-  await bundle(scratch);
+async function appLayer(): Promise<Layer> {
   return await makeLayer({
     name: 'app',
-    key: ['1', await hashFolder(scratch)],
+    key: ['2', await hashSources()],
     createdBy: 'Larder',
-    fill: (root) => cp(scratch, join(root, 'app'), { recursive: true }),
+    fill: (root) => bundle(join(root, 'app')),
   });
 }
 
