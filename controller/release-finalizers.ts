@@ -18,18 +18,29 @@ export interface ReleaseFinalizersOptions {
   readonly signal: AbortSignal;
 }
 
-/** Should the release not be uninstalled after all, a controller leads again after this time and puts the finalizers back. */
-const LEASE_SECONDS = 60;
+/** Should the job die on its way, a controller leads again after this time. */
+const WORKING_SECONDS = 60;
+/**
+ * For helm to remove the controllers once the job is done: one that led before would put the finalizers back. A new install made
+ * meanwhile leads as late, and rewrites no image until then.
+ */
+const LEAVING_SECONDS = 15;
 /** Somebody may write to an image at the same time. */
 const ATTEMPTS = 5;
 
 /** @returns how many images had it. @throws KubeError */
 export async function releaseFinalizers(options: ReleaseFinalizersOptions): Promise<number> {
-  const { client, clock, log, signal } = options;
-  const leadsForMs = await takeLease(options);
+  const { clock, log, signal } = options;
+  const leadsForMs = await takeLease(options, WORKING_SECONDS);
   // The leader that the lease was taken from learns of it at its next renewal, and puts finalizers back until then.
   log.info('waiting until the controller no longer leads', { seconds: leadsForMs / 1_000 });
   await clock.sleep(leadsForMs, signal);
+  const released = await release(options);
+  await takeLease(options, LEAVING_SECONDS);
+  return released;
+}
+
+async function release({ client }: ReleaseFinalizersOptions): Promise<number> {
   let released = 0;
   for (let attempt = 1; ; attempt++) {
     const { items } = await client.listAll(imageRecords);
@@ -51,11 +62,14 @@ export async function releaseFinalizers(options: ReleaseFinalizersOptions): Prom
 }
 
 /** @returns how long whoever held the lease may still believe that it leads, in milliseconds: as long as it was given */
-async function takeLease({ client, clock, lease, identity, log }: ReleaseFinalizersOptions): Promise<number> {
+async function takeLease(
+  { client, clock, lease, identity, log }: ReleaseFinalizersOptions,
+  seconds: number,
+): Promise<number> {
   const now = microTime(clock.now());
   const spec = {
     holderIdentity: `${identity}-uninstall`,
-    leaseDurationSeconds: LEASE_SECONDS,
+    leaseDurationSeconds: seconds,
     renewTime: now,
     acquireTime: now,
   };

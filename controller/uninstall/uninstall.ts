@@ -49,7 +49,7 @@ export async function prepareUninstall(options: UninstallOptions): Promise<void>
     ? await restartOwners(client, dependent, new Date(options.clock.now()))
     : [];
   await report(options, dependent, restarted);
-  // Last, for the lease that it takes from the controller is held for a minute only.
+  // Last, for the lease that it takes from the controller is held for seconds only.
   const lease = { namespace: options.namespace, name: names.leaderLease };
   const released = await releaseFinalizers({ ...options, lease });
   log.info('CachedImages let go', { released });
