@@ -1,26 +1,12 @@
 /** The settings of the controller. */
-import { hostname } from 'node:os';
 import { PROXY_HOST } from '../api/names.ts';
 import { defineConfig } from '../platform/config.ts';
+import { identitySettings, releaseSettings } from '../platform/release-settings.ts';
 import { boolean, bytes, duration, httpUrl, integer, listenAddress, text } from '../platform/settings.ts';
 
 export const config = defineConfig({
-  namespace: {
-    env: 'LARDER_NAMESPACE',
-    help: 'the namespace of the release',
-    schema: text(),
-  },
-  fullname: {
-    env: 'LARDER_FULLNAME',
-    help: 'the full name of the release, which the names of its objects start with',
-    schema: text(),
-  },
-  identity: {
-    env: 'LARDER_POD_NAME',
-    default: hostname(),
-    help: 'what this replica calls itself in the lease and in Events',
-    schema: text(),
-  },
+  ...releaseSettings,
+  ...identitySettings,
   copierUrl: {
     env: 'LARDER_COPIER_URL',
     help: 'the copier, https://…',

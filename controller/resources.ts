@@ -10,7 +10,6 @@ import {
   CACHE_LABEL,
   CACHED_IMAGE_KIND,
   CACHED_IMAGE_PLURAL,
-  STARTUP_TAINT,
   cachedImageName,
   COLLECT_ANNOTATION,
   IMAGE_CACHE_KIND,
@@ -29,6 +28,8 @@ import type { PodView } from './pod-view.ts';
 import { readyProxyOn } from './rescue/proxies.ts';
 import { viewStuck } from './rescue/stuck-pod.ts';
 import type { StuckPod } from './rescue/stuck-pod.ts';
+import { unlessInvalid } from './unless-invalid.ts';
+import { hasStartupTaint } from './untaint.ts';
 
 interface Kept extends KubeObject {
   readonly metadata: ObjectMeta;
@@ -107,11 +108,12 @@ export const nodeRecords: Resource<NodeRecord> = {
   decode: (raw) => {
     const node = raw as Node;
     const platform = platformOf(node);
-    const waits = node.spec?.taints?.some(({ key }) => key === STARTUP_TAINT) ?? false;
     return {
       metadata: identity(raw),
       ...(platform === undefined ? {} : { platform }),
-      ...(waits ? { waitsSince: Date.parse(node.metadata?.creationTimestamp ?? '') || 0 } : {}),
+      ...(hasStartupTaint(node)
+        ? { waitsSince: Date.parse(node.metadata?.creationTimestamp ?? '') || 0 }
+        : {}),
     };
   },
 };
@@ -195,13 +197,4 @@ function identity(raw: unknown): ObjectMeta {
 function withUid(raw: unknown): ObjectMeta {
   const { uid } = (raw as KubeObject).metadata ?? {};
   return { ...identity(raw), ...(uid === undefined ? {} : { uid }) };
-}
-
-function unlessInvalid<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof RegistryError) return undefined;
-    throw error;
-  }
 }

@@ -1,5 +1,4 @@
 /** Takes the startup taint off new nodes: pods wait for their proxy there, but no longer than the administrator wants. */
-import { STARTUP_TAINT } from '../api/names.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { ObjectCache } from '../platform/kube/cache.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
@@ -12,6 +11,7 @@ import type { Component } from '../platform/run.ts';
 import { loop } from '../platform/run.ts';
 import type { Writer } from './fenced.ts';
 import type { NodeRecord, PodRecord } from './resources.ts';
+import { startupTaintOff } from './untaint.ts';
 
 /** An answer by somebody else's write is looked at again so soon. */
 const RETRY_MS = 200;
@@ -69,11 +69,8 @@ async function release(
   signal: AbortSignal,
 ): Promise<WorkResult> {
   try {
-    const { metadata, spec } = await client.get(nodeResource, { name }, { signal });
-    const taints = (spec?.taints ?? []).filter(({ key }) => key !== STARTUP_TAINT);
-    // Whoever changes the node meanwhile must not lose a taint of theirs: the server then answers 409.
-    const body = { metadata: { resourceVersion: metadata?.resourceVersion }, spec: { taints } };
-    await writer.patch(nodeResource, { name }, { type: 'merge', body }, { signal });
+    const node = await client.get(nodeResource, { name }, { signal });
+    await writer.patch(nodeResource, { name }, startupTaintOff(node), { signal });
   } catch (error) {
     if (isNotFound(error)) return undefined;
     if (isConflict(error)) return { requeueAfterMs: RETRY_MS };

@@ -1,25 +1,11 @@
 /** The settings of the webhook. */
-import { hostname } from 'node:os';
 import { defineConfig } from '../platform/config.ts';
+import { identitySettings, releaseSettings } from '../platform/release-settings.ts';
 import { duration, listenAddress, text } from '../platform/settings.ts';
 
 export const config = defineConfig({
-  namespace: {
-    env: 'LARDER_NAMESPACE',
-    help: 'the namespace of the release',
-    schema: text(),
-  },
-  fullname: {
-    env: 'LARDER_FULLNAME',
-    help: 'the full name of the release, which the names of its objects start with',
-    schema: text(),
-  },
-  identity: {
-    env: 'LARDER_POD_NAME',
-    default: hostname(),
-    help: 'what this replica calls itself in Events',
-    schema: text(),
-  },
+  ...releaseSettings,
+  ...identitySettings,
   listen: {
     env: 'LARDER_LISTEN',
     default: ':8443',

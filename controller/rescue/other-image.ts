@@ -1,6 +1,7 @@
 /** The two names of an image, upstream's and the cache's, and how to get from one to the other. */
 import { restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
-import { InvalidReference, formatReference, parseReference } from '../../registry/core/reference.ts';
+import { formatReference, parseReference } from '../../registry/core/reference.ts';
+import { unlessInvalid } from '../unless-invalid.ts';
 
 /**
  * What the author of a Pod asked for, when its image goes through the proxy; undefined when it does not.
@@ -34,13 +35,4 @@ function restored(image: string, proxyHost: string): string | undefined {
 
 function normalised(image: string): string | undefined {
   return unlessInvalid(() => formatReference(parseReference(image)));
-}
-
-function unlessInvalid<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof InvalidReference) return undefined;
-    throw error;
-  }
 }

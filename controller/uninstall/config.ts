@@ -1,20 +1,12 @@
 /** The settings of the job that runs before an uninstall. */
-import { hostname } from 'node:os';
 import { PROXY_HOST } from '../../api/names.ts';
 import { defineConfig } from '../../platform/config.ts';
+import { identitySettings, releaseSettings } from '../../platform/release-settings.ts';
 import { boolean, text } from '../../platform/settings.ts';
 
 export const uninstallConfig = defineConfig({
-  namespace: {
-    env: 'LARDER_NAMESPACE',
-    help: 'the namespace of the release',
-    schema: text(),
-  },
-  fullname: {
-    env: 'LARDER_FULLNAME',
-    help: 'the full name of the release, which the names of its objects start with',
-    schema: text(),
-  },
+  ...releaseSettings,
+  ...identitySettings,
   proxyHost: {
     env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,
@@ -27,10 +19,10 @@ export const uninstallConfig = defineConfig({
     help: 'whether Deployments, StatefulSets and DaemonSets whose running pods still go through the cache are restarted',
     schema: boolean(),
   },
-  identity: {
-    env: 'LARDER_POD_NAME',
-    default: hostname(),
-    help: 'what the job calls itself in the lease and in Events',
-    schema: text(),
+  startupTaint: {
+    env: 'LARDER_STARTUP_TAINT',
+    default: 'false',
+    help: 'whether nodes may have the startup taint, which nobody takes off any more',
+    schema: boolean(),
   },
 });

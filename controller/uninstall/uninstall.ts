@@ -8,6 +8,7 @@ import { subjectOf } from '../../platform/kube/events.ts';
 import {
   configMaps,
   mutatingWebhookConfigurations,
+  nodes,
   pods as podResource,
 } from '../../platform/kube/resource.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
@@ -15,6 +16,7 @@ import type { Logger } from '../../platform/log.ts';
 import { releaseFinalizers } from '../release-finalizers.ts';
 import { patchImages } from '../rescue/patch-images.ts';
 import { notesOf } from '../rescue/stuck-pod.ts';
+import { hasStartupTaint, startupTaintOff } from '../untaint.ts';
 import { dependence, restoration } from './dependence.ts';
 import { restartOwners } from './owners.ts';
 
@@ -29,6 +31,8 @@ export interface UninstallOptions {
   readonly fullname: string;
   readonly proxyHost: string;
   readonly restartOwners: boolean;
+  /** Whether nodes may have the startup taint. */
+  readonly startupTaint: boolean;
   /** What the job calls itself in the lease. */
   readonly identity: string;
   readonly events: EventRecorder;
@@ -44,6 +48,7 @@ export async function prepareUninstall(options: UninstallOptions): Promise<void>
   await unlessGone(() => client.delete(mutatingWebhookConfigurations, { name: names.webhookConfiguration }));
   log.info('no pod is rewritten any more');
   await restorePods(options);
+  if (options.startupTaint) await freeNodes(options);
   const dependent = await podsThroughCache(options);
   const restarted = options.restartOwners
     ? await restartOwners(client, dependent, new Date(options.clock.now()))
@@ -87,6 +92,26 @@ async function restorePod({ client, events, log, proxyHost }: UninstallOptions, 
     events.record({ regarding, type: 'Normal', reason: 'OriginalImageRestored', action: 'Uninstall', note });
   }
   return true;
+}
+
+/** Takes the startup taint off: from now on no node waits for a proxy. */
+async function freeNodes({ client, clock, log, signal }: UninstallOptions): Promise<void> {
+  for (let pass = 0; pass < MAX_PASSES; pass += 1) {
+    const { items } = await client.listAll(nodes);
+    const waiting = items.filter(hasStartupTaint);
+    if (waiting.length === 0) return;
+    for (const node of waiting) {
+      const { name = '' } = node.metadata ?? {};
+      try {
+        await client.patch(nodes, { name }, startupTaintOff(node));
+        log.info('startup taint removed', { node: name });
+      } catch (error) {
+        // Changed or deleted meanwhile: the next pass tells.
+        if (!isConflict(error) && !isNotFound(error)) throw error;
+      }
+    }
+    await clock.sleep(LOOK_AGAIN_MS, signal);
+  }
 }
 
 async function podsThroughCache({ client, proxyHost }: UninstallOptions): Promise<Pod[]> {

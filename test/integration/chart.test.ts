@@ -217,19 +217,25 @@ describe('the chart', () => {
     expect(await policy({ store: { persistence: { keep: false } } })).toBe('Delete');
   });
 
-  it('lets the controller change pods only for rescue, and nodes only for the startup taint', async () => {
-    const patched = async (values: object): Promise<readonly string[]> => {
+  it('lets the controller change pods only for rescue, and nodes only for the startup taint, as the job before an uninstall', async () => {
+    const patched = async (process: string, values: object): Promise<readonly string[]> => {
       const roles = (await render(values)).filter(
-        ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'larder-controller',
+        ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === `larder-${process}`,
       );
       return roles
         .flatMap(({ rules = [] }) => rules)
-        .filter(({ resources, verbs }) => resources && verbs.includes('patch') && verbs.length === 1)
-        .flatMap(({ resources = [] }) => resources);
+        .filter(
+          ({ verbs }) => verbs.includes('patch') && !verbs.includes('create') && !verbs.includes('update'),
+        )
+        .flatMap(({ resources = [] }) => resources)
+        .filter((resource) => ['pods', 'nodes'].includes(resource));
     };
-    expect(await patched({})).toEqual(['pods']);
-    expect(await patched({ rescue: { enabled: false } })).toEqual([]);
-    expect(await patched({ proxy: { startupTaint: { enabled: true } } })).toEqual(['pods', 'nodes']);
+    const startupTaint = { proxy: { startupTaint: { enabled: true } } };
+    expect(await patched('controller', {})).toEqual(['pods']);
+    expect(await patched('controller', { rescue: { enabled: false } })).toEqual([]);
+    expect(await patched('controller', startupTaint)).toEqual(['pods', 'nodes']);
+    expect(await patched('uninstall', {})).toEqual(['pods']);
+    expect(await patched('uninstall', startupTaint)).toEqual(['pods', 'nodes']);
   });
 
   it('takes a registry that exists in place of its own store', async () => {

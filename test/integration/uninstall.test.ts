@@ -1,6 +1,7 @@
 /** What happens before an uninstall, on a real API server and with no more rights than the chart gives. */
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { STARTUP_TAINT } from '../../api/names.ts';
 import { prepareUninstall } from '../../controller/uninstall/uninstall.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
@@ -10,6 +11,7 @@ import {
   daemonSets,
   deployments,
   mutatingWebhookConfigurations,
+  nodes,
   pods,
   replicaSets,
   statefulSets,
@@ -30,7 +32,7 @@ let bench: ControllerBench;
 beforeAll(async () => {
   bench = await ControllerBench.start();
   await bench.term?.stop();
-  await grant('nobody', { uninstall: { restartOwners: true } });
+  await grant('nobody', { uninstall: { restartOwners: true }, proxy: { startupTaint: { enabled: true } } });
 }, 300_000);
 
 afterAll(() => bench.stop());
@@ -94,13 +96,17 @@ async function makeRunningPod(
   await bench.runPod(name, 'sha256:0');
 }
 
-it('with restartOwners, what owns pods that run through the cache is restarted, once each, and the rest is listed', async () => {
+it('what owns pods that run through the cache is restarted if asked for, once each, the rest is listed, and no node waits for a proxy', async () => {
   await makeWorkload(deployments, 'web');
   await makeWorkload(statefulSets, 'database');
   await makeWorkload(daemonSets, 'agent');
   await makeRunningPod('alone');
   const uncached = { metadata: { name: 'uncached', namespace: TEAM }, spec: { selector, template } };
   await bench.client.create(deployments, uncached);
+
+  const others = { key: 'example.com/warming-up', effect: 'NoSchedule' };
+  const taints = [{ key: STARTUP_TAINT, effect: 'NoSchedule' }, others];
+  await bench.client.create(nodes, { metadata: { name: 'new' }, spec: { taints } });
 
   const client = new KubeClient(bench.connect('nobody'), 'larder-uninstall');
   await prepareUninstall({
@@ -109,6 +115,7 @@ it('with restartOwners, what owns pods that run through the cache is restarted, 
     fullname: 'larder',
     proxyHost: 'localhost:7439',
     restartOwners: true,
+    startupTaint: true,
     identity: 'job',
     events: new EventRecorder({
       client,
@@ -138,6 +145,9 @@ it('with restartOwners, what owns pods that run through the cache is restarted, 
     `StatefulSet ${TEAM}/database`,
   ]);
   expect(data?.['still-through-cache']).toContain(`${TEAM}/alone main ${CACHED}`);
+  const { spec: node } = await bench.client.get(nodes, { name: 'new' });
+  expect(node?.taints?.map(({ key }) => key)).not.toContain(STARTUP_TAINT);
+  expect(node?.taints).toContainEqual(others);
   const configuration = bench.client.get(mutatingWebhookConfigurations, { name: NAMES.webhookConfiguration });
   await expect(configuration).rejects.toMatchObject({ status: 404 });
 }, 60_000);
