@@ -24,8 +24,11 @@ export interface Answer {
 
 /** Someone who may have what is asked for. */
 export interface Origin {
-  /** An answer to pass on to the client, or why there is none. Does not throw. */
-  ask(exchange: Exchange): Promise<Answer | Failure>;
+  /**
+   * An answer to pass on to the client, or why there is none. Does not throw.
+   * @param isPatient see `Step`
+   */
+  ask(exchange: Exchange, isPatient: boolean): Promise<Answer | Failure>;
 }
 
 /** Gives a body up; what is left of a small one is read, so that its connection can be used again. */

@@ -76,6 +76,12 @@ export const proxyConfig = defineConfig({
     help: 'how long the store or the copier may take to give a sign of life',
     schema: duration(),
   },
+  patience: {
+    env: 'LARDER_PEER_PATIENCE',
+    default: '5s',
+    help: 'how long the copier may take for it where the image is not cached',
+    schema: duration(),
+  },
   headDeadline: {
     env: 'LARDER_ANSWER_DEADLINE',
     default: '30s',

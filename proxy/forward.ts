@@ -2,7 +2,15 @@
 import type { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import type { Answer, Exchange, Origin } from './answer.ts';
-import { mayAsk, mostMeaningful, planOrigins, type Failure, type OriginName } from './plan.ts';
+import {
+  hangs,
+  mayAsk,
+  mostMeaningful,
+  planSteps,
+  type Failure,
+  type OriginName,
+  type Step,
+} from './plan.ts';
 
 export interface ForwarderOptions {
   readonly origins: Readonly<Partial<Record<OriginName, Origin>>>;
@@ -29,22 +37,23 @@ export class Forwarder {
   async open(exchange: Exchange): Promise<Served> {
     const { breaker, now, onFailure } = this.#options;
     const failures: Failure[] = [];
-    const waiting = planOrigins(exchange.path).map((name) => ({ name, postponed: false }));
+    const waiting = planSteps(exchange.path).map((step) => ({ step, postponed: false }));
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { name, postponed } = next;
-      const origin = this.#options.origins[name];
-      if (origin === undefined || !mayAsk(name, failures)) continue;
-      const circuit = circuitOf(name, exchange);
+      const { step, postponed } = next;
+      const origin = this.#options.origins[step.origin];
+      if (origin === undefined || !mayAsk(step, failures)) continue;
+      const circuit = circuitOf(step, exchange);
       // An origin that is known to hang is asked all the same, but after those that answer.
       if (!postponed && breaker.request(circuit, now()) === 'deny') {
-        waiting.push({ name, postponed: true });
+        const comesAgain = waiting.some(({ step: { origin: later } }) => later === step.origin);
+        if (!comesAgain) waiting.push({ step, postponed: true });
         continue;
       }
-      const outcome = await origin.ask(exchange);
-      if (exchange.signal.aborted || !hangs(outcome)) breaker.succeeded(circuit);
+      const outcome = await origin.ask(exchange, step.isPatient);
+      if (exchange.signal.aborted || !('verdict' in outcome && hangs(outcome))) breaker.succeeded(circuit);
       else breaker.failed(circuit, now());
       exchange.signal.throwIfAborted();
-      if (!('verdict' in outcome)) return { origin: name, answer: outcome };
+      if (!('verdict' in outcome)) return { origin: step.origin, answer: outcome };
       failures.push(outcome);
       onFailure(exchange, outcome);
     }
@@ -52,15 +61,8 @@ export class Forwarder {
   }
 }
 
-/** Each upstream host fails by itself; a peer is one. */
-function circuitOf(name: OriginName, { path }: Exchange): string {
-  return name === 'upstream' ? path.cached.host : name;
-}
-
-function hangs(outcome: Answer | Failure): boolean {
-  if (!('verdict' in outcome)) return false;
-  return (
-    outcome.verdict === 'down' &&
-    (outcome.error.reason === 'TimedOut' || outcome.error.reason === 'Unreachable')
-  );
+/** Each upstream host fails by itself; a peer is one, and what it has not done at once it may do in time. */
+function circuitOf({ origin, isPatient }: Step, { path }: Exchange): string {
+  if (origin === 'upstream') return path.cached.host;
+  return isPatient ? `${origin} in time` : origin;
 }

@@ -8,6 +8,9 @@ export interface HeadDeadlines {
   readonly headMs: number;
 }
 
+/** Nothing has come of a peer: it hangs, or is too busy even for that. */
+export class NoSignOfLife extends DeadlineError {}
+
 /** So many times as long a peer is given that is heard of elsewhere meanwhile: it is busy, not hung. */
 const BUSY_FACTOR = 5;
 
@@ -49,10 +52,10 @@ export class HeadDeadline {
   }
 
   signOfLife(): void {
-    const { peer, headMs, lastSign } = this.#options;
+    const { peer, headMs, lastSign, onLate } = this.#options;
     lastSign.heard();
     this.#arm(headMs, () => {
-      this.#late(`the answer of the ${peer}`, headMs);
+      onLate(new DeadlineError(`the answer of the ${peer}`, headMs));
     });
   }
 
@@ -68,12 +71,8 @@ export class HeadDeadline {
       const sinceSign = lastSign.age;
       const isBusy = sinceSign < signMs && performance.now() - this.#startedAt < BUSY_FACTOR * signMs;
       if (isBusy) this.#awaitSign(signMs - sinceSign);
-      else this.#late(`a sign of life from the ${peer}`, signMs);
+      else this.#options.onLate(new NoSignOfLife(`a sign of life from the ${peer}`, signMs));
     });
-  }
-
-  #late(step: string, ms: number): void {
-    this.#options.onLate(new DeadlineError(step, ms));
   }
 
   #arm(ms: number, onTime: () => void): void {

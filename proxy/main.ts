@@ -59,7 +59,8 @@ await runMain({
       now: () => performance.now(),
       onFailure: (exchange, failure) => {
         counted.failed(failure);
-        log.debug('origin did not serve', { requestId: exchange.id, ...failure });
+        const level = failure.verdict === 'absent' || failure.verdict === 'refused' ? 'debug' : 'info';
+        log[level]('origin did not serve', { requestId: exchange.id, ...failure });
       },
     });
     const tenants = new TenantDoor();
@@ -123,6 +124,7 @@ function copierOrigin(
     name: 'copier',
     target: settings.copierUrl,
     deadlines: { signMs: settings.signDeadline, headMs: settings.headDeadline },
+    patienceMs: Math.max(settings.patience, settings.signDeadline),
     replicas: { breaker: peerBreaker(settings), now: () => performance.now() },
     agent: copierAgent(settings.copierUrl, settings.copierServerName, ca),
     credentials: {

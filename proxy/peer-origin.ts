@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { RegistryError, toRegistryError } from '../registry/core/errors.ts';
 import { discard, type Answer, type Exchange, type Origin } from './answer.ts';
-import type { Peer } from './peer.ts';
+import { isSilence, type Peer } from './peer.ts';
 import type { Failure } from './plan.ts';
 import { readRefusal, upstreamReason } from './refusal.ts';
 
@@ -17,12 +17,13 @@ export class PeerOrigin implements Origin {
     this.#peer = peer;
   }
 
-  async ask(exchange: Exchange): Promise<Answer | Failure> {
+  async ask(exchange: Exchange, isPatient: boolean): Promise<Answer | Failure> {
     try {
-      const answer = await this.#peer.open(exchange);
+      const answer = await this.#peer.open(exchange, isPatient);
       return SERVED.has(answer.status) ? answer : await this.#failure(answer);
     } catch (error) {
-      return { origin: this.#name, verdict: 'down', error: toRegistryError(error) };
+      const verdict = isSilence(error) ? 'silent' : 'down';
+      return { origin: this.#name, verdict, error: toRegistryError(error) };
     }
   }
 

@@ -9,7 +9,7 @@ import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { discard, forwardedHeaders, type Answer, type Exchange } from './answer.ts';
 import { openBlob, type BlobRequest } from './blob-stream.ts';
-import { HeadDeadline, LastSign, type HeadDeadlines } from './head-deadline.ts';
+import { HeadDeadline, LastSign, NoSignOfLife, type HeadDeadlines } from './head-deadline.ts';
 
 export interface PeerOptions {
   readonly name: string;
@@ -17,6 +17,8 @@ export interface PeerOptions {
   /** Of the names of its repositories: empty, or ends with a slash. */
   readonly prefix?: string;
   readonly deadlines: HeadDeadlines;
+  /** How long it may give no sign of life to who asks it patiently, in milliseconds; default: no longer than to others. */
+  readonly patienceMs?: number;
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
   readonly credentials: PeerCredentials;
@@ -34,6 +36,14 @@ export interface PeerCredentials {
 
 /** Addresses come and go with the replicas; so many are remembered. */
 const MAX_REPLICAS = 100;
+
+/** One request to the peer, whichever of its replicas gets it. */
+interface Call {
+  readonly exchange: Exchange;
+  /** Ours, over the client's. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly isPatient: boolean;
+}
 
 interface Attempt {
   onRequest(request: ClientRequest): void;
@@ -57,69 +67,60 @@ export class Peer {
   }
 
   /** The answer's head, whatever its status. @throws RegistryError when there is none, or not in time */
-  async open(exchange: Exchange): Promise<Answer> {
+  async open(exchange: Exchange, isPatient: boolean): Promise<Answer> {
     const { credentials } = this.#options;
     const shown = await credentials.authorization(exchange);
-    const answer = await this.#ask(exchange, shown);
+    const answer = await this.#ask(callOf(exchange, isPatient, shown));
     if (answer.status !== 401) return answer;
     const renewed = await credentials.renew(exchange, shown, answer);
     if (renewed === undefined || renewed === shown) return answer;
     discard(answer);
-    return this.#ask(exchange, renewed);
+    return this.#ask(callOf(exchange, isPatient, renewed));
   }
 
-  async #ask(exchange: Exchange, credential: string | undefined): Promise<Answer> {
-    const headers = {
-      'x-request-id': exchange.id,
-      ...(credential === undefined ? {} : { authorization: credential }),
-    };
-    const answer = await this.#send(exchange, headers);
-    return answer.status === 307 ? this.#askOwner(exchange, headers, answer) : answer;
+  async #ask(call: Call): Promise<Answer> {
+    const answer = await this.#send(call);
+    return answer.status === 307 ? this.#askOwner(call, answer) : answer;
   }
 
-  /** Goes where the answer points to; when nobody answers there, comes back and is served by whoever gets the request. */
-  async #askOwner(
-    exchange: Exchange,
-    headers: Readonly<Record<string, string>>,
-    answer: Answer,
-  ): Promise<Answer> {
+  /**
+   * Goes where the answer points to. When nobody answers there, comes back and is served by whoever gets the request; but an owner that is
+   * merely silent is given up by the patient only: what it is fetching would be fetched twice.
+   */
+  async #askOwner(call: Call, answer: Answer): Promise<Answer> {
     const { replicas, target } = this.#options;
     const owner = originOf(answer.headers.location);
     // Whoever it is, it has to show our peer's certificate before it sees our credential.
     if (replicas === undefined || owner?.protocol !== target.protocol) return answer;
     discard(answer);
     const { breaker, now } = replicas;
-    if (breaker.request(owner.host, now()) !== 'deny') {
+    const decision = breaker.request(owner.host, now());
+    if (decision !== 'deny') {
       try {
-        const owned = await this.#send(exchange, headers, owner);
+        const owned = await this.#send({ ...call, isPatient: call.isPatient && decision === 'allow' }, owner);
         breaker.succeeded(owner.host);
         return owned;
       } catch (error) {
-        if (exchange.signal.aborted) throw error;
+        const mayBeBusy = isSilence(error) && decision === 'allow' && !call.isPatient;
+        if (mayBeBusy || call.exchange.signal.aborted) throw error;
         breaker.failed(owner.host, now());
       }
     }
-    return this.#send(exchange, { ...headers, [SERVE_HERE_HEADER]: '1' });
+    return this.#send({ ...call, headers: { ...call.headers, [SERVE_HERE_HEADER]: '1' } });
   }
 
-  async #send(
-    exchange: Exchange,
-    headers: Readonly<Record<string, string>>,
-    target = this.#options.target,
-  ): Promise<Answer> {
-    const isBlob = exchange.path.kind === 'blob' && exchange.request.method === 'GET';
-    const direct = isBlob ? await this.#askDirectly(exchange, headers, target) : undefined;
-    return direct ?? this.#attempt(exchange, headers, target);
+  async #send(call: Call, target = this.#options.target): Promise<Answer> {
+    const { path, request } = call.exchange;
+    const isBlob = path.kind === 'blob' && request.method === 'GET';
+    const direct = isBlob ? await this.#askDirectly(call, target) : undefined;
+    return direct ?? this.#attempt(call, target);
   }
 
   /** Undefined when the peer does not tell how long the blob is. */
-  async #askDirectly(
-    exchange: Exchange,
-    headers: Readonly<Record<string, string>>,
-    target: URL,
-  ): Promise<Answer | undefined> {
+  async #askDirectly(call: Call, target: URL): Promise<Answer | undefined> {
+    const { exchange, headers } = call;
     const { request, signal } = exchange;
-    const { name, deadlines, agent } = this.#options;
+    const { name, agent } = this.#options;
     try {
       const { stream, ...head } = await openBlob({
         target,
@@ -127,7 +128,7 @@ export class Peer {
         peer: name,
         path: this.#pathOf(exchange),
         headers: { ...forwardedHeaders(request), ...headers },
-        deadlines,
+        deadlines: this.#deadlinesOf(call),
         lastSign: this.#lastSignOf(target),
         signal,
       });
@@ -139,6 +140,11 @@ export class Peer {
     }
   }
 
+  #deadlinesOf({ isPatient }: Call): HeadDeadlines {
+    const { deadlines, patienceMs = deadlines.signMs } = this.#options;
+    return isPatient ? { ...deadlines, signMs: patienceMs } : deadlines;
+  }
+
   #lastSignOf({ host }: URL): LastSign {
     const known = this.#lastSigns.get(host) ?? new LastSign();
     this.#lastSigns.set(host, known);
@@ -147,19 +153,16 @@ export class Peer {
     return known;
   }
 
-  async #attempt(
-    exchange: Exchange,
-    headers: Readonly<Record<string, string>>,
-    target: URL,
-  ): Promise<Answer> {
-    const { name, agent, deadlines } = this.#options;
+  async #attempt(call: Call, target: URL): Promise<Answer> {
+    const { exchange, headers } = call;
+    const { name, agent } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const lastSign = this.#lastSignOf(target);
     let deadline: HeadDeadline | undefined;
     this.#attempts.set(exchange.request, {
       onRequest: (outgoing) => {
         deadline = new HeadDeadline({
-          ...deadlines,
+          ...this.#deadlinesOf(call),
           peer: name,
           lastSign,
           onLate: (error) => outgoing.destroy(error),
@@ -208,6 +211,16 @@ function originOf(location: unknown): URL | undefined {
   return typeof location === 'string' && URL.canParse(location)
     ? new URL(new URL(location).origin)
     : undefined;
+}
+
+function callOf(exchange: Exchange, isPatient: boolean, credential: string | undefined): Call {
+  const authorization = credential === undefined ? {} : { authorization: credential };
+  return { exchange, isPatient, headers: { 'x-request-id': exchange.id, ...authorization } };
+}
+
+/** Of what `Peer.open` throws: the peer hangs, or is very busy. */
+export function isSilence(error: unknown): boolean {
+  return error instanceof RegistryError && error.cause instanceof NoSignOfLife;
 }
 
 function unanswered(name: string, error: Error): RegistryError {

@@ -21,6 +21,7 @@ const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
 const TAG = '/v2/docker.io/library/nginx/manifests/1';
 const SIGN_MS = 150;
+const PATIENCE_MS = 1_000;
 const HEAD_MS = 600;
 const SILENCE_MS = 200;
 
@@ -77,6 +78,7 @@ class Bench {
           name,
           target,
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
+          ...(name === 'copier' ? { patienceMs: PATIENCE_MS } : {}),
           agent: () => bench.#agent,
           ...(name === 'copier' ? { replicas: { breaker: breaker(), now: () => performance.now() } } : {}),
           credentials: {
@@ -89,7 +91,7 @@ class Bench {
       origins: {
         store: peer('store', storeUrl, 'Bearer for-the-store'),
         copier: peer('copier', copierUrl, 'Bearer for-the-copier'),
-        upstream: { ask: (exchange) => bench.upstream.ask(exchange) },
+        upstream: { ask: (exchange, isPatient) => bench.upstream.ask(exchange, isPatient) },
       },
       breaker: breaker(),
       now: () => performance.now(),
@@ -256,12 +258,27 @@ describe('a copier of several replicas', () => {
     expect(await bench.pull(TAG)).toMatchObject({ status: 200, body: `${TAG} Bearer for-the-copier` });
   });
 
-  it('serves where it was asked first when that replica hangs, which costs one deadline once', async () => {
+  it('serves where it was asked first when that replica hangs, which costs its patience once', async () => {
     let asked = 0;
     bench.owner = () => (asked += 1);
     for (let n = 0; n < 3; n += 1)
-      expect(await bench.pull(TAG)).toMatchObject({ status: 200, body: 'from whoever was asked first' });
+      expect(await bench.pull(BLOB)).toMatchObject({ status: 200, body: 'from whoever was asked first' });
     expect(asked).toBe(1);
+  });
+
+  it.each([TAG, BLOB])('is waited for where it is merely busy: nobody else has to fetch %s', async (path) => {
+    bench.owner = (_, res) => setTimeout(() => res.writeHead(200).end('from the owner'), 3 * SIGN_MS);
+    expect((await bench.pull(path)).body).toBe('from the owner');
+    expect((await bench.pull(path)).body).toBe('from the owner');
+  });
+
+  it('holds nothing up that is cached while its owner is silent', async () => {
+    bench.owner = () => undefined;
+    bench.store = (_, res) => res.writeHead(200).end('cached');
+    expect((await bench.pull(TAG)).body).toBe('cached');
+    const startedAt = performance.now();
+    expect((await bench.pull(TAG)).body).toBe('cached');
+    expect(performance.now() - startedAt).toBeLessThan(SIGN_MS);
   });
 });
 
@@ -271,11 +288,22 @@ describe('a peer that hangs', () => {
     bench.store = (_, res) => res.writeHead(200).end('cached');
     expect((await bench.pull(TAG)).body).toBe('cached');
     expect(bench.failures).toMatchObject([
-      { origin: 'copier', verdict: 'down', error: { reason: 'TimedOut' } },
+      { origin: 'copier', verdict: 'silent', error: { reason: 'TimedOut' } },
     ]);
     const startedAt = performance.now();
     expect((await bench.pull(TAG)).body).toBe('cached');
     expect(performance.now() - startedAt).toBeLessThan(SIGN_MS);
+  });
+
+  it('holds up what nobody else has for its patience, once', async () => {
+    let asked = 0;
+    bench.copier = () => (asked += 1);
+    bench.upstream = {
+      ask: () => Promise.resolve({ status: 200, headers: {}, body: Readable.from(['from upstream']) }),
+    };
+    for (let n = 0; n < 3; n += 1) expect((await bench.pull(TAG)).body).toBe('from upstream');
+    // At once and in time.
+    expect(asked).toBe(2);
   });
 
   it('is given time when it says that it is working', async () => {

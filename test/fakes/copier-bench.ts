@@ -36,6 +36,13 @@ export interface Reply {
   readonly complete: boolean;
 }
 
+/** Where one replica stands, beside others. */
+export interface Replica {
+  readonly upstream: FakeRegistry;
+  readonly store: FakeRegistry;
+  readonly placement: Placement;
+}
+
 /** Behind plain HTTP. */
 export class CopierBench {
   readonly upstream: FakeRegistry;
@@ -61,11 +68,11 @@ export class CopierBench {
   static async start(
     env: Record<string, string> = {},
     login?: { username: string; password: string },
+    replica?: Replica,
   ): Promise<CopierBench> {
-    const upstream = await FakeRegistry.start(login ? { login: { kind: 'basic', ...login } } : {});
     const bench = new CopierBench(
-      upstream,
-      await FakeRegistry.start(),
+      replica?.upstream ?? (await FakeRegistry.start(login ? { login: { kind: 'basic', ...login } } : {})),
+      replica?.store ?? (await FakeRegistry.start()),
       await mkdtemp(join(tmpdir(), 'larder-copier-')),
     );
     const settings = loadConfig(copierConfig, {
@@ -103,13 +110,18 @@ export class CopierBench {
       blobs: bench.#copier.blobs,
       lists: bench.#copier.lists,
       orders: bench.#copier.orders,
-      placement: new Placement({ self: '10.0.0.1', port: 7441, replicas: () => bench.replicas }),
+      placement:
+        replica?.placement ?? new Placement({ self: '10.0.0.1', port: 7441, replicas: () => bench.replicas }),
       metrics: { observe: () => undefined },
       log: silentLogger,
     });
     bench.#server = createServer(handler);
     await once(bench.#server.listen(0, '127.0.0.1'), 'listening');
     return bench;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
   }
 
   /** How the cache calls one of upstream's repositories. */
@@ -125,7 +137,7 @@ export class CopierBench {
       body = '',
     }: { method?: string; headers?: Record<string, string>; body?: string } = {},
   ): Promise<Reply> {
-    const { port } = this.#server.address() as AddressInfo;
+    const { port } = this;
     return new Promise((resolve, reject) => {
       const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
         const chunks: Buffer[] = [];
@@ -146,7 +158,7 @@ export class CopierBench {
 
   /** Asks, and hangs up as soon as the first bytes have come. */
   async leaveDuring(path: string): Promise<void> {
-    const { port } = this.#server.address() as AddressInfo;
+    const { port } = this;
     const request = httpRequest({ host: '127.0.0.1', port, path, agent: false });
     request.on('error', () => undefined).end();
     const [response] = (await once(request, 'response')) as [IncomingMessage];
@@ -201,10 +213,14 @@ export class CopierBench {
   }
 
   async stop(): Promise<void> {
+    await Promise.all([this.upstream.close(), this.store.close(), this.stopReplica()]);
+  }
+
+  /** Without upstream and store, which it shares with others. */
+  async stopReplica(): Promise<void> {
     this.#stop.abort();
     this.#server.closeAllConnections();
     this.#server.close();
-    await Promise.all([this.upstream.close(), this.store.close()]);
     await this.#copier.close();
     await rm(this.#folder, { recursive: true, force: true });
   }
