@@ -79,7 +79,7 @@ export class Peer {
   }
 
   async #ask(call: Call): Promise<Answer> {
-    const answer = await this.#send(call);
+    const answer = await this.#send(call).catch((error: unknown) => this.#sendAgain(call, error));
     return answer.status === 307 ? this.#askOwner(call, answer) : answer;
   }
 
@@ -107,6 +107,13 @@ export class Peer {
       }
     }
     return this.#send({ ...call, headers: { ...call.headers, [SERVE_HERE_HEADER]: '1' } });
+  }
+
+  /** Of several replicas one may have gone a moment ago: the next connection goes to another. */
+  #sendAgain(call: Call, error: unknown): Promise<Answer> {
+    const isGone = error instanceof RegistryError && error.reason === 'Unreachable';
+    if (this.#options.replicas === undefined || !isGone || call.exchange.signal.aborted) throw error;
+    return this.#send(call);
   }
 
   async #send(call: Call, target = this.#options.target): Promise<Answer> {

@@ -272,6 +272,20 @@ describe('a copier of several replicas', () => {
     expect((await bench.pull(path)).body).toBe('from the owner');
   });
 
+  it.each([TAG, BLOB])(
+    'is asked once more when the replica that was asked for %s has just gone',
+    async (path) => {
+      bench.owner = (_, res) => res.writeHead(200).end('from the owner');
+      const redirect = bench.copier;
+      bench.copier = (req) => {
+        bench.copier = redirect;
+        req.socket.destroy();
+      };
+      expect((await bench.pull(path)).body).toBe('from the owner');
+      expect(bench.failures.filter(({ origin }) => origin === 'copier')).toEqual([]);
+    },
+  );
+
   it('holds nothing up that is cached while its owner is silent', async () => {
     bench.owner = () => undefined;
     bench.store = (_, res) => res.writeHead(200).end('cached');
