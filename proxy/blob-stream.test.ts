@@ -16,7 +16,8 @@ import { LastSign } from './head-deadline.ts';
 
 const NAME = 'copier.test';
 const SILENCE_MS = 200;
-const DEADLINES = { signMs: SILENCE_MS, headMs: 3 * SILENCE_MS };
+/** For peers that answer, however busy the machine is. */
+const LONG_MS = 20_000;
 const SIZE = 5_000_003;
 const CONTENT = randomBytes(SIZE);
 const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
@@ -25,6 +26,8 @@ const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
 class Chain {
   peer: (socket: Socket) => void = () => undefined;
   failure: unknown;
+  /** How long the peer may be silent. */
+  silenceMs = LONG_MS;
   beforeSending: () => Promise<void> = () => Promise.resolve();
   readonly #peer: Server;
   readonly #front: HttpServer;
@@ -51,14 +54,14 @@ class Chain {
         path: '/blob',
         headers: {},
         peer: 'store',
-        deadlines: DEADLINES,
+        deadlines: { signMs: this.silenceMs, headMs: 3 * this.silenceMs },
         lastSign: new LastSign(),
         signal: gone.signal,
       })
         .then(async ({ status, stream }) => {
           response.writeHead(status, { 'content-length': stream.length });
           await this.beforeSending();
-          await stream.sendTo(response, SILENCE_MS);
+          await stream.sendTo(response, this.silenceMs);
         })
         .catch((error: unknown) => {
           this.failure = error;
@@ -150,6 +153,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
 
   it('waits for a client that takes its time, longer than the silence it would bear', async () => {
     chain.peer = (socket) => socket.end(Buffer.concat([Buffer.from(HEAD), CONTENT]));
+    chain.silenceMs = SILENCE_MS;
     const response = await chain.get();
     await delay(2 * SILENCE_MS);
     expect(await digestOf(response, 1)).toBe(expected);
@@ -170,6 +174,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
     ['falls silent', (socket: Socket) => socket.write(HEAD + 'begin'), 'the next bytes of the body'],
   ])('is cut short of its length when the peer %s', async (_, peer, message) => {
     chain.peer = peer;
+    chain.silenceMs = SILENCE_MS;
     const response = await chain.get();
     await expect(digestOf(response)).rejects.toThrow('aborted');
     expect(String(chain.failure)).toContain(message);
@@ -190,6 +195,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
     ],
   ])('is not begun when the peer %s', async (_, peer, message) => {
     chain.peer = peer;
+    chain.silenceMs = SILENCE_MS;
     await expect(chain.get()).rejects.toThrow('hang up');
     expect(String(chain.failure)).toContain(message);
   });

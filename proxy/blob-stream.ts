@@ -160,8 +160,13 @@ export class BlobStream {
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     const source = this.#source;
     const watch = setTimeout(() => {
-      if (this.#clientIsBusy) watch.refresh();
-      else source.destroy(new DeadlineError('the next bytes of the body', silenceMs));
+      const left = this.#left;
+      // On a busy node it may be us who were late: what has come meanwhile is looked at before the source is given up.
+      setImmediate(() => {
+        if (this.#clientIsBusy) watch.refresh();
+        else if (this.#left === left)
+          source.destroy(new DeadlineError('the next bytes of the body', silenceMs));
+      });
     }, silenceMs);
     let isWhole = false;
     const begin = (client: Socket): void => {

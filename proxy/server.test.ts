@@ -21,7 +21,7 @@ const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
 const TAG = '/v2/docker.io/library/nginx/manifests/1';
 const SIGN_MS = 150;
-const PATIENCE_MS = 1_000;
+const PATIENCE_MS = 2_000;
 const HEAD_MS = 600;
 const SILENCE_MS = 200;
 
@@ -286,27 +286,28 @@ describe('a copier of several replicas', () => {
     },
   );
 
-  it('holds nothing up that is cached while its owner is silent', async () => {
-    bench.owner = () => undefined;
+  it('holds up what is cached for one short deadline only while its owner is silent', async () => {
+    let asked = 0;
+    bench.owner = () => (asked += 1);
     bench.store = (_, res) => res.writeHead(200).end('cached');
-    expect((await bench.pull(TAG)).body).toBe('cached');
     const startedAt = performance.now();
-    expect((await bench.pull(TAG)).body).toBe('cached');
-    expect(performance.now() - startedAt).toBeLessThan(SIGN_MS);
+    for (let n = 0; n < 3; n += 1) expect((await bench.pull(TAG)).body).toBe('cached');
+    expect(performance.now() - startedAt).toBeLessThan(PATIENCE_MS);
+    expect(asked).toBe(1);
   });
 });
 
 describe('a peer that hangs', () => {
   it('costs one deadline, and is asked last from then on', async () => {
-    bench.copier = () => undefined;
+    let asked = 0;
+    bench.copier = () => (asked += 1);
     bench.store = (_, res) => res.writeHead(200).end('cached');
     expect((await bench.pull(TAG)).body).toBe('cached');
     expect(bench.failures).toMatchObject([
       { origin: 'copier', verdict: 'silent', error: { reason: 'TimedOut' } },
     ]);
-    const startedAt = performance.now();
     expect((await bench.pull(TAG)).body).toBe('cached');
-    expect(performance.now() - startedAt).toBeLessThan(SIGN_MS);
+    expect(asked).toBe(1);
   });
 
   it('holds up what nobody else has for its patience, once', async () => {
