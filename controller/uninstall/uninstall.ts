@@ -16,6 +16,7 @@ import type { Logger } from '../../platform/log.ts';
 import { releaseFinalizers } from '../release-finalizers.ts';
 import { patchImages } from '../rescue/patch-images.ts';
 import { notesOf } from '../rescue/stuck-pod.ts';
+import { cacheRecords } from '../resources.ts';
 import { hasStartupTaint, startupTaintOff } from '../untaint.ts';
 import { dependence, restoration } from './dependence.ts';
 import { restartOwners } from './owners.ts';
@@ -58,6 +59,8 @@ export async function prepareUninstall(options: UninstallOptions): Promise<void>
   const lease = { namespace: options.namespace, name: names.leaderLease };
   const released = await releaseFinalizers({ ...options, lease });
   log.info('CachedImages let go', { released });
+  // It says how a cache stands that nobody looks after any more.
+  await unlessGone(() => client.delete(cacheRecords, { name: fullname }));
   await options.events.flush();
 }
 

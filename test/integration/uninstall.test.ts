@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import { STARTUP_TAINT } from '../../api/names.ts';
+import { cacheRecords } from '../../controller/resources.ts';
 import { prepareUninstall } from '../../controller/uninstall/uninstall.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
@@ -20,6 +21,7 @@ import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
+import { waitFor } from '../cluster/wait.ts';
 import { ControllerBench, NAMES, RELEASE } from '../envtest/controller.ts';
 import { CHART } from '../larder/install.ts';
 
@@ -31,6 +33,9 @@ let bench: ControllerBench;
 
 beforeAll(async () => {
   bench = await ControllerBench.start();
+  const { client } = bench;
+  const isMade = async (): Promise<boolean> => (await client.list(cacheRecords)).items.length > 0;
+  await waitFor('the controller makes its ImageCache', isMade, { deadlineMs: 15_000 });
   await bench.term?.stop();
   await grant('nobody', { uninstall: { restartOwners: true }, proxy: { startupTaint: { enabled: true } } });
 }, 300_000);
@@ -107,6 +112,7 @@ it('what owns pods that run through the cache is restarted if asked for, once ea
   const others = { key: 'example.com/warming-up', effect: 'NoSchedule' };
   const taints = [{ key: STARTUP_TAINT, effect: 'NoSchedule' }, others];
   await bench.client.create(nodes, { metadata: { name: 'new' }, spec: { taints } });
+  expect((await bench.client.get(cacheRecords, { name: 'larder' })).metadata.name).toBe('larder');
 
   const client = new KubeClient(bench.connect('nobody'), 'larder-uninstall');
   await prepareUninstall({
@@ -148,6 +154,8 @@ it('what owns pods that run through the cache is restarted if asked for, once ea
   const { spec: node } = await bench.client.get(nodes, { name: 'new' });
   expect(node?.taints?.map(({ key }) => key)).not.toContain(STARTUP_TAINT);
   expect(node?.taints).toContainEqual(others);
+  const cache = bench.client.get(cacheRecords, { name: 'larder' });
+  await expect(cache).rejects.toMatchObject({ status: 404 });
   const configuration = bench.client.get(mutatingWebhookConfigurations, { name: NAMES.webhookConfiguration });
   await expect(configuration).rejects.toMatchObject({ status: 404 });
 }, 60_000);
