@@ -7,17 +7,25 @@ import type { config } from './config.ts';
 import type { Component } from '../platform/run.ts';
 import type { CopierClient } from './copier-client.ts';
 import type { Copies } from './copies.ts';
+import type { CopyRequest } from './copy-state.ts';
 import { Errands } from './errands.ts';
 import type { ErrandName, Figures } from './figures.ts';
 import type { LifeRules } from './life-rules.ts';
-import type { ErrandRunners } from './reconciler.ts';
-import type { Removals } from './removals.ts';
+import type { RemovalAnswer, Verification } from './findings.ts';
+import type { RemovalRequest, Removals } from './removals.ts';
 
 const CHECKS_AT_ONCE = 4;
 const DEFAULT_REST_SECONDS = 60;
 const MAX_REST_MS = 6 * 3_600_000;
 const VERIFICATIONS_AT_ONCE = 4;
 const REMOVALS_AT_ONCE = 2;
+
+/** Questions and orders beside copies, by what they are called in a decision. */
+export interface ErrandRunners {
+  readonly check: Errands<CopyRequest, CheckAnswer>;
+  readonly verify: Errands<CopyRequest, Verification>;
+  readonly remove: Errands<RemovalRequest, RemovalAnswer>;
+}
 
 export interface ErrandParts {
   readonly copier: CopierClient;

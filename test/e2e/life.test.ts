@@ -274,7 +274,7 @@ describe('a limit', () => {
   it('lets nothing go that is used: then a condition, an Event and a metric say so', async () => {
     await overfilled;
     await isTold('default', 'OverLimit', `imagecache/${RELEASE}`);
-    expect(await full.excess()).toBeGreaterThan(4 * MEBIBYTE);
+    expect(await full.excess()).toBeGreaterThan(8 * MEBIBYTE);
     expect(await full.held()).toEqual(['three', 'more']);
     await full.forget();
   }, 90_000);

@@ -102,7 +102,7 @@ export class LimitedCache {
 
   /** Whatever may go does, and still the cache holds more than it may. */
   async overfill(): Promise<void> {
-    await this.use('more', (await this.room()) + LAYER + 8 * MEBIBYTE);
+    await this.use('more', (await this.room()) + LAYER + LAYER / 2);
     await this.isGone('two');
     const isOver = async (): Promise<boolean> =>
       (await cacheOf(this.cluster)).status.conditions.some(
