@@ -60,6 +60,8 @@ export class LimitedCache {
   private readonly cluster: Cluster;
   private readonly namespace: string;
   private readonly images = new Map<string, PushedImage>();
+  /** No other's, so that what is left of former runs goes. */
+  private readonly project = `full-${Date.now()}`;
 
   constructor(cluster: Cluster, namespace: string) {
     this.cluster = cluster;
@@ -76,7 +78,7 @@ export class LimitedCache {
       kind: 'CachePolicy',
       metadata: { name: POLICY },
       // What else is unused goes for its age before it would for the limit.
-      spec: { match: { images: ['*/full/*'] }, expireAfter: '30d' },
+      spec: { match: { images: [`*/${this.project}/*`] }, expireAfter: '30d' },
     });
     await this.cluster.waitFor('nothing is on its way out', () => this.isAtRest(), WAIT);
     await collectByAnnotation(this.cluster);
@@ -139,8 +141,8 @@ export class LimitedCache {
 
   private async use(name: string, bytes: number): Promise<void> {
     const layers = [Math.ceil(bytes / 512) * 512];
-    const what = { site: 'example', repository: `full/${name}`, tag: '1', layers };
-    const image = await this.cluster.pushImage(what);
+    const repository = `${this.project}/${name}`;
+    const image = await this.cluster.pushImage({ site: 'example', repository, tag: '1', layers });
     this.images.set(name, image);
     await this.cluster.apply({
       apiVersion: 'v1',
