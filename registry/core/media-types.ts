@@ -36,12 +36,18 @@ export function isImageConfigMediaType(mediaType: string): boolean {
   );
 }
 
-/** Layers that registries must not hold (image-spec 1.0, "Non-Distributable Layers"; Docker's foreign layers). */
+/**
+ * Layers that registries need not hold (image-spec 1.0, "Non-Distributable Layers"; Docker's foreign layers). Those of zstd they hold all the
+ * same: distribution refuses a manifest when it lacks one.
+ */
+const NON_DISTRIBUTABLE: readonly string[] = [
+  'application/vnd.oci.image.layer.nondistributable.v1.tar',
+  'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip',
+  'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip',
+];
+
 export function isNonDistributableMediaType(mediaType: string): boolean {
-  return (
-    mediaType.startsWith('application/vnd.oci.image.layer.nondistributable.') ||
-    mediaType === 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
-  );
+  return NON_DISTRIBUTABLE.includes(mediaType);
 }
 
 /** The bare type of a Content-Type header, in lower case; empty when there is none. */

@@ -143,6 +143,15 @@ describe('the chart', () => {
     ).toEqual([]);
   });
 
+  it.each(['proxy', 'copier'])('tells the %s of the HTTP proxy of the site', async (name) => {
+    const extraEnv = [
+      { name: 'HTTPS_PROXY', value: 'http://proxy.example.com:3128' },
+      { name: 'NO_PROXY', value: '.example.com' },
+    ];
+    const env = containers(await render({ [name]: { extraEnv } })).find((each) => each.name === name)?.env;
+    expect(env).toEqual(expect.arrayContaining(extraEnv));
+  });
+
   it('never writes the caBundle that the controller keeps', async () => {
     expect(await template()).not.toMatch(/^\s*caBundle:/m);
   });

@@ -205,10 +205,15 @@ describe('what refers to an image', () => {
 });
 
 describe('content of every kind', () => {
+  const NON_DISTRIBUTABLE_ZSTD = 'application/vnd.oci.image.layer.nondistributable.v1.tar+zstd';
   const layer = Buffer.from('a layer');
   const foreign = Buffer.from('a layer that lies elsewhere');
   const imageConfig = Buffer.from(JSON.stringify({ os: 'linux', architecture: 'amd64', config: {} }));
   const docker = 'application/vnd.docker.distribution.manifest.v2+json';
+
+  function contentOf(layerType: string): Buffer {
+    return Buffer.from(`${layer.toString()} ${layerType}`);
+  }
 
   function imageOf(
     type: string,
@@ -216,10 +221,7 @@ describe('content of every kind', () => {
     layerTypes: readonly string[],
     extra: readonly object[] = [],
   ): TestImage {
-    const layers = layerTypes.map((layerType) => ({
-      type: layerType,
-      bytes: Buffer.from(`${layer.toString()} ${layerType}`),
-    }));
+    const layers = layerTypes.map((layerType) => ({ type: layerType, bytes: contentOf(layerType) }));
     const root = testManifest(
       {
         config: testDescriptor(config.bytes, config.type),
@@ -231,8 +233,8 @@ describe('content of every kind', () => {
     return { root, manifests: [root], blobs: new Map(contents.map((bytes) => [digestOf(bytes), bytes])) };
   }
 
-  const elsewhere = (type: string): object => ({
-    ...testDescriptor(foreign, type),
+  const elsewhere = (type: string, content: Uint8Array = foreign): object => ({
+    ...testDescriptor(content, type),
     urls: ['https://licensed.example.com/layer'],
   });
   const oci = { bytes: imageConfig, type: 'application/vnd.oci.image.config.v1+json' };
@@ -252,6 +254,15 @@ describe('content of every kind', () => {
         oci,
         ['application/vnd.oci.image.layer.v1.tar'],
         [elsewhere('application/vnd.oci.image.layer.nondistributable.v1.tar+gzip')],
+      ),
+    ],
+    [
+      'a zstd layer that may not be distributed, which registries hold all the same',
+      imageOf(
+        OCI_MANIFEST,
+        oci,
+        [NON_DISTRIBUTABLE_ZSTD],
+        [elsewhere(NON_DISTRIBUTABLE_ZSTD, contentOf(NON_DISTRIBUTABLE_ZSTD))],
       ),
     ],
     [
