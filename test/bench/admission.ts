@@ -7,6 +7,7 @@ import { installLarder, NAMESPACE, RELEASE } from '../larder/install.ts';
 import { podsOf } from '../larder/parts.ts';
 import { preheat } from '../larder/preheat.ts';
 import { quantile, readHistogram, since } from './histogram.ts';
+import { BARE_NAMESPACE, BARE_WEBHOOK, startBareWebhook } from './bare-admission.ts';
 import type { Bench, BenchGroup } from './group.ts';
 import { MIB } from './images.ts';
 import { PER_SECOND, PodLoad, type LoadResult } from './pod-load.ts';
@@ -27,6 +28,10 @@ export const admission: BenchGroup = {
       key: 'admission_p99_ms',
       meaning: 'by the API server, 200 pods/s for 30 s, 2 replicas, half of the pods 20 containers',
       goal: { atMost: 10 },
+    },
+    {
+      key: 'admission_bare_p99_ms',
+      meaning: 'the same with a webhook that knows the same answers already: what this machine allows',
     },
     {
       key: 'admission_lost',
@@ -61,10 +66,14 @@ async function measure(cluster: Cluster, load: PodLoad, bench: Bench): Promise<v
   const images = await makeSurroundings(cluster);
   const { signal } = bench;
   const run = (namespace: string, seconds: number): Promise<LoadResult> =>
-    load.run({ namespace, images, seconds, expectRewritten: namespace === CACHED, signal });
+    load.run({ namespace, images, seconds, expectRewritten: namespace !== PLAIN, signal });
   // What the first calls cost in compiled code and connections is no part of it.
   await run(CACHED, 5);
   report(bench, 'without the webhook', await run(PLAIN, SECONDS));
+  await startBareWebhook(cluster);
+  await run(BARE_NAMESPACE, 5);
+  const bare = await measureCalls(cluster, bench, BARE_WEBHOOK, () => run(BARE_NAMESPACE, SECONDS));
+  bench.record('admission_bare_p99_ms', bare.p99);
   const memory = new AbortController();
   const peak = peakWorkingSet(cluster, memory.signal);
   try {
@@ -77,16 +86,25 @@ async function measure(cluster: Cluster, load: PodLoad, bench: Bench): Promise<v
 }
 
 async function measureCalm(cluster: Cluster, bench: Bench, run: () => Promise<LoadResult>): Promise<void> {
-  const before = await readHistogram(cluster, HISTOGRAM, WEBHOOK);
-  report(bench, 'with the webhook', await run());
-  const counts = since(before, await readHistogram(cluster, HISTOGRAM, WEBHOOK));
-  const [median = NaN, p99 = NaN] = [0.5, 0.99].map((fraction) => 1_000 * quantile(fraction, counts));
+  const { p99 } = await measureCalls(cluster, bench, WEBHOOK, run);
   const own = 1_000 * (await ownP99(cluster));
-  bench.report(
-    `calls of the webhook by the API server: median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms; ` +
-      `of that, from the parsed body to the answer: p99 ${own.toFixed(1)} ms`,
-  );
+  bench.report(`of that, from the parsed body to the answer: p99 ${own.toFixed(1)} ms`);
   bench.record('admission_p99_ms', p99);
+}
+
+/** How long calls of a webhook take meanwhile, in milliseconds, by the API server. */
+async function measureCalls(
+  cluster: Cluster,
+  bench: Bench,
+  webhook: string,
+  run: () => Promise<LoadResult>,
+): Promise<{ readonly p99: number }> {
+  const before = await readHistogram(cluster, HISTOGRAM, webhook);
+  report(bench, `with ${webhook}`, await run());
+  const counts = since(before, await readHistogram(cluster, HISTOGRAM, webhook));
+  const [median = NaN, p99 = NaN] = [0.5, 0.99].map((fraction) => 1_000 * quantile(fraction, counts));
+  bench.report(`calls of it by the API server: median ${median.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`);
+  return { p99 };
 }
 
 async function measureDisturbed(
