@@ -70,9 +70,9 @@ export class LimitedCache {
 
   /**
    * Two images fill the cache, used one after the other; a third is more than fits.
-   * @returns bytes on the store's disk that were won when the first had gone
+   * @returns bytes on the store's disk that were won when the first had gone, and which images the cache holds then
    */
-  async fill(): Promise<number> {
+  async fill(): Promise<{ readonly wonBytes: number; readonly held: readonly string[] }> {
     await this.cluster.apply({
       apiVersion: 'larder.dev/v1alpha1',
       kind: 'CachePolicy',
@@ -99,7 +99,7 @@ export class LimitedCache {
     await this.use('three', bytes);
     await this.isGone('one');
     await collectByAnnotation(this.cluster);
-    return before + bytes - (await this.bytesOnDisk());
+    return { wonBytes: before + bytes - (await this.bytesOnDisk()), held: await this.held() };
   }
 
   /** Whatever may go does, and still the cache holds more than it may. */
