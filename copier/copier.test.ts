@@ -372,6 +372,18 @@ describe("a tenant's image", () => {
     expect(lines.at(-1)).toMatchObject({ type: 'done', digest: image.root.digest });
     expect(bench.store.repository(bench.name('team-a')).tags.has('1')).toBe(true);
   });
+
+  it('that is refused tells what is wrong with its secrets', async () => {
+    bench.secrets.set('team-a/odd', { type: 'Opaque', data: {} });
+    const order = { image: bench.image, tenant: 'team-a', pullSecrets: ['odd', 'gone'] };
+    const message = expect.stringContaining(
+      '(odd in team-a is no pull secret that can be used; there is no pull secret gone in team-a)',
+    ) as string;
+    const { lines } = await bench.order('copy', order);
+    expect(lines.at(-1)).toMatchObject({ type: 'failed', reason: 'Unauthorized', message });
+    const check = await bench.order('check', order);
+    expect(check.lines.at(-1)).toMatchObject({ upstream: 'Unavailable', reason: 'Unauthorized', message });
+  });
 });
 
 describe('an upstream that limits us', () => {

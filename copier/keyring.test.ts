@@ -53,6 +53,8 @@ async function passwords(ring: Keyring, name = app, host = HOST): Promise<string
   return (await ring.login(name, '1', signal)).credentials(host).map(({ password }) => password);
 }
 
+const UNUSABLE = 'odd in team-a is no pull secret that can be used';
+
 describe('a login', () => {
   it('holds what the secrets of the image’s own namespace have for a host', async () => {
     secrets.set('team-a/more', secret({ [`${HOST}/acme`]: 'second', 'mirror.example': 'third' }));
@@ -75,14 +77,24 @@ describe('a login', () => {
   });
 
   it.each([
-    ['gone', undefined],
-    ['of another type', { type: 'Opaque', data: { password: 'eA==' } }],
-    ['malformed', { type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': 'eA==' } }],
-    ['empty', { type: 'kubernetes.io/dockercfg', data: {} }],
-  ])('is not kept from the other secrets by one that is %s', async (_, odd) => {
+    ['gone', undefined, 'there is no pull secret odd in team-a'],
+    ['of another type', { type: 'Opaque', data: { password: 'eA==' } }, UNUSABLE],
+    [
+      'malformed',
+      { type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': 'eA==' } },
+      UNUSABLE,
+    ],
+    ['empty', { type: 'kubernetes.io/dockercfg', data: {} }, UNUSABLE],
+  ])('is not kept from the other secrets by one that is %s, and can say so', async (_, odd, trouble) => {
     secrets.set('team-a/odd', odd);
     names = ['odd', 'regcred'];
-    expect(await passwords(keyring())).toEqual(['first']);
+    const ring = keyring();
+    expect(await passwords(ring)).toEqual(['first']);
+    expect(ring.troubles(app)).toEqual([trouble]);
+    secrets.set('team-a/odd', secret({ [HOST]: 'mended' }));
+    now += 5_000;
+    await passwords(ring);
+    expect(ring.troubles(app)).toEqual([]);
   });
 
   it('reads a secret once in a while, and uses none that is gone', async () => {

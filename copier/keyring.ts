@@ -72,6 +72,8 @@ export class Keyring {
   readonly #options: KeyringOptions;
   readonly #names = new Map<string, Read<readonly string[]>>();
   readonly #secrets = new Map<string, Read<readonly KeyringEntry[]>>();
+  /** By secret: why it gave nothing when it was read last. */
+  readonly #troubles = new Map<string, string>();
 
   constructor(options: KeyringOptions) {
     this.#options = options;
@@ -106,6 +108,15 @@ export class Keyring {
         return this.login(name, reference, renewSignal);
       },
     };
+  }
+
+  /** What is wrong with the secrets that the login of an image was last made of, for people. */
+  troubles(name: CachedName): readonly string[] {
+    const { tenant } = name;
+    const secret = this.#options.publicSecret(name);
+    const ofTenant = (this.#names.get(keyOf(name))?.value ?? []).map((known) => `${tenant ?? ''}/${known}`);
+    const ofPolicy = secret === undefined ? [] : [`${secret.namespace}/${secret.name}`];
+    return (tenant === undefined ? ofPolicy : ofTenant).flatMap((key) => this.#troubles.get(key) ?? []);
   }
 
   async #publicLogin(name: CachedName, signal: AbortSignal): Promise<Login> {
@@ -160,6 +171,7 @@ export class Keyring {
       secret = await source.readSecret(namespace, name, limited);
     } catch (error) {
       log.warn('pull secret cannot be read', { namespace, name, error });
+      remember(this.#troubles, key, `the pull secret ${name} cannot be read`);
       return usable ? last.value : [];
     }
     const value = this.#parse(secret, { namespace, name });
@@ -169,12 +181,19 @@ export class Keyring {
 
   /** As for the kubelet, a secret that is gone, of another type or malformed gives nothing. */
   #parse(secret: unknown, ref: { namespace: string; name: string }): readonly KeyringEntry[] {
-    if (secret === undefined) return [];
+    const key = `${ref.namespace}/${ref.name}`;
+    if (secret === undefined) {
+      remember(this.#troubles, key, `there is no pull secret ${ref.name} in ${ref.namespace}`);
+      return [];
+    }
     try {
       const { type, data } = secretSchema.parse(secret);
-      return parsePullSecret(type, Buffer.from(data[TYPES[type]] ?? '', 'base64').toString('utf8'));
+      const entries = parsePullSecret(type, Buffer.from(data[TYPES[type]] ?? '', 'base64').toString('utf8'));
+      this.#troubles.delete(key);
+      return entries;
     } catch (error) {
       this.#options.log.warn('pull secret cannot be used', { ...ref, error });
+      remember(this.#troubles, key, `${ref.name} in ${ref.namespace} is no pull secret that can be used`);
       return [];
     }
   }

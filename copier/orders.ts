@@ -53,6 +53,13 @@ interface Ordered {
   readonly tag: string;
 }
 
+/** Registries that do not tell strangers what they have say that there is nothing. */
+const REFUSALS: readonly string[] = [
+  'Unauthorized',
+  'Forbidden',
+  'NotFound',
+] satisfies RegistryError['reason'][];
+
 export class Orders {
   readonly #options: OrdersOptions;
 
@@ -77,7 +84,7 @@ export class Orders {
       const attached = referrers ? await copyAttached(copied.manifests, upstream, way) : {};
       return { type: 'done', digest, sizeBytes, platforms: platforms.map(formatPlatform), ...attached };
     } catch (error) {
-      return { type: 'failed', ...describe(error) };
+      return { type: 'failed', ...this.#failure(order, error) };
     }
   }
 
@@ -94,8 +101,19 @@ export class Orders {
       const attached = isCurrent ? await copyAttached(subjects, upstream, way) : {};
       return { upstream: 'Available', digest, ...attached };
     } catch (error) {
-      return { upstream: 'Unavailable', ...describe(error) };
+      return { upstream: 'Unavailable', ...this.#failure(order, error) };
     }
+  }
+
+  /** Who is refused learns what is wrong with the secrets that should have opened. */
+  #failure(order: OrderedImage, thrown: unknown): FailureJson {
+    const failure = describe(thrown);
+    const troubles = REFUSALS.includes(failure.reason)
+      ? this.#options.keyring.troubles(cachedName(order))
+      : [];
+    return troubles.length === 0
+      ? failure
+      : { ...failure, message: `${failure.message} (${troubles.join('; ')})` };
   }
 
   /** Of what the store has under a tag: the manifest and, of an index, those of its children that are there. */

@@ -126,3 +126,32 @@ describe('a leader', () => {
     await waitFor('the caBundle to be back', async () => (await bundle()) === first, { deadlineMs: 5_000 });
   });
 });
+
+describe('a CachedImage that cannot be', () => {
+  const hex = 'a'.repeat(64);
+
+  it.each<[object, RegExp]>([
+    [{ image: 'NGINX latest' }, /not an image reference; write it as a pod would, for example docker\.io/],
+    [{ image: 'https://ghcr.io/acme/app:1' }, /without a scheme; write registry\.example\.com\/app:1/],
+    [{ image: `ghcr.io/acme/app@sha256:${hex}b` }, /digest of image is not one; write sha256: and 64/],
+    [{ image: 'nginx:1', platforms: ['linux'] }, /not a platform; write os\/architecture/],
+    [{ image: 'nginx:1', tenant: 'Team A' }, /not the name of a namespace; write for example team-a/],
+    [{ image: 'nginx:1', pullSecrets: ['regcred'] }, /set tenant to the namespace that holds them/],
+    [{}, /image/],
+  ])('is refused by the API server, which says what to write: %j', async (spec, message) => {
+    await expect(bench.applyImage('wrong', spec)).rejects.toThrow(message);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['image', { image: 'docker.io/acme/other:1', tenant: 'team-a' }, /image cannot be changed; make another/],
+    [
+      'tenant',
+      { image: 'docker.io/acme/fixed:1', tenant: 'team-b' },
+      /tenant cannot be changed; make another/,
+    ],
+    ['tenant, which it had', { image: 'docker.io/acme/fixed:1' }, /tenant cannot be changed; make another/],
+  ])('is not made of another: its %s stays', async (_, spec, message) => {
+    await bench.applyImage('fixed', { image: 'docker.io/acme/fixed:1', tenant: 'team-a' });
+    await expect(bench.applyImage('fixed', spec)).rejects.toThrow(message);
+  });
+});
