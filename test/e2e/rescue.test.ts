@@ -43,13 +43,13 @@ async function create(
   namespace: string,
   name: string,
   images: readonly string[],
-  node?: string,
+  { node, labels = {} }: { readonly node?: string; readonly labels?: Readonly<Record<string, string>> } = {},
 ): Promise<void> {
   const containers = images.map((image, index) => ({ name: `c${index}`, image, imagePullPolicy: 'Always' }));
   await cluster.apply({
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name, namespace },
+    metadata: { name, namespace, labels },
     spec: {
       terminationGracePeriodSeconds: 0,
       containers,
@@ -78,9 +78,42 @@ async function reasonsTold(namespace: string, pod: string): Promise<string[]> {
   const args = ['get', 'events.events.k8s.io', '--namespace', namespace];
   const { items } = await cluster.kubectlJson<{ items: EventObject[] }>(args);
   return items
-    .filter(({ regarding, reason }) => regarding.name === pod && /^(Original|CachedImage)/.test(reason))
+    .filter(
+      ({ regarding, reason }) => regarding.name === pod && /^(Original|CachedImage|Rescue)/.test(reason),
+    )
     .map(({ reason }) => reason);
 }
+
+/** As administrators do who let nobody change the images of some workloads. */
+const FROZEN_LABEL = 'frozen';
+const frozenImages: readonly object[] = [
+  {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicy',
+    metadata: { name: CACHED },
+    spec: {
+      matchConstraints: {
+        objectSelector: { matchExpressions: [{ key: FROZEN_LABEL, operator: 'Exists' }] },
+        resourceRules: [
+          { operations: ['UPDATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] },
+        ],
+      },
+      validations: [
+        {
+          expression:
+            'object.spec.containers.all(c, oldObject.spec.containers.exists(o, o.image == c.image))',
+          message: 'images are frozen here',
+        },
+      ],
+    },
+  },
+  {
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'ValidatingAdmissionPolicyBinding',
+    metadata: { name: CACHED },
+    spec: { policyName: CACHED, validationActions: ['Deny'] },
+  },
+];
 
 /** Sends the proxy away from the nodes that are named, or lets it come back everywhere. */
 async function keepProxyOff(nodes: readonly string[]): Promise<void> {
@@ -105,13 +138,15 @@ beforeAll(async () => {
     kind: 'Namespace',
     metadata: { name, labels },
   });
-  await cluster.apply([namespace(CACHED, labelled), namespace(PLAIN), namespace(LATE)]);
+  await cluster.apply([namespace(CACHED, labelled), namespace(PLAIN), namespace(LATE), ...frozenImages]);
 });
 
 afterAll(async () => {
   await link.restore();
   await keepProxyOff([]);
   await forget(cluster, 'rescue');
+  const policy = ['validatingadmissionpolicy', 'validatingadmissionpolicybinding'].join();
+  await cluster.kubectl(['delete', policy, CACHED, '--ignore-not-found']);
   await cluster.kubectl(['delete', 'namespace', CACHED, PLAIN, LATE, '--wait=false']);
   await proxiesRolledOut();
 }, 120_000);
@@ -120,7 +155,7 @@ it('an image that upstream no longer gives and the cache has: the cached one, fo
   const [kept, gone] = [await push('kept'), await push('gone')];
   await preheat(cluster, 'rescue', [gone.reference]);
   const node = cluster.node(1).name;
-  await create(LATE, 'web', [kept.reference], node);
+  await create(LATE, 'web', [kept.reference], { node });
   await runs(LATE, 'web');
   await link.reject();
   // The first container has its image already; the second cannot get it.
@@ -188,15 +223,23 @@ it('new nodes: a pod that lands before the proxy starts within 15 s of the momen
     await runs(namespace, name);
     return performance.now() - began;
   };
+  const refused = async (): Promise<void> => {
+    await create(CACHED, 'frozen', [image.reference], { labels: { [FROZEN_LABEL]: 'true' } });
+    const told = async (): Promise<boolean> => (await reasonsTold(CACHED, 'frozen')).length > 0;
+    await cluster.waitFor('the pod that may not be changed is told so', told, DEADLINE);
+  };
   try {
     const [withLarder, without] = await Promise.all([
       timed(CACHED, 'fresh', image.reference),
       timed(PLAIN, 'control', control.reference),
+      refused(),
     ]);
     const pod = await read(CACHED, 'fresh');
     expect(pod.spec).toMatchObject({ nodeName: node, containers: [{ image: image.reference }] });
     expect(pod.metadata.annotations?.['larder.dev/rescued']).toContain('localhost:7439/');
     expect(await reasonsTold(CACHED, 'fresh')).toEqual(['OriginalImageRestored']);
+    expect(await reasonsTold(CACHED, 'frozen')).toEqual(['RescueRefused']);
+    expect((await read(CACHED, 'frozen')).spec.containers[0]?.image).toMatch(/^localhost:7439/);
     console.info(`ran after ${Math.round(withLarder)} ms, without Larder ${Math.round(without)} ms`);
     expect(withLarder - without).toBeLessThan(15_000);
   } finally {
