@@ -12,6 +12,7 @@ import { ClusterView } from './cluster-view.ts';
 import { config } from './config.ts';
 import { gateReport } from './gate-report.ts';
 import { webhookApp } from './server.ts';
+import { warmUp } from './warm-up.ts';
 
 /** Longer than the API server keeps an idle connection (90 s), so that it is never closed under a request. */
 const KEEP_ALIVE_MS = 120_000;
@@ -22,6 +23,7 @@ await runMain({
   config,
   compose: async ({ settings, log, metrics, signal }) => {
     const { namespace, proxyAddress, proxySelector } = settings;
+    warmUp();
     const names = releaseNames(settings.fullname);
     const tls = await readTlsFolder(settings.tlsFolder, log);
     const connection = connect(loadKubeConfig());
