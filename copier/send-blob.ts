@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Digest } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { formatContentRange, parseRange, type RangeRequest } from '../registry/core/range.ts';
+import { written } from '../registry/transport/written.ts';
 import type { ByteRange } from './growing-file.ts';
 
 /** A blob from wherever it is. */
@@ -46,7 +47,8 @@ export async function sendBlob(
     response.end();
     return;
   }
-  for await (const chunk of content.read({ start, end }, signal)) await write(response, chunk);
+  for await (const chunk of content.read({ start, end }, signal))
+    await written(response, chunk, (error) => error ?? clientGone());
   response.end();
 }
 
@@ -56,21 +58,6 @@ function rangeOf(request: IncomingMessage, size: number | undefined, etag: strin
   return size === undefined || !applies ? { kind: 'whole' } : parseRange(request.headers.range, size);
 }
 
-/**
- * Resolves once the bytes have left us, so that their buffer can be used again.
- * @throws when the client leaves: Node does not always say so to who waits for a write
- */
-function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onClose = (): void => {
-      reject(new RegistryError('the client has gone', { reason: 'Canceled' }));
-    };
-    response.once('close', onClose);
-    response.write(chunk, (error) => {
-      response.off('close', onClose);
-      if (error) reject(error);
-      else resolve();
-    });
-    if (response.closed) onClose();
-  });
+function clientGone(): RegistryError {
+  return new RegistryError('the client has gone', { reason: 'Canceled' });
 }

@@ -14,6 +14,7 @@ import { Forwarder } from './forward.ts';
 import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 import type { Failure } from './plan.ts';
+import { ask, type Asking, type Reply } from '../test/fakes/ask.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
 import type { RequestFigures } from './proxy-metrics.ts';
 
@@ -24,13 +25,6 @@ const SIGN_MS = 150;
 const PATIENCE_MS = 2_000;
 const HEAD_MS = 600;
 const SILENCE_MS = 200;
-
-interface Reply {
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  readonly body: string;
-  readonly complete: boolean;
-}
 
 function breaker(): CircuitBreaker {
   return new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: 1_000 });
@@ -128,29 +122,9 @@ class Bench {
     return new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
   }
 
-  pull(
-    path: string,
-    { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
-  ): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const request = httpRequest(
-        { port: this.port, host: '127.0.0.1', path, method, headers, agent: false },
-        (res) => {
-          const chunks: Buffer[] = [];
-          res.on('data', (chunk: Buffer) => chunks.push(chunk));
-          res.on('error', () => undefined);
-          res.on('close', () => {
-            resolve({
-              status: res.statusCode ?? 0,
-              headers: res.headers,
-              body: Buffer.concat(chunks).toString(),
-              complete: res.complete,
-            });
-          });
-        },
-      );
-      request.on('error', reject).end();
-    });
+  async pull(path: string, asking: Asking = {}): Promise<Omit<Reply, 'body'> & { body: string }> {
+    const reply = await ask(this.port, path, asking);
+    return { ...reply, body: reply.body.toString() };
   }
 
   async stop(): Promise<void> {

@@ -3,6 +3,7 @@
  * is most of what moving them costs, in time and in memory.
  */
 import type { OnReadOpts, Socket } from 'node:net';
+import { written } from './written.ts';
 
 /** Takes what a connection brings. */
 export interface Taker {
@@ -52,19 +53,7 @@ export class Wire {
 
   /** Resolves once the bytes have left us, so that their memory can be used again. */
   write(bytes: Uint8Array | string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      // Node does not always answer a write to who has gone.
-      const onClose = (): void => {
-        reject(this.#error ?? brokenOff());
-      };
-      this.#socket.once('close', onClose);
-      this.#socket.write(bytes, (error) => {
-        this.#socket.off('close', onClose);
-        if (error) reject(this.#error ?? error);
-        else resolve();
-      });
-      if (this.#socket.closed) onClose();
-    });
+    return written(this.#socket, bytes, (error) => this.#error ?? error ?? brokenOff());
   }
 
   /** @param error what its taker is told */

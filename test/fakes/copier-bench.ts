@@ -15,6 +15,7 @@ import { copierHandler } from '../../copier/server.ts';
 import { loadConfig } from '../../platform/config.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
+import { ask, type Asking, type Reply } from './ask.ts';
 import type { TestImage } from './images.ts';
 import { FakeRegistry } from './registry.ts';
 
@@ -27,13 +28,6 @@ const HEAD_MS = 500;
 export function policy(spec: object): PolicyRecord {
   const metadata = { name: 'policy' };
   return { metadata, policy: parseCachePolicy({ metadata, spec }) };
-}
-
-export interface Reply {
-  readonly status: number;
-  readonly headers: NodeJS.Dict<string | string[]>;
-  readonly body: Buffer;
-  readonly complete: boolean;
 }
 
 /** Where one replica stands, beside others. */
@@ -129,31 +123,8 @@ export class CopierBench {
     return `${tenant === undefined ? '' : `${tenant}.tenant/`}${this.upstream.host.replace(':', '-')}/${repository}`;
   }
 
-  ask(
-    path: string,
-    {
-      method = 'GET',
-      headers = {},
-      body = '',
-    }: { method?: string; headers?: Record<string, string>; body?: string } = {},
-  ): Promise<Reply> {
-    const { port } = this;
-    return new Promise((resolve, reject) => {
-      const request = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false }, (res) => {
-        const chunks: Buffer[] = [];
-        res.on('data', (chunk: Buffer) => chunks.push(chunk));
-        res.on('error', () => undefined);
-        res.on('close', () => {
-          resolve({
-            status: res.statusCode ?? 0,
-            headers: res.headers,
-            body: Buffer.concat(chunks),
-            complete: res.complete,
-          });
-        });
-      });
-      request.on('error', reject).end(body);
-    });
+  ask(path: string, asking: Asking = {}): Promise<Reply> {
+    return ask(this.port, path, asking);
   }
 
   /** Asks, and hangs up as soon as the first bytes have come. */
