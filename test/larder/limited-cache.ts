@@ -7,6 +7,8 @@ import { podsOf } from './parts.ts';
 const MEBIBYTE = 1024 * 1024;
 /** What each of the images takes that fill the cache, besides the program in it. */
 const LAYER = 48 * MEBIBYTE;
+/** The nodes' own; for others nothing is copied. */
+const PLATFORM = process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64';
 const POLICY = 'limited-cache';
 const WAIT = { deadlineMs: 60_000, intervalMs: 200 };
 
@@ -142,7 +144,8 @@ export class LimitedCache {
   private async use(name: string, bytes: number): Promise<void> {
     const layers = [Math.ceil(bytes / 512) * 512];
     const repository = `${this.project}/${name}`;
-    const image = await this.cluster.pushImage({ site: 'example', repository, tag: '1', layers });
+    const what = { site: 'example', repository, tag: '1', layers, platforms: [PLATFORM] } as const;
+    const image = await this.cluster.pushImage(what);
     this.images.set(name, image);
     await this.cluster.apply({
       apiVersion: 'v1',
