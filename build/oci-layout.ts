@@ -1,6 +1,6 @@
 /** Writes images as an OCI layout (image-spec, image-layout.md): a folder of blobs, and an index that names what is in it. */
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Layer } from './layer.ts';
 import type { Architecture } from './lock-file.ts';
@@ -17,39 +17,47 @@ interface Descriptor {
   readonly size: number;
 }
 
-/** Replaces `folder` by a layout that holds one index, known to importers as `reference`. Gives the index's digest. */
+/** The documents of a layout, by the hex of their digests. */
+type Documents = Map<string, Buffer>;
+
+/**
+ * Makes `folder` a layout that holds one index, known to importers as `reference`. A folder that is this layout already is left alone, for
+ * somebody may be reading it. Gives the index's digest.
+ */
 export async function writeLayout(
   folder: string,
   reference: string,
   images: readonly PlatformImage[],
 ): Promise<string> {
-  await rm(folder, { recursive: true, force: true });
-  const blobs = join(folder, 'blobs/sha256');
-  await mkdir(blobs, { recursive: true });
-  const manifests: object[] = [];
-  for (const { arch, layers } of images) {
-    for (const layer of layers) await copyFile(layer.file, join(blobs, layer.digest.slice('sha256:'.length)));
-    const manifest = await writeManifest(blobs, arch, layers);
-    manifests.push({ ...manifest, platform: { os: 'linux', architecture: arch } });
-  }
+  const documents: Documents = new Map();
+  const manifests = images.map(({ arch, layers }) => ({
+    ...addManifest(documents, arch, layers),
+    platform: { os: 'linux', architecture: arch },
+  }));
   const mediaType = 'application/vnd.oci.image.index.v1+json';
-  const index = await writeJson(blobs, mediaType, { schemaVersion: 2, mediaType, manifests });
+  const index = addDocument(documents, mediaType, { schemaVersion: 2, mediaType, manifests });
   const annotations = {
     'io.containerd.image.name': reference,
     'org.opencontainers.image.ref.name': reference.slice(reference.lastIndexOf(':') + 1),
   };
-  const entry = { schemaVersion: 2, mediaType, manifests: [{ ...index, annotations }] };
-  await writeFile(join(folder, 'index.json'), JSON.stringify(entry));
+  const entry = JSON.stringify({ schemaVersion: 2, mediaType, manifests: [{ ...index, annotations }] });
+  // Written last, so it stands for the whole.
+  const entryFile = join(folder, 'index.json');
+  if ((await readFile(entryFile, 'utf8').catch(() => undefined)) === entry) return index.digest;
+
+  await rm(folder, { recursive: true, force: true });
+  const blobs = join(folder, 'blobs/sha256');
+  await mkdir(blobs, { recursive: true });
+  for (const { file, digest } of images.flatMap(({ layers }) => layers))
+    await copyFile(file, join(blobs, digest.slice('sha256:'.length)));
+  for (const [hex, bytes] of documents) await writeFile(join(blobs, hex), bytes);
   await writeFile(join(folder, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
+  await writeFile(entryFile, entry);
   return index.digest;
 }
 
-async function writeManifest(
-  blobs: string,
-  arch: Architecture,
-  layers: readonly Layer[],
-): Promise<Descriptor> {
-  const config = await writeJson(blobs, 'application/vnd.oci.image.config.v1+json', {
+function addManifest(documents: Documents, arch: Architecture, layers: readonly Layer[]): Descriptor {
+  const config = addDocument(documents, 'application/vnd.oci.image.config.v1+json', {
     architecture: arch,
     os: 'linux',
     created: '1970-01-01T00:00:00Z',
@@ -67,7 +75,7 @@ async function writeManifest(
     history: layers.map(({ createdBy }) => ({ created: '1970-01-01T00:00:00Z', created_by: createdBy })),
   });
   const mediaType = 'application/vnd.oci.image.manifest.v1+json';
-  return await writeJson(blobs, mediaType, {
+  return addDocument(documents, mediaType, {
     schemaVersion: 2,
     mediaType,
     config,
@@ -79,9 +87,9 @@ async function writeManifest(
   });
 }
 
-async function writeJson(blobs: string, mediaType: string, value: object): Promise<Descriptor> {
+function addDocument(documents: Documents, mediaType: string, value: object): Descriptor {
   const bytes = Buffer.from(JSON.stringify(value));
   const hex = createHash('sha256').update(bytes).digest('hex');
-  await writeFile(join(blobs, hex), bytes);
+  documents.set(hex, bytes);
   return { mediaType, digest: `sha256:${hex}`, size: bytes.length };
 }
