@@ -9,7 +9,6 @@ import type { CopierClient } from './copier-client.ts';
 import type { Copies } from './copies.ts';
 import type { CopyRequest } from './copy-state.ts';
 import { Errands } from './errands.ts';
-import type { ErrandName, Figures } from './figures.ts';
 import type { LifeRules } from './life-rules.ts';
 import type { RemovalAnswer, Verification } from './findings.ts';
 import type { RemovalRequest, Removals } from './removals.ts';
@@ -27,11 +26,13 @@ export interface ErrandRunners {
   readonly remove: Errands<RemovalRequest, RemovalAnswer>;
 }
 
+export type ErrandName = keyof ErrandRunners;
+
 export interface ErrandParts {
   readonly copier: CopierClient;
   readonly removals: Removals;
   readonly settings: ConfigOf<typeof config>;
-  readonly figures: Pick<Figures, 'errandEnded'>;
+  readonly figures: { readonly errandEnded: (errand: ErrandName, result: string) => void };
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -6,7 +6,7 @@ import type { WorkQueue } from '../platform/kube/work-queue.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { CacheKeeper } from './cache/cache-keeper.ts';
 import type { Copies } from './copies.ts';
-import type { ErrandRunners } from './errand-runners.ts';
+import type { ErrandName, ErrandRunners } from './errand-runners.ts';
 import type { ImageRecord } from './resources.ts';
 import type { UsageIndex } from './usage.ts';
 
@@ -19,8 +19,6 @@ export interface Sources {
   readonly errands: ErrandRunners;
   readonly cacheKeeper: CacheKeeper;
 }
-
-export type ErrandName = keyof ErrandRunners;
 
 export interface Figures {
   /** From now on the figures are those of this term; undefined when it is over. */

@@ -18,7 +18,7 @@ import { Removals } from './removals.ts';
 import { cacheRecords, imageRecords } from './resources.ts';
 import { Suspicion } from './suspicion.ts';
 import { tellerOf } from './tellers.ts';
-import type { TermOptions } from './term.ts';
+import type { TermOptions } from './term-options.ts';
 import { Users } from './users.ts';
 import { urgency, type Watches } from './watches.ts';
 

@@ -1,35 +1,20 @@
 /** A term of leadership: everything that only one replica may do, from taking the lease to losing it. */
 import { releaseNames } from '../api/names.ts';
 import { parseRules, RULES_KEY } from '../api/rules.ts';
-import type { ConfigOf } from '../platform/config.ts';
-import type { Clock } from '../platform/clock.ts';
-import type { KubeClient } from '../platform/kube/client.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import { EventRecorder, type EventToRecord } from '../platform/kube/events.ts';
-import type { Logger } from '../platform/log.ts';
 import { runGroup, type Component } from '../platform/run.ts';
 import { releaseParts } from './bootstrap/release-parts.ts';
-import type { config } from './config.ts';
 import { fenced, type Writer } from './fenced.ts';
-import type { Figures } from './figures.ts';
 import { imageLife, type ImageLife } from './image-life.ts';
 import { policiesFromValues, readPolicies } from './policies-from-values.ts';
 import { policyStatuses } from './policy-status.ts';
 import { policyRecords } from './resources.ts';
 import { Rescuer } from './rescue/rescuer.ts';
 import { startupTaints } from './startup-taint.ts';
+import type { TermOptions } from './term-options.ts';
 import { tellerOf } from './tellers.ts';
 import { watchCluster, type Watches } from './watches.ts';
-
-export interface TermOptions {
-  readonly settings: ConfigOf<typeof config>;
-  readonly client: KubeClient;
-  /** Throws when the lease is not ours at this very moment. */
-  readonly assertLeader: () => void;
-  readonly figures: Figures;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
 
 /** Resolves when the signal is aborted and everything has stopped; rejects when a part of it fails. */
 export async function lead(options: TermOptions, signal: AbortSignal): Promise<void> {

@@ -2,7 +2,7 @@
 import { releaseNames } from '../../api/names.ts';
 import type { Component } from '../../platform/run.ts';
 import type { Writer } from '../fenced.ts';
-import type { TermOptions } from '../term.ts';
+import type { TermOptions } from '../term-options.ts';
 import { TrustedBundle } from './ca-bundle.ts';
 import { keepRelease } from './keep-release.ts';
 import { kubeObjects } from './kube-objects.ts';
