@@ -1,21 +1,11 @@
 /** Composes what follows the release's own store. */
 import { releaseNames } from '../api/names.ts';
-import type { Clock } from '../platform/clock.ts';
-import type { ConfigOf } from '../platform/config.ts';
-import type { KubeClient } from '../platform/kube/client.ts';
 import { secrets } from '../platform/kube/resource.ts';
-import type { Logger } from '../platform/log.ts';
-import type { config } from './config.ts';
 import { StoreClient } from './store-client.ts';
 import { StoreKeeper } from './store-keeper.ts';
+import type { TermOptions } from './term-options.ts';
 
-export interface OwnStoreParts {
-  readonly settings: ConfigOf<typeof config>;
-  readonly client: KubeClient;
-  readonly assertLeader: () => void;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
+export type OwnStoreParts = Pick<TermOptions, 'settings' | 'client' | 'assertLeader' | 'clock' | 'log'>;
 
 /** Undefined when the store is none of the release's own. */
 export function ownStoreKeeper(

@@ -1,6 +1,6 @@
 import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
-import { RULES } from '../test/fakes/rules.ts';
+import { SURROUNDINGS } from '../test/fakes/surroundings.ts';
 import { InvalidReview } from './admission-review.ts';
 import { admissionMetrics } from './admission-metrics.ts';
 import { answer } from './answer.ts';
@@ -129,13 +129,7 @@ it('100,000 mutated reviews are refused as such or admitted, with nothing change
   const errors: unknown[] = [];
   const log = { ...silentLogger, error: (_: string, fields?: object) => errors.push(fields) };
   const options = {
-    surroundings: () => ({
-      proxyAddress: 'localhost:7439',
-      rules: RULES,
-      policies: [],
-      gate: { open: true } as const,
-      hasProxy: (node: string) => node === 'node-1',
-    }),
+    surroundings: () => ({ ...SURROUNDINGS, hasProxy: (node: string) => node === 'node-1' }),
     metrics: admissionMetrics(new Metrics('webhook'), () => true),
     log,
   };

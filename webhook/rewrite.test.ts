@@ -2,15 +2,13 @@ import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
+import { SURROUNDINGS as EVERYWHERE } from '../test/fakes/surroundings.ts';
 import type { JsonObject } from './admission-review.ts';
 import { diff } from './patch.ts';
 import { rewritePod, type Surroundings } from './rewrite.ts';
 
 const SURROUNDINGS: Surroundings = {
-  proxyAddress: 'localhost:7439',
-  rules: RULES,
-  policies: [],
-  gate: { open: true },
+  ...EVERYWHERE,
   hasProxy: (node) => node === 'node-1',
 };
 const LABEL = 'larder.dev/rewritten';

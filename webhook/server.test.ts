@@ -9,20 +9,13 @@ import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
 import type { Running } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
-import { RULES } from '../test/fakes/rules.ts';
+import { SURROUNDINGS } from '../test/fakes/surroundings.ts';
 import { createCa, issueServerCertificate, type KeyPairPem } from '../platform/x509.ts';
 import { admissionMetrics } from './admission-metrics.ts';
 import type { Surroundings } from './rewrite.ts';
 import { webhookApp } from './server.ts';
 
 const NAME = 'larder-webhook.larder.svc';
-const SURROUNDINGS: Surroundings = {
-  proxyAddress: 'localhost:7439',
-  rules: RULES,
-  policies: [],
-  gate: { open: true },
-  hasProxy: () => true,
-};
 
 function reviewOf(object: unknown, extra: object = {}): object {
   return {

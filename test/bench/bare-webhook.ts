@@ -8,17 +8,11 @@ import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
 import { answer } from '../../webhook/answer.ts';
-import { RULES } from '../fakes/rules.ts';
+import { SURROUNDINGS } from '../fakes/surroundings.ts';
 
 const UID = /"uid":"([^"]+)"/;
 const options = {
-  surroundings: () => ({
-    proxyAddress: 'localhost:7439',
-    rules: RULES,
-    policies: [],
-    gate: { open: true } as const,
-    hasProxy: () => true,
-  }),
+  surroundings: () => SURROUNDINGS,
   metrics: admissionMetrics(new Metrics('bare'), () => true),
   log: silentLogger,
 };

@@ -22,7 +22,7 @@ import { webhookApp } from '../../webhook/server.ts';
 import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
-import { RULES } from '../fakes/rules.ts';
+import { SURROUNDINGS } from '../fakes/surroundings.ts';
 import { ApiServer } from '../envtest/api-server.ts';
 
 const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
@@ -54,13 +54,7 @@ beforeAll(async () => {
     return (counter?.values ?? []).reduce((sum, { value }) => sum + value, 0);
   };
   const handler = webhookApp({
-    surroundings: () => ({
-      proxyAddress: 'localhost:7439',
-      rules: RULES,
-      policies: [],
-      gate: { open: true },
-      hasProxy: (node) => node !== 'virtual',
-    }),
+    surroundings: () => ({ ...SURROUNDINGS, hasProxy: (node) => node !== 'virtual' }),
     metrics: admissionMetrics(metrics, () => true),
     log: silentLogger,
   });
