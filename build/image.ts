@@ -10,6 +10,7 @@ import { ARCHITECTURES, type Architecture, type ImageLock, readLock } from './lo
 import { installNode } from './node-binary.ts';
 import { writeLayout } from './oci-layout.ts';
 import { buildRegistry } from './registry.ts';
+import { buildSteerPort } from './steer-port.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const REPOSITORY = 'ghcr.io/larder-dev/larder';
@@ -63,7 +64,7 @@ async function baseLayers(
   arch: Architecture,
   report: (line: string) => void,
 ): Promise<Layer[]> {
-  const registry = await buildRegistry(arch, { report });
+  const programs = [await buildRegistry(arch, { report }), await buildSteerPort(arch, { report })];
   return [
     await makeLayer({
       name: `debian-${arch}`,
@@ -78,12 +79,13 @@ async function baseLayers(
       fill: (root) => installNode(lock, arch, root),
     }),
     await makeLayer({
-      name: `registry-${arch}`,
-      key: ['1', basename(dirname(registry))],
-      createdBy: 'CNCF distribution',
+      name: `programs-${arch}`,
+      key: ['1', ...programs.map((program) => basename(dirname(program)))],
+      createdBy: 'CNCF distribution, steer-port',
       fill: async (root) => {
-        await mkdir(join(root, 'usr/local/bin'), { recursive: true });
-        await copyFile(registry, join(root, 'usr/local/bin/registry'));
+        const folder = join(root, 'usr/local/bin');
+        await mkdir(folder, { recursive: true });
+        for (const program of programs) await copyFile(program, join(folder, basename(program)));
       },
     }),
   ];

@@ -2,6 +2,7 @@
 import express, { type Express } from 'express';
 import { httpServer, type HttpServerComponent } from './http-server.ts';
 import type { Metrics } from './metrics.ts';
+import type { PortSteering } from './port-steering.ts';
 import type { ListenAddress } from './settings.ts';
 
 /** Says what is missing for readiness, or nothing when all is well. Must not wait or throw. */
@@ -37,14 +38,14 @@ export function healthServer(options: {
   readonly metrics: Metrics;
   readonly readiness: Readiness;
   /** As of every server: for processes that replace one another at the same address. */
-  readonly reusePort?: boolean;
+  readonly sharedPort?: PortSteering;
 }): HttpServerComponent {
   return httpServer({
     name: 'health',
     handler: healthApp(options),
     addresses: [options.address],
     drainMs: 1_000,
-    ...(options.reusePort === undefined ? {} : { reusePort: options.reusePort }),
+    ...(options.sharedPort ? { sharedPort: options.sharedPort } : {}),
   });
 }
 

@@ -10,9 +10,12 @@ import { healthServer, Readiness } from './health.ts';
 import { httpServer, type HttpServerComponent } from './http-server.ts';
 import { silentLogger } from './log.ts';
 import { Metrics } from './metrics.ts';
+import { PortSteering } from './port-steering.ts';
 
 const LOOPBACK = [{ host: '127.0.0.1', port: 0 }] as const;
 const { signal } = new AbortController();
+/** Without its program, as in a container that forbids it: the kernel goes on choosing. */
+const sharedPort = new PortSteering({ program: '/absent/steer-port', log: silentLogger });
 const urlOf = (server: HttpServerComponent, path = '/') => `http://127.0.0.1:${server.bound[0]?.port}${path}`;
 
 describe('a server', () => {
@@ -73,10 +76,10 @@ describe('a server', () => {
   });
 
   it('listens beside its successor, which takes over when it stops', async () => {
-    const first = serve((_req, res) => res.end('old'), { reusePort: true });
+    const first = serve((_req, res) => res.end('old'), { sharedPort });
     const old = await first.start(signal);
     const addresses = [{ host: '127.0.0.1', port: first.bound[0]?.port ?? 0 }];
-    const successor = serve((_req, res) => res.end('new'), { reusePort: true, addresses });
+    const successor = serve((_req, res) => res.end('new'), { sharedPort, addresses });
     const running = await successor.start(signal);
     const ask = async (): Promise<string> => {
       const { body } = await request(urlOf(first), { dispatcher: new Agent({ pipelining: 0 }) });
@@ -91,7 +94,7 @@ describe('a server', () => {
   });
 
   it('closes its door beside a successor only once nobody comes', async () => {
-    const server = serve((_req, res) => res.end('here'), { reusePort: true, lullMs: 400 });
+    const server = serve((_req, res) => res.end('here'), { sharedPort, lullMs: 400 });
     const running = await server.start(signal);
     let open = true;
     const stopped = running.stop().then(() => {

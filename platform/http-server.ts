@@ -4,6 +4,7 @@ import { createServer as createTlsServer, Server as TlsServer } from 'node:https
 import type { AddressInfo } from 'node:net';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { FileValue } from './file-watch.ts';
+import { type PortSteering, STEERING_MS } from './port-steering.ts';
 import type { Component } from './run.ts';
 import type { ListenAddress } from './settings.ts';
 import type { TlsKeyPair } from './tls-files.ts';
@@ -15,9 +16,9 @@ export interface HttpServerOptions {
   readonly addresses: readonly ListenAddress[];
   /** Serves TLS 1.2 or newer with this certificate; plain HTTP without. */
   readonly tls?: FileValue<TlsKeyPair>;
-  /** Lets an old and a new process listen side by side while one replaces the other; the old one leaves in a lull (`lullMs`). */
-  readonly reusePort?: boolean;
-  /** With `reusePort`: how long nobody may have come before the server closes its door; waited for up to 10 s. Default 100. */
+  /** Lets an old and a new process listen side by side while one replaces the other; who stops first has callers sent to the other. */
+  readonly sharedPort?: PortSteering;
+  /** With `sharedPort`: how long nobody may have come before the server closes its door; waited for up to 10 s. Default 100. */
   readonly lullMs?: number;
   /**
    * How long to go on serving once the server shall stop, for callers that have not heard of it yet; each answer then closes its
@@ -44,10 +45,10 @@ export interface HttpServerComponent extends Component {
 
 export function httpServer(options: HttpServerOptions): HttpServerComponent {
   const bound: AddressInfo[] = [];
-  const { lingerMs = 0, drainMs = DRAIN_MS, lullMs = LULL_MS, reusePort = false } = options;
+  const { lingerMs = 0, drainMs = DRAIN_MS, lullMs = LULL_MS, sharedPort } = options;
   return {
     name: options.name,
-    stopMs: lingerMs + (reusePort ? LULL_PATIENCE_MS : 0) + drainMs + CUT_MS,
+    stopMs: lingerMs + (sharedPort ? STEERING_MS + LULL_PATIENCE_MS : 0) + drainMs + CUT_MS,
     bound,
     start: async () => {
       const servers: Server[] = [];
@@ -55,7 +56,8 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
         for (const address of options.addresses) {
           const server = build(options);
           servers.push(server);
-          bound.push(await listen(server, address, reusePort));
+          bound.push(await listen(server, address, sharedPort !== undefined));
+          await sharedPort?.share(server);
         }
       } catch (error) {
         await Promise.all(servers.filter((server) => server.listening).map((server) => drain(server, 0)));
@@ -72,7 +74,10 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           unsubscribe?.();
           await Promise.all(
             servers.map(async (server) => {
-              if (reusePort) await lull(server, lullMs);
+              if (sharedPort) {
+                await sharedPort.leave(server);
+                await lull(server, lullMs);
+              }
               await drain(server, drainMs);
             }),
           );
@@ -111,7 +116,8 @@ function closeAfterAnswer(_request: unknown, response: ServerResponse): void {
 /**
  * Resolves when nobody has come for `ms`, or after `LULL_PATIENCE_MS`. The kernel resets those whom it has queued for a listener
  * that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
- * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it.
+ * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it. Those who came
+ * before they could be steered elsewhere are let in by then.
  */
 async function lull(server: Server, ms: number): Promise<void> {
   let last = performance.now();

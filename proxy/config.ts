@@ -100,6 +100,12 @@ export const proxyConfig = defineConfig({
     help: 'how long pulls under way may go on after SIGTERM',
     schema: duration(),
   },
+  steerPortProgram: {
+    env: 'LARDER_STEER_PORT_PROGRAM',
+    default: '/usr/local/bin/steer-port',
+    help: 'program that a proxy which leaves sends its callers to the next one with',
+    schema: text(),
+  },
   breakerOpen: {
     env: 'LARDER_PEER_PAUSE',
     default: '5s',

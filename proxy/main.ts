@@ -8,6 +8,7 @@ import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import type { Logger } from '../platform/log.ts';
 import { runMain, type MainContext } from '../platform/main.ts';
+import { PortSteering } from '../platform/port-steering.ts';
 import type { Component } from '../platform/run.ts';
 import type { ListenAddress } from '../platform/settings.ts';
 import { upstreamPolicies } from '../registry/transport/connection-policy.ts';
@@ -73,13 +74,14 @@ await runMain({
       silenceMs: settings.silence,
       admitsToTenants,
     });
+    // While one proxy replaces another both listen, and the kernel gives new connections to either.
+    const steering = new PortSteering({ program: settings.steerPortProgram, log });
     const pulls = httpServer({
       name: 'pull server',
       addresses: loopbackAddresses(settings.port),
       handler,
       configure: answerTlsInPlain,
-      // While one proxy replaces another both listen, and the kernel gives new connections to either.
-      reusePort: true,
+      sharedPort: steering,
       drainMs: settings.drain,
     });
     const selfTest = new SelfTest({
@@ -93,7 +95,12 @@ await runMain({
     readiness.add('self-test', () => selfTest.problem());
     const works = (): boolean => selfTest.problem() === undefined;
     const door = ownDoor({ path: settings.ownSocket, pulls: handler, works });
-    const health = healthServer({ address: settings.metricsListen, metrics, readiness, reusePort: true });
+    const health = healthServer({
+      address: settings.metricsListen,
+      metrics,
+      readiness,
+      sharedPort: steering,
+    });
     return [
       token.component('copier token'),
       ca.component('copier CA'),

@@ -111,6 +111,12 @@ it('the DaemonSet rolls without a failed pull, and webhook and copier likewise',
   expect(lost).toEqual([]);
   expect(Math.min(pulls, asked)).toBeGreaterThan(10);
 
+  // Nobody was lost because callers were sent on, not by luck.
+  for (const { name } of former.proxy) {
+    const { stdout } = await cluster.kubectl(['logs', name, '--namespace', NAMESPACE]);
+    expect(stdout).not.toContain('cannot be steered');
+  }
+
   // Both proxies and the copier that served a transfer are still there for it, and for nothing else.
   const draining = await Promise.all(former.proxy.map(drains));
   expect(draining).toEqual([true, true]);

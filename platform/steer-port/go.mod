@@ -1,0 +1,3 @@
+module larder.dev/steer-port
+
+go 1.25
