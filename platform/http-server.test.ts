@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
-import { get, type RequestListener, type ServerResponse } from 'node:http';
+import { get, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { FileValue } from './file-watch.ts';
 import { healthServer, Readiness } from './health.ts';
@@ -62,6 +63,20 @@ describe('a server', () => {
     });
     response.end('late');
     expect(await (await answer).body.text()).toBe('late');
+    await stopped;
+  });
+
+  it('lets a client take in its own time what was written to the end', async () => {
+    const whole = Buffer.alloc(32 * 1024 * 1024, 'part');
+    const server = serve((_req, res) => res.end(whole));
+    const running = await server.start(signal);
+    const client = get(urlOf(server));
+    const [answer] = (await once(client, 'response')) as [IncomingMessage];
+    const stopped = running.stop();
+    await delay(200); // it looks for idle connections meanwhile
+    let size = 0;
+    for await (const part of answer) size += (part as Buffer).length;
+    expect(size).toBe(whole.length);
     await stopped;
   });
 

@@ -1,7 +1,7 @@
 /** HTTP servers as components: listening, TLS that follows its certificate, and draining before they stop. */
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { FileValue } from './file-watch.ts';
 import { type PortSteering, STEERING_MS } from './port-steering.ts';
@@ -91,8 +91,30 @@ function build(options: HttpServerOptions): Server {
   const server = options.tls
     ? createTlsServer(secureOptions(options.tls.get()), options.handler)
     : createServer(options.handler);
+  keepUnsentAnswers(server);
   options.configure?.(server);
   return server;
+}
+
+/**
+ * Node.js counts a connection as idle once its answer's end was written, and would cut what a slow client has not taken of it yet. Here
+ * it is idle once its answers have left.
+ */
+function keepUnsentAnswers(server: Server): void {
+  const answersUnderWay = new Map<Socket, number>();
+  server.on('request', ({ socket }, response) => {
+    const others = answersUnderWay.get(socket);
+    if (others === undefined) socket.once('close', () => answersUnderWay.delete(socket));
+    answersUnderWay.set(socket, (others ?? 0) + 1);
+    response.once('close', () => {
+      const left = answersUnderWay.get(socket);
+      if (left !== undefined) answersUnderWay.set(socket, left - 1);
+    });
+  });
+  // `close` calls it too.
+  server.closeIdleConnections = () => {
+    for (const [socket, count] of answersUnderWay) if (count === 0) socket.destroy();
+  };
 }
 
 function secureOptions({ cert, key }: TlsKeyPair): { cert: Buffer; key: Buffer; minVersion: 'TLSv1.2' } {
