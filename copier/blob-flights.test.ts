@@ -44,13 +44,13 @@ class FakeSink implements BlobSink {
   }
 }
 
-function upstream(body: Buffer): BlobSource & { requests: number } {
+function upstream(body: Buffer, pieceBytes = 100_000): BlobSource & { requests: number } {
   const source = {
     requests: 0,
     open: (offset: number) => {
       source.requests += 1;
       const pieces = Array.from({ length: 10 }, (_, i) =>
-        body.subarray(offset).subarray(i * 100_000, (i + 1) * 100_000),
+        body.subarray(offset).subarray(i * pieceBytes, (i + 1) * pieceBytes),
       );
       return Promise.resolve({ size: body.length, body: Readable.from(pieces), toError: toRegistryError });
     },
@@ -58,8 +58,11 @@ function upstream(body: Buffer): BlobSource & { requests: number } {
   return source;
 }
 
-function setUp(sink: BlobSink): { flights: BlobFlights; spool: Spool; stop: AbortController } {
-  const spool = new Spool(folder, 10_000_000);
+function setUp(
+  sink: BlobSink,
+  patienceMs?: number,
+): { flights: BlobFlights; spool: Spool; stop: AbortController } {
+  const spool = new Spool(folder, 10_000_000, patienceMs);
   const stop = new AbortController();
   const flights = new BlobFlights({
     spool,
@@ -119,6 +122,23 @@ describe('blobs on their way', () => {
     expect(sink.puts).toBe(4);
     expect(source.requests).toBe(1);
     expect(sink.stored.size).toBe(1);
+  });
+
+  it('wait for a store that takes a while to let them in, so that nothing is read from the disk', async () => {
+    const large = Buffer.alloc(8_000_000, 'larder');
+    const largeKey = { ...key, digest: digestOf(large) };
+    const sink = new FakeSink();
+    const { flights } = setUp(sink, 60_000);
+    const put = sink.put.bind(sink);
+    sink.put = async (...args) => {
+      for (let turn = 0; turn < 3_000; turn += 1) await new Promise(setImmediate);
+      await put(...args);
+    };
+    const { opened, stored } = flights.join(largeKey, upstream(large, 800_000));
+    const { file } = await opened;
+    await stored;
+    expect(file.wasReadFromDisk).toBe(false);
+    expect(sink.stored.get(`${key.repository}@${largeKey.digest}`)?.equals(large)).toBe(true);
   });
 
   it('are not stored when their bytes are wrong, and the next reader asks upstream anew', async () => {

@@ -126,8 +126,26 @@ export class BlobFlights {
 
   async #put(key: BlobKey, size: number | undefined, file: OpenFlight['file']): Promise<void> {
     const { sink, signal } = this.#options;
-    await sink.put(key, size, file.follow({ start: 0 }, signal, { isAwaited: true }), signal);
+    const content = file.follow({ start: 0 }, signal, { isAwaited: true });
+    // Begins now: until the store lets us send, the fetch would run ahead, and what it is ahead comes from the disk.
+    const first = content.next();
+    first.catch(() => undefined);
+    try {
+      await sink.put(key, size, begunWith(first, content), signal);
+    } finally {
+      void content.return();
+    }
   }
+}
+
+async function* begunWith<T>(
+  first: Promise<IteratorResult<T, void>>,
+  rest: AsyncGenerator<T, void, undefined>,
+): AsyncGenerator<T, void, undefined> {
+  const { done, value } = await first;
+  if (done) return;
+  yield value;
+  yield* rest;
 }
 
 function idOf({ repository, digest }: BlobKey): string {

@@ -16,7 +16,7 @@ const never = new AbortController().signal;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'larder-spool-'));
   handle = await open(join(folder, 'blob.part'), 'w+');
-  file = new GrowingFile(handle, new Slabs(2 ** 20));
+  file = new GrowingFile(handle, { slabs: new Slabs(2 ** 20), patienceMs: 500 });
 });
 
 afterEach(async () => {
@@ -167,8 +167,12 @@ describe('a growing file', () => {
 
   it('stays readable for a reader that began before its creator closed it', async () => {
     const closed = Promise.withResolvers<undefined>();
-    const short = new GrowingFile(handle, new Slabs(0), () => {
-      closed.resolve(undefined);
+    const short = new GrowingFile(handle, {
+      slabs: new Slabs(0),
+      patienceMs: 500,
+      onClosed: () => {
+        closed.resolve(undefined);
+      },
     });
     await append(Buffer.from('abc'), short);
     const reader = short.follow({ start: 0 }, never);

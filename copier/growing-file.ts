@@ -8,8 +8,6 @@ import { SLAB_BYTES, type Slabs } from './slabs.ts';
 const UNWRITTEN_BYTES = 2 ** 20;
 /** So far the writer may be ahead of those that it waits for: whoever keeps up with it never touches the disk. */
 const AHEAD_BYTES = 2 ** 20;
-/** Whoever holds the writer up for longer than this, in milliseconds, is left behind until it has caught up. */
-const PATIENCE_MS = 500;
 
 export interface ByteRange {
   /** First byte wanted. */
@@ -21,6 +19,14 @@ export interface ByteRange {
 export interface FollowOptions {
   /** The writer waits for this reader. Of the others it waits for the one that is furthest, so that none is slowed down by another. */
   readonly isAwaited?: boolean;
+}
+
+export interface GrowingFileOptions {
+  readonly slabs: Slabs;
+  /** Whoever holds the writer up for longer than this, in milliseconds, is left behind until it has caught up. */
+  readonly patienceMs: number;
+  /** Called when the creator and the last reader are gone, and nothing is written any more. */
+  readonly onClosed?: () => void;
 }
 
 interface Reader {
@@ -35,8 +41,7 @@ interface Reader {
  */
 export class GrowingFile implements ByteSink {
   readonly #handle: FileHandle;
-  readonly #slabs: Slabs;
-  readonly #onClosed: () => void;
+  readonly #options: GrowingFileOptions;
   readonly #recent: RecentBytes;
   readonly #readers = new Set<Reader>();
   #onDisk = 0;
@@ -50,15 +55,11 @@ export class GrowingFile implements ByteSink {
   /** The writer waits for readers. */
   #heldUp: PromiseWithResolvers<undefined> | undefined;
 
-  /**
-   * @param handle whatever stands in the file already is overwritten
-   * @param onClosed called when the creator and the last reader are gone, and nothing is written any more
-   */
-  constructor(handle: FileHandle, slabs: Slabs, onClosed: () => void = () => undefined) {
+  /** @param handle whatever stands in the file already is overwritten */
+  constructor(handle: FileHandle, options: GrowingFileOptions) {
     this.#handle = handle;
-    this.#slabs = slabs;
-    this.#recent = new RecentBytes(slabs);
-    this.#onClosed = onClosed;
+    this.#options = options;
+    this.#recent = new RecentBytes(options.slabs);
   }
 
   /** Bytes taken so far. */
@@ -99,7 +100,7 @@ export class GrowingFile implements ByteSink {
     const patience = setTimeout(() => {
       this.#leaveBehind();
       resolve(undefined);
-    }, PATIENCE_MS);
+    }, this.#options.patienceMs);
     await promise;
     clearTimeout(patience);
     this.#heldUp = undefined;
@@ -184,7 +185,7 @@ export class GrowingFile implements ByteSink {
   /** One chunk, from memory or else from the disk. */
   async *#next(reader: Reader, until: number): AsyncGenerator<Uint8Array, void, undefined> {
     const pinned = this.#recent.pin(reader.offset, until);
-    const buffer = pinned === undefined ? this.#slabs.take() : undefined;
+    const buffer = pinned === undefined ? this.#options.slabs.take() : undefined;
     try {
       const chunk = pinned?.bytes ?? (await this.#fromDisk(buffer, reader.offset, until));
       reader.offset += chunk.byteLength;
@@ -193,7 +194,7 @@ export class GrowingFile implements ByteSink {
       yield chunk;
     } finally {
       pinned?.unpin();
-      if (buffer !== undefined) this.#slabs.giveBack(buffer);
+      if (buffer !== undefined) this.#options.slabs.giveBack(buffer);
       this.#recent.forget(this.#onDisk);
     }
   }
@@ -256,7 +257,7 @@ export class GrowingFile implements ByteSink {
     if (this.#holders > 0) return;
     void (this.#writing ?? Promise.resolve()).then(() => {
       this.#recent.clear();
-      this.#onClosed();
+      this.#options.onClosed?.();
     });
   }
 

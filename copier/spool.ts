@@ -16,17 +16,21 @@ export interface Reservation {
 
 /** Memory that blobs on their way may take together beyond what they cannot do without. */
 const MEMORY_BYTES = 16 * 2 ** 20;
+/** So long, in milliseconds, one that cannot keep up may hold up the others: enough for a disk that is busy for a moment. */
+const PATIENCE_MS = 1_000;
 
 export class Spool {
   readonly #files: SpoolFiles;
   readonly #slabs = new Slabs(MEMORY_BYTES);
   readonly #limit: number;
+  readonly #patienceMs: number;
   #reserved = 0;
 
   /** @param limit bytes that all blobs on their way may take together. */
-  constructor(folder: string, limit: number) {
+  constructor(folder: string, limit: number, patienceMs = PATIENCE_MS) {
     this.#files = new SpoolFiles(folder);
     this.#limit = limit;
+    this.#patienceMs = patienceMs;
   }
 
   /** Bytes spoken for at present. */
@@ -56,13 +60,14 @@ export class Spool {
     grow(bytes);
     try {
       const { handle, bytes: lying } = await this.#files.take();
-      const file = new GrowingFile(handle, this.#slabs, () => {
+      const onClosed = (): void => {
         // What is read again and again the kernel takes for memory that is needed, and would not give up for us.
         const done = file.wasReadFromDisk
           ? handle.close()
           : this.#files.giveBack(handle, Math.max(lying, mine));
         void done.finally(release);
-      });
+      };
+      const file = new GrowingFile(handle, { slabs: this.#slabs, patienceMs: this.#patienceMs, onClosed });
       return { file, grow };
     } catch (error) {
       release();
