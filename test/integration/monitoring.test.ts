@@ -91,15 +91,54 @@ it('the page about metrics speaks of those that there are', () => {
   expect(named.filter((name) => !known.has(name))).toEqual([]);
 });
 
-it('the chart renders them for the operator when it is asked to, and not otherwise', async () => {
+interface PodMonitor {
+  readonly podMetricsEndpoints: readonly {
+    readonly relabelings?: readonly {
+      readonly sourceLabels: readonly string[];
+      readonly regex: string;
+      readonly targetLabel: string;
+      readonly replacement: string;
+    }[];
+  }[];
+}
+
+interface Rendered {
+  readonly kind: string;
+  readonly spec?: Rules & PodMonitor;
+}
+
+async function render(monitoring: object): Promise<Rendered[]> {
   const helm = join(await buildTool('helm'), 'helm');
-  const render = async (monitoring: object): Promise<{ kind: string; spec?: Rules }[]> => {
-    const args = [helm, 'template', 'larder', CHART, '--namespace', 'larder', '--values', '-'];
-    const { stdout } = await run(args, { stdin: JSON.stringify({ monitoring }) });
-    return parseAllDocuments(stdout).flatMap(
-      (document) => (document.toJS() as { kind: string; spec?: Rules } | null) ?? [],
+  const args = [helm, 'template', 'larder', CHART, '--namespace', 'larder', '--values', '-'];
+  const { stdout } = await run(args, { stdin: JSON.stringify({ monitoring }) });
+  return parseAllDocuments(stdout).flatMap((document) => (document.toJS() as Rendered | null) ?? []);
+}
+
+it.each([
+  ['10.77.0.2', '10.77.0.2:7440'],
+  ['fd00:77::2', '[fd00:77::2]:7440'],
+])(
+  'a proxy, which declares no port, is scraped on its node at %s',
+  async (ip, address) => {
+    const endpoints = (await render({ podMonitor: true })).flatMap(
+      ({ kind, spec }) => (kind === 'PodMonitor' && spec?.podMetricsEndpoints) || [],
     );
-  };
+    const relabelings = endpoints.flatMap(({ relabelings: found }) => found ?? []);
+    expect(new Set(relabelings.flatMap(({ sourceLabels }) => sourceLabels))).toEqual(
+      new Set(['__meta_kubernetes_pod_ip']),
+    );
+    // As Prometheus does: the whole value has to match, and a later rule overrides.
+    const labels: Record<string, string> = {};
+    for (const { regex, targetLabel, replacement } of relabelings) {
+      const whole = new RegExp(`^(?:${regex})$`);
+      if (whole.test(ip)) labels[targetLabel] = ip.replace(whole, replacement);
+    }
+    expect(labels).toEqual({ __address__: address });
+  },
+  300_000,
+);
+
+it('the chart renders them for the operator when it is asked to, and not otherwise', async () => {
   const all = await render({ podMonitor: true, prometheusRule: true, dashboard: true });
   const kinds = all.map(({ kind }) => kind);
   expect(kinds.filter((kind) => kind === 'PodMonitor')).toHaveLength(2);
