@@ -67,6 +67,7 @@ export const toolModules = {
     folder: join(toolsFolder, 'gofakes3'),
     binaries: { gofakes3: 'github.com/johannesboyne/gofakes3/cmd/gofakes3' },
   },
+  'cert-manager': { folder: join(toolsFolder, 'cert-manager'), binaries: { 'cert-manager': '.' } },
   cri: { folder: join(toolsFolder, 'cri'), binaries: { cri: '.' } },
   pause: { folder: join(toolsFolder, 'pause'), binaries: { pause: '.' } },
   registry: {
@@ -80,7 +81,7 @@ export type ToolName = keyof typeof toolModules;
 /** Name of the tool → folder that holds its binaries. */
 export type ClusterTools = Readonly<Record<(typeof clusterTools)[number], string>>;
 
-/** What a cluster runs: all but what only benchmarks use. The quick ones come first. */
+/** What a cluster runs: all but what only benchmarks and single tests use. The quick ones come first. */
 const clusterTools = [
   'pause',
   'cri',

@@ -110,12 +110,17 @@ export class ControllerBench {
 
   /** A replica of its own process, as it runs in the cluster: it competes for the lease. */
   async startReplica(name: string): Promise<Replica> {
-    const env = { ...this.env, KUBECONFIG: await this.api.kubeconfig(), LARDER_POD_NAME: name };
+    const env = { ...this.env, KUBECONFIG: await this.kubeconfig(), LARDER_POD_NAME: name };
     return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freePort()}` });
   }
 
   get term(): Term | undefined {
     return this.terms.at(-1);
+  }
+
+  /** Path of a kubeconfig of an administrator. */
+  kubeconfig(): Promise<string> {
+    return this.api.kubeconfig();
   }
 
   /** A connection as somebody who has no rights by themselves. */

@@ -28,7 +28,7 @@ export class DryAdmission {
   readonly #namespace: string;
   #serial = 0;
 
-  constructor(cluster: Cluster, namespace: string) {
+  constructor(cluster: Pick<Cluster, 'kubeconfig'>, namespace: string) {
     this.#connection = connect(loadKubeConfig(cluster.kubeconfig));
     this.#namespace = namespace;
   }
