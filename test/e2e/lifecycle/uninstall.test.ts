@@ -32,13 +32,43 @@ async function runs(name: string): Promise<void> {
   await cluster.waitFor(`${name} runs`, async () => (await read(name)).ready, DEADLINE);
 }
 
+/** The pods of a Deployment, as `kubectl get pods` shows them. */
+async function podsOf(deployment: string): Promise<{ image: string | undefined; ready: boolean }[]> {
+  const args = ['get', 'pods', '--namespace', TEAM, '--selector', `app=${deployment}`];
+  const { items } = await cluster.kubectlJson<{ items: PodObject[] }>(args);
+  return items.map(({ spec, status }) => ({
+    image: spec.containers[0]?.image,
+    ready: status.containerStatuses?.[0]?.ready ?? false,
+  }));
+}
+
+/** Waits until the one pod of the Deployment that is left runs the image. */
+async function deploymentRuns(deployment: string, image: string): Promise<void> {
+  const look = async (): Promise<boolean> => {
+    const [pod, ...others] = await podsOf(deployment);
+    return pod !== undefined && others.length === 0 && pod.ready && pod.image === image;
+  };
+  await cluster.waitFor(`${deployment} runs ${image}`, look, DEADLINE);
+}
+
+async function deploy(name: string, image: string): Promise<void> {
+  const matchLabels = { app: name };
+  const spec = { terminationGracePeriodSeconds: 0, containers: [{ name: 'app', image }] };
+  await cluster.apply({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: TEAM },
+    spec: { selector: { matchLabels }, template: { metadata: { labels: matchLabels }, spec } },
+  });
+}
+
 async function names(kind: string): Promise<string[]> {
   const { stdout } = await cluster.kubectl(['get', kind, '--output=name']);
   return stdout.split('\n').filter((line) => line !== '');
 }
 
 // A test before this one may have failed half-way.
-beforeAll(() => installLarder(cluster), 150_000);
+beforeAll(() => installLarder(cluster, { values: { uninstall: { restartOwners: true } } }), 150_000);
 
 afterAll(async () => {
   await cluster.kubectl(['label', 'node', node, `${MARK}-`]);
@@ -52,7 +82,8 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   await cluster.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: TEAM, labels } });
   await create('running', image.reference);
   await create('waiting', image.reference, { [MARK]: 'here' });
-  await runs('running');
+  await deploy('owned', image.reference);
+  await Promise.all([runs('running'), deploymentRuns('owned', cached)]);
   expect([(await read('running')).image, (await read('waiting')).image]).toEqual([cached, cached]);
 
   const began = performance.now();
@@ -69,7 +100,10 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   expect(data['still-through-cache']).not.toContain(`${TEAM}/waiting`);
   await cluster.kubectl(['label', 'node', node, `${MARK}=here`]);
   await create('afterwards', image.reference);
-  await Promise.all([runs('waiting'), runs('afterwards')]);
+  // What has an owner was restarted, for the values ask for it: it does not need Larder any more.
+  expect(data['restarted']).toContain(`Deployment ${TEAM}/owned`);
+  const without = deploymentRuns('owned', image.reference);
+  await Promise.all([runs('waiting'), runs('afterwards'), without]);
   expect((await read('afterwards')).image).toBe(image.reference);
 
   // CRDs and what they hold stay, and can be deleted by hand.
