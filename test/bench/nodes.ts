@@ -190,15 +190,8 @@ class Load {
   }
 
   async pods(component: string): Promise<string[]> {
-    const selector = `app.kubernetes.io/component=${component}`;
-    const { items } = await this.#cluster.kubectlJson<{ items: { metadata: { name: string } }[] }>([
-      'get',
-      'pods',
-      '--namespace',
-      NAMESPACE,
-      '--selector',
-      selector,
-    ]);
+    const where = { namespace: NAMESPACE, selector: `app.kubernetes.io/component=${component}` };
+    const { items } = await this.#cluster.read<{ items: { metadata: { name: string } }[] }>('v1/pods', where);
     return items.map(({ metadata }) => metadata.name);
   }
 

@@ -1,6 +1,7 @@
 /** A running cluster, and what tests, demo and benchmarks do with it. `startCluster` makes one, `Cluster.attach` finds one. */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { KubeApi, type Place } from './api.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { type Output, run, type RunOptions } from './command.ts';
 import { buildImage, type ImageRequest, type Platform } from './images.ts';
@@ -45,6 +46,7 @@ export class Cluster {
   readonly programs: Programs;
   readonly internet: Internet;
   readonly state: StateFile;
+  private connected: KubeApi | undefined;
 
   constructor(plan: Plan, state: StateFile) {
     this.plan = plan;
@@ -106,6 +108,11 @@ export class Cluster {
     return new Machine(name, name === 'lab' ? this.plan.folder : join(this.plan.folder, folder), first);
   }
 
+  /** The Kubernetes API; from when the control plane was planned. */
+  get api(): KubeApi {
+    return (this.connected ??= new KubeApi(this.kubeconfig));
+  }
+
   async kubectl(args: readonly string[], options: RunOptions = {}): Promise<Output> {
     return await this.client(join(this.tool('kubernetes'), 'kubectl'), args, options);
   }
@@ -115,11 +122,15 @@ export class Cluster {
     return JSON.parse((await this.kubectl([...args, '--output=json'], options)).stdout) as T;
   }
 
-  /** Applies objects with server-side apply. */
-  async apply(objects: object | readonly object[], options: RunOptions = {}): Promise<void> {
+  /** As {@link KubeApi.read}: for what is looked at again and again. */
+  async read<T>(type: string, place: Place = {}, signal?: AbortSignal): Promise<T> {
+    return await this.api.read<T>(type, place, signal);
+  }
+
+  /** Applies objects with server-side apply, one after the other. */
+  async apply(objects: object | readonly object[], signal?: AbortSignal): Promise<void> {
     const items = Array.isArray(objects) ? (objects as object[]) : [objects];
-    const stdin = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
-    await this.kubectl(['apply', '--server-side', '--force-conflicts', '-f', '-'], { ...options, stdin });
+    for (const item of items) await this.api.apply(item, signal);
   }
 
   async helm(args: readonly string[], options: RunOptions = {}): Promise<Output> {
@@ -166,15 +177,9 @@ export class Cluster {
 
   /** Working set in bytes of a container, as the kubelet measured it last; undefined while it has not. */
   async workingSet(namespace: string, pod: string, container: string): Promise<number | undefined> {
-    const found = await this.kubectlJson<{ spec: { nodeName: string } }>([
-      'get',
-      'pod',
-      pod,
-      '--namespace',
-      namespace,
-    ]);
+    const found = await this.read<{ spec: { nodeName: string } }>('v1/pods', { namespace, name: pod });
     const path = `/api/v1/nodes/${found.spec.nodeName}/proxy/stats/summary`;
-    const summary = JSON.parse((await this.kubectl(['get', '--raw', path])).stdout) as StatsSummary;
+    const summary = JSON.parse(await this.api.raw(path)) as StatsSummary;
     return summary.pods
       .find(({ podRef }) => podRef.namespace === namespace && podRef.name === pod)
       ?.containers?.find(({ name }) => name === container)?.memory?.workingSetBytes;
@@ -200,6 +205,7 @@ export class Cluster {
 
   /** Ends the cluster and removes all that it made. */
   async stop(): Promise<void> {
+    await this.connected?.close();
     await clearSlot(this.plan);
   }
 

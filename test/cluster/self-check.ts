@@ -37,7 +37,7 @@ async function ready(cluster: Cluster, name: string): Promise<void> {
   await cluster.waitFor(
     `pod ${name} is ready`,
     async () => {
-      const { status } = await cluster.kubectlJson<Pod>(['get', 'pod', name]);
+      const { status } = await cluster.read<Pod>('v1/pods', { namespace: 'default', name });
       return status.containerStatuses?.every((container) => container.ready);
     },
     { deadlineMs: 30_000 },
@@ -191,9 +191,9 @@ async function faultsOfPrograms(cluster: Cluster): Promise<void> {
   await cluster.waitFor(
     'the ended container was started again',
     async () => {
-      const { status } = await cluster.kubectlJson<{
+      const { status } = await cluster.read<{
         status: { containerStatuses: { restartCount: number }[] };
-      }>(['get', 'pod', 'two']);
+      }>('v1/pods', { namespace: 'default', name: 'two' });
       return status.containerStatuses.every(({ restartCount }) => restartCount > 0);
     },
     { deadlineMs: 30_000 },

@@ -223,7 +223,7 @@ async function nodesReady(cluster: Cluster, signal?: AbortSignal): Promise<void>
   await cluster.waitFor(
     'every node is Ready',
     async () => {
-      const { items } = await cluster.kubectlJson<NodeList>(['get', 'nodes']);
+      const { items } = await cluster.read<NodeList>('v1/nodes');
       const ready = items.filter(({ status }) =>
         status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
       );
@@ -234,7 +234,7 @@ async function nodesReady(cluster: Cluster, signal?: AbortSignal): Promise<void>
   // Without it, pods are refused.
   await cluster.waitFor(
     'the default ServiceAccount is there',
-    async () => await cluster.kubectl(['get', 'serviceaccount', 'default']),
+    async () => await cluster.read('v1/serviceaccounts', { namespace: 'default', name: 'default' }),
     { deadlineMs: 30_000, intervalMs: 100, signal },
   );
 }

@@ -15,9 +15,8 @@ async function becomes(what: string, condition: () => Promise<boolean>): Promise
 }
 
 async function rules(): Promise<object> {
-  const { data } = await cluster.kubectlJson<{ data: Record<string, string> }>([
-    ...['get', 'configmap', `${RELEASE}-rules`, ...here],
-  ]);
+  const where = { namespace: NAMESPACE, name: `${RELEASE}-rules` };
+  const { data } = await cluster.read<{ data: Record<string, string> }>('v1/configmaps', where);
   return JSON.parse(data['rules.json'] ?? '') as object;
 }
 
@@ -75,8 +74,7 @@ describe('the health gate', () => {
     return await Promise.all(
       replicas.map(async ({ name }) => {
         const path = `/api/v1/namespaces/${NAMESPACE}/pods/${name}:8080/proxy/metrics`;
-        const { stdout } = await cluster.kubectl(['get', '--raw', path]);
-        return /^larder_admission_gate_open\{[^}]*\} (\d)$/m.exec(stdout)?.[1] ?? '';
+        return /^larder_admission_gate_open\{[^}]*\} (\d)$/m.exec(await cluster.api.raw(path))?.[1] ?? '';
       }),
     );
   }
@@ -89,8 +87,8 @@ describe('the health gate', () => {
   }
 
   async function toldSince(reason: string, since: Date): Promise<boolean> {
-    const args = ['get', 'events.events.k8s.io', ...here, `--field-selector=reason=${reason}`];
-    const { items } = await cluster.kubectlJson<EventList>(args);
+    const where = { namespace: NAMESPACE, fields: `reason=${reason}` };
+    const { items } = await cluster.read<EventList>('events.k8s.io/v1/events', where);
     return items.some(({ eventTime, series }) => new Date(series?.lastObservedTime ?? eventTime) > since);
   }
 

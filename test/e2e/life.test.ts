@@ -3,6 +3,7 @@ import type { PushedImage } from '../cluster/cluster.ts';
 import { CHART, NAMESPACE, RELEASE } from '../larder/install.ts';
 import { LimitedCache, roomyLimit } from '../larder/limited-cache.ts';
 import { podsOf, settled, signalPods } from '../larder/parts.ts';
+import { CACHED_IMAGES } from '../larder/preheat.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
 import { sharedCluster } from '../larder/shared-cluster.ts';
 import { collect } from '../larder/supervisor.ts';
@@ -108,7 +109,7 @@ async function preheat(name: string, image: string): Promise<void> {
 }
 
 async function find(image: string): Promise<Image | undefined> {
-  const { items } = await cluster.kubectlJson<{ items: Image[] }>(['get', 'cachedimages']);
+  const { items } = await cluster.read<{ items: Image[] }>(CACHED_IMAGES);
   return items.find(({ spec }) => spec.image === image);
 }
 
@@ -152,17 +153,26 @@ async function remove({ repository, digest }: PushedImage): Promise<void> {
   expect(statusCode).toBe(202);
 }
 
-/** @param subject how kubectl names what the Event is about, or how that begins */
+interface EventList {
+  readonly items: readonly { readonly involvedObject: { readonly kind: string; readonly name: string } }[];
+}
+
+/** @param subject kind and name of what the Event is about, or how that begins */
 async function isTold(namespace: string, reason: string, subject: string): Promise<void> {
-  const args = ['get', 'events', '--namespace', namespace, '--field-selector', `reason=${reason}`];
-  const look = async (): Promise<boolean> => (await cluster.kubectl(args)).stdout.includes(subject);
+  const look = async (): Promise<boolean> => {
+    const { items } = await cluster.read<EventList>('v1/events', { namespace, fields: `reason=${reason}` });
+    return items.some(({ involvedObject: { kind, name } }) => `${kind}/${name}`.startsWith(subject));
+  };
   const told = { deadlineMs: 40_000, intervalMs: 300 };
   await cluster.waitFor(`an Event ${reason} about ${subject}`, look, told);
 }
 
 async function lease(): Promise<{ readonly holder: string; readonly acquired: number }> {
-  const args = ['get', 'lease', `${RELEASE}-controller`, '--namespace', NAMESPACE];
-  const { spec } = await cluster.kubectlJson<{ spec: { holderIdentity: string; acquireTime: string } }>(args);
+  interface Lease {
+    readonly spec: { readonly holderIdentity: string; readonly acquireTime: string };
+  }
+  const where = { namespace: NAMESPACE, name: `${RELEASE}-controller` };
+  const { spec } = await cluster.read<Lease>('coordination.k8s.io/v1/leases', where);
   return { holder: spec.holderIdentity, acquired: Date.parse(spec.acquireTime) };
 }
 
@@ -229,10 +239,10 @@ describe('Refresh', () => {
     expect(await served(old, old.digest)).toBe(200);
     // While it runs, what it runs stays, however often the controller looks.
     await becomes(old.reference, 'still has the old', ({ status }) => status?.previousDigests !== undefined);
-    await isTold(TEAM, 'UpstreamMoved', 'pod/moves-');
+    await isTold(TEAM, 'UpstreamMoved', 'Pod/moves-');
     await remove(next);
-    await isTold(TEAM, 'UpstreamNotFound', 'pod/moves-');
-    await isTold('default', 'UpstreamNotFound', `cachedimage/${moved.metadata.name}`);
+    await isTold(TEAM, 'UpstreamNotFound', 'Pod/moves-');
+    await isTold('default', 'UpstreamNotFound', `CachedImage/${moved.metadata.name}`);
     await run('moves', old.reference, 0);
     const isRid = async (): Promise<boolean> =>
       (await find(old.reference))?.status?.previousDigests === undefined;
@@ -271,12 +281,12 @@ describe('a limit', () => {
     const { wonBytes, held } = await filled;
     expect(held).toEqual(['two', 'three']);
     expect(wonBytes).toBeGreaterThan(30 * MEBIBYTE);
-    await isTold('default', 'Evicted', 'cachedimage/one-1-');
+    await isTold('default', 'Evicted', 'CachedImage/one-1-');
   }, 120_000);
 
   it('lets nothing go that is used: then a condition, an Event and a metric say so', async () => {
     await overfilled;
-    await isTold('default', 'OverLimit', `imagecache/${RELEASE}`);
+    await isTold('default', 'OverLimit', `ImageCache/${RELEASE}`);
     expect(await full.excess()).toBeGreaterThan(8 * MEBIBYTE);
     expect(await full.held()).toEqual(['three', 'more']);
     await full.forget();
@@ -324,7 +334,7 @@ describe('CachePolicy', () => {
         metadata: { name, namespace: TEAM, labels },
         spec,
       });
-      const pod = await cluster.kubectlJson<PodView>(['get', 'pod', name, '--namespace', TEAM]);
+      const pod = await cluster.read<PodView>('v1/pods', { namespace: TEAM, name });
       return pod.spec.containers.every((container) => container.image === image.reference);
     };
     await cluster.waitFor('the pod to be left alone', admitted, { deadlineMs: 20_000, intervalMs: 500 });

@@ -59,7 +59,7 @@ async function create(
 }
 
 async function read(namespace: string, name: string): Promise<PodObject> {
-  return await cluster.kubectlJson<PodObject>(['get', 'pod', name, '--namespace', namespace]);
+  return await cluster.read<PodObject>('v1/pods', { namespace, name });
 }
 
 async function runs(namespace: string, name: string): Promise<PodObject> {
@@ -75,8 +75,7 @@ async function runs(namespace: string, name: string): Promise<PodObject> {
 }
 
 async function reasonsTold(namespace: string, pod: string): Promise<string[]> {
-  const args = ['get', 'events.events.k8s.io', '--namespace', namespace];
-  const { items } = await cluster.kubectlJson<{ items: EventObject[] }>(args);
+  const { items } = await cluster.read<{ items: EventObject[] }>('events.k8s.io/v1/events', { namespace });
   return items
     .filter(
       ({ regarding, reason }) => regarding.name === pod && /^(Original|CachedImage|Rescue)/.test(reason),
@@ -202,15 +201,8 @@ it('new nodes: a pod that lands before the proxy starts within 15 s of the momen
   await cluster.waitFor(
     'the second node has no proxy',
     async () => {
-      const args = [
-        'get',
-        'pods',
-        '--namespace',
-        NAMESPACE,
-        '--selector',
-        'app.kubernetes.io/component=proxy',
-      ];
-      const { items } = await cluster.kubectlJson<{ items: PodObject[] }>(args);
+      const where = { namespace: NAMESPACE, selector: 'app.kubernetes.io/component=proxy' };
+      const { items } = await cluster.read<{ items: PodObject[] }>('v1/pods', where);
       return items.every(({ spec }) => spec.nodeName !== node);
     },
     DEADLINE,

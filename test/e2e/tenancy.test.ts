@@ -5,6 +5,7 @@ import { HostileSite } from '../hostile/site.ts';
 import { NAMESPACE, RELEASE } from '../larder/install.ts';
 import { nodeFetch } from '../larder/node-fetch.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
+import { CACHED_IMAGES } from '../larder/preheat.ts';
 import { sharedCluster } from '../larder/shared-cluster.ts';
 import { MembersSite, type MemberImage } from '../members/site.ts';
 import {
@@ -262,8 +263,8 @@ describe('the doors', () => {
 
     /** A token that the reader's login signs, whatever it asks for. */
     async function readerToken(access: StoreAccess[]): Promise<string> {
-      const get = ['get', 'secret', `${RELEASE}-store-reader`, '--namespace', NAMESPACE];
-      const { data } = await cluster.kubectlJson<{ data: Record<string, string> }>(get);
+      const where = { namespace: NAMESPACE, name: `${RELEASE}-store-reader` };
+      const { data } = await cluster.read<{ data: Record<string, string> }>('v1/secrets', where);
       const read = (name: string): string =>
         Buffer.from(data[name] ?? '', 'base64')
           .toString('utf8')
@@ -311,8 +312,8 @@ describe('the doors', () => {
 });
 
 async function serviceAddress(part: string): Promise<string> {
-  const get = ['get', 'service', `${RELEASE}-${part}`, '--namespace', NAMESPACE];
-  return (await cluster.kubectlJson<{ spec: { clusterIP: string } }>(get)).spec.clusterIP;
+  const where = { namespace: NAMESPACE, name: `${RELEASE}-${part}` };
+  return (await cluster.read<{ spec: { clusterIP: string } }>('v1/services', where)).spec.clusterIP;
 }
 
 describe('secrets that change', () => {
@@ -355,21 +356,14 @@ describe('secrets that change', () => {
 
   async function isReady(image: string): Promise<boolean> {
     type View = { spec: { image: string }; status?: { conditions?: { type: string; status: string }[] } };
-    const { items } = await cluster.kubectlJson<{ items: View[] }>(['get', 'cachedimages']);
+    const { items } = await cluster.read<{ items: View[] }>(CACHED_IMAGES);
     const found = items.find(({ spec }) => spec.image === image)?.status?.conditions ?? [];
     return found.some(({ type, status }) => type === 'Ready' && status === 'True');
   }
 
   async function failures(name: string): Promise<string[]> {
-    const get = [
-      'get',
-      'events',
-      '--namespace',
-      TEAM_A,
-      '--field-selector',
-      `involvedObject.name=${name},reason=Failed`,
-    ];
-    const { items } = await cluster.kubectlJson<{ items: { message: string }[] }>(get);
+    const where = { namespace: TEAM_A, fields: `involvedObject.name=${name},reason=Failed` };
+    const { items } = await cluster.read<{ items: { message: string }[] }>('v1/events', where);
     return items.map(({ message }) => message);
   }
 });

@@ -3,6 +3,7 @@ import type { Cluster, PushedImage } from '../cluster/cluster.ts';
 import { RELEASE } from './install.ts';
 import { nodeFetch } from './node-fetch.ts';
 import { podsOf } from './parts.ts';
+import { CACHED_IMAGES } from './preheat.ts';
 
 const MEBIBYTE = 1024 * 1024;
 /** What each of the images takes that fill the cache, besides the program in it. */
@@ -37,7 +38,7 @@ interface CacheView {
 }
 
 async function cacheOf(cluster: Cluster): Promise<CacheView> {
-  return await cluster.kubectlJson<CacheView>(['get', 'imagecache', RELEASE]);
+  return await cluster.read<CacheView>('larder.dev/v1alpha1/imagecaches', { name: RELEASE });
 }
 
 /** A limit that leaves room for two of the images that fill the cache, as the chart takes it. */
@@ -206,7 +207,7 @@ export class LimitedCache {
   }
 
   private async list(): Promise<ImageView[]> {
-    return (await this.cluster.kubectlJson<{ items: ImageView[] }>(['get', 'cachedimages'])).items;
+    return (await this.cluster.read<{ items: ImageView[] }>(CACHED_IMAGES)).items;
   }
 }
 

@@ -20,8 +20,8 @@ export interface PartPod {
 }
 
 export async function podsOf(cluster: Cluster, part: Part): Promise<PartPod[]> {
-  const args = ['get', 'pods', '--namespace', NAMESPACE, '--selector', `app.kubernetes.io/component=${part}`];
-  const { items } = await cluster.kubectlJson<{ items: PodView[] }>(args);
+  const where = { namespace: NAMESPACE, selector: `app.kubernetes.io/component=${part}` };
+  const { items } = await cluster.read<{ items: PodView[] }>('v1/pods', where);
   return items
     .filter(({ metadata, status }) => status.phase === 'Running' && metadata.deletionTimestamp === undefined)
     .map(({ metadata, spec, status }) => ({
@@ -61,17 +61,12 @@ export async function scale(cluster: Cluster, part: Part, replicas: number): Pro
 
 /** Waits until every workload of Larder has all its pods Ready again, and no other. */
 export async function settled(cluster: Cluster): Promise<void> {
-  const selector = `app.kubernetes.io/instance=${RELEASE}`;
-  const args = [
-    'get',
-    'deployments,daemonsets,statefulsets',
-    '--namespace',
-    NAMESPACE,
-    '--selector',
-    selector,
-  ];
+  const where = { namespace: NAMESPACE, selector: `app.kubernetes.io/instance=${RELEASE}` };
   const look = async (): Promise<boolean> => {
-    const { items } = await cluster.kubectlJson<{ items: WorkloadView[] }>(args);
+    const kinds = ['deployments', 'daemonsets', 'statefulsets'].map((kind) =>
+      cluster.read<{ items: WorkloadView[] }>(`apps/v1/${kind}`, where),
+    );
+    const items = (await Promise.all(kinds)).flatMap((list) => list.items);
     const waiting = items.filter((workload) => !isSettled(workload)).map(({ metadata }) => metadata.name);
     if (waiting.length > 0) throw new Error(`not settled: ${waiting.join(', ')}`);
     return items.length > 0;

@@ -1,6 +1,8 @@
 /** Puts images into the cache as a user does: by CachedImages. */
 import type { Cluster } from '../cluster/cluster.ts';
 
+export const CACHED_IMAGES = 'larder.dev/v1alpha1/cachedimages';
+
 interface CachedImageView {
   readonly metadata: { readonly name: string };
   readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
@@ -21,8 +23,8 @@ export async function preheat(cluster: Cluster, prefix: string, images: readonly
     })),
   );
   const ready = async (): Promise<boolean> => {
-    const args = ['get', 'cachedimages', '--selector', `larder-test=${prefix}`];
-    const { items } = await cluster.kubectlJson<{ items: CachedImageView[] }>(args);
+    const ours = { selector: `larder-test=${prefix}` };
+    const { items } = await cluster.read<{ items: CachedImageView[] }>(CACHED_IMAGES, ours);
     const waiting = items.filter(
       ({ status }) => !status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True'),
     );

@@ -12,8 +12,8 @@ export interface StoreStatus {
 }
 
 async function token(cluster: Cluster): Promise<string> {
-  const args = ['get', 'secret', `${RELEASE}-store-writer`, '--namespace', NAMESPACE];
-  const { data } = await cluster.kubectlJson<{ data: Readonly<Record<string, string>> }>(args);
+  const where = { namespace: NAMESPACE, name: `${RELEASE}-store-writer` };
+  const { data } = await cluster.read<{ data: Readonly<Record<string, string>> }>('v1/secrets', where);
   const read = (key: string): string => Buffer.from(data[key] ?? '', 'base64').toString();
   return await new SignJWT()
     .setProtectedHeader({ alg: 'ES256', kid: read('key-id').trim() })

@@ -88,10 +88,10 @@ export function pod(request: PodRequest): object {
 export async function makeNamespaces(cluster: Cluster, namespaces: readonly object[]): Promise<void> {
   await cluster.apply(namespaces);
   for (const { metadata } of namespaces as { metadata: { name: string } }[]) {
-    const account = ['get', 'serviceaccount', 'default', '--namespace', metadata.name];
+    const account = { namespace: metadata.name, name: 'default' };
     await cluster.waitFor(
       `${metadata.name} has its ServiceAccount`,
-      () => cluster.kubectl(account).then(() => true),
+      () => cluster.read('v1/serviceaccounts', account),
       { deadlineMs: 20_000 },
     );
   }
@@ -99,7 +99,7 @@ export async function makeNamespaces(cluster: Cluster, namespaces: readonly obje
 
 export async function outcome(cluster: Cluster, where: string, name: string): Promise<Outcome> {
   const look = async (): Promise<Outcome | undefined> => {
-    const { spec, status } = await cluster.kubectlJson<PodView>(['get', 'pod', name, '--namespace', where]);
+    const { spec, status } = await cluster.read<PodView>('v1/pods', { namespace: where, name });
     const image = spec.containers[0]?.image ?? '';
     const [container] = status.containerStatuses ?? [];
     const waiting = container?.state.waiting;

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { Cluster, PushedImage } from '../cluster/cluster.ts';
 import type { ClusterNode } from '../cluster/cluster-node.ts';
 import { parseAccessLog } from '../cluster/access-log.ts';
+import { CACHED_IMAGES } from '../larder/preheat.ts';
 import { NAMESPACE } from '../larder/install.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
 import {
@@ -117,8 +118,8 @@ export class Story {
   }
 
   private async pods(app: string): Promise<readonly PodView[]> {
-    const args = ['get', 'pods', '--namespace', SHOP, '--selector', `app=${app}`];
-    return (await this.cluster.kubectlJson<{ items: PodView[] }>(args)).items;
+    const where = { namespace: SHOP, selector: `app=${app}` };
+    return (await this.cluster.read<{ items: PodView[] }>('v1/pods', where)).items;
   }
 
   private async imagesAreRewritten(): Promise<string[]> {
@@ -149,10 +150,7 @@ export class Story {
     await this.cluster.waitFor(
       'both CachedImages are Ready',
       async () => {
-        const { items } = await this.cluster.kubectlJson<{ items: CachedImageView[] }>([
-          'get',
-          'cachedimages',
-        ]);
+        const { items } = await this.cluster.read<{ items: CachedImageView[] }>(CACHED_IMAGES);
         const ready = items.filter(({ spec, status }) => {
           const digest = [...wanted].find(([repository]) => spec.image.startsWith(repository))?.[1];
           return digest !== undefined && status?.digest === digest && hasCondition(status, 'Ready');
@@ -237,13 +235,8 @@ export class Story {
     const reason = await this.cluster.waitFor(
       'the control pod is in ImagePullBackOff',
       async () => {
-        const found = await this.cluster.kubectlJson<PodView>([
-          'get',
-          'pod',
-          'control',
-          '--namespace',
-          CONTROL,
-        ]);
+        const where = { namespace: CONTROL, name: 'control' };
+        const found = await this.cluster.read<PodView>('v1/pods', where);
         const waiting = found.status.containerStatuses?.[0]?.state.waiting?.reason;
         return waiting === 'ImagePullBackOff' && waiting;
       },

@@ -39,21 +39,18 @@ function secret(name: string, { cert, key }: { cert: string; key: string }): obj
 
 /** The certificate that a Secret of the release holds. */
 async function held(name: string): Promise<string> {
-  const { data } = await cluster.kubectlJson<{ data: Record<string, string> }>([
-    'get',
-    'secret',
-    name,
-    ...here,
-  ]);
+  const where = { namespace: NAMESPACE, name };
+  const { data } = await cluster.read<{ data: Record<string, string> }>('v1/secrets', where);
   return Buffer.from(data['tls.crt'] ?? '', 'base64').toString();
 }
 
 /** What the API server trusts. */
 async function trusted(): Promise<string> {
-  const args = ['get', 'mutatingwebhookconfiguration', RELEASE];
-  const { webhooks } = await cluster.kubectlJson<{ webhooks: { clientConfig: { caBundle?: string } }[] }>(
-    args,
-  );
+  interface Configuration {
+    readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
+  }
+  const type = 'admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+  const { webhooks } = await cluster.read<Configuration>(type, { name: RELEASE });
   return Buffer.from(webhooks[0]?.clientConfig.caBundle ?? '', 'base64').toString();
 }
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { startCluster } from '../../cluster/start.ts';
 import { installLarder, NAMESPACE } from '../../larder/install.ts';
-import { forget, preheat } from '../../larder/preheat.ts';
+import { CACHED_IMAGES, forget, preheat } from '../../larder/preheat.ts';
 import { proxyFetch } from '../../larder/proxy-fetch.ts';
 
 const READER = { username: 'larder', password: 'only-for-this-test' };
@@ -70,7 +70,7 @@ it('keeps images below a path of an existing registry that asks for a login, ove
   await cluster.waitFor(
     'the image is Ready',
     async () => {
-      const { items } = await cluster.kubectlJson<ImageList>(['get', 'cachedimages']);
+      const { items } = await cluster.read<ImageList>(CACHED_IMAGES);
       return items[0]?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True');
     },
     { deadlineMs: 60_000 },

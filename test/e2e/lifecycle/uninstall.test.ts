@@ -22,7 +22,7 @@ async function create(name: string, image: string, nodeSelector: object = {}): P
 }
 
 async function read(name: string): Promise<{ image: string | undefined; ready: boolean; restarts: number }> {
-  const pod = await cluster.kubectlJson<PodObject>(['get', 'pod', name, '--namespace', TEAM]);
+  const pod = await cluster.read<PodObject>('v1/pods', { namespace: TEAM, name });
   const [status] = pod.status.containerStatuses ?? [];
   const image = pod.spec.containers[0]?.image;
   return { image, ready: status?.ready ?? false, restarts: status?.restartCount ?? 0 };
@@ -94,8 +94,8 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   expect(await names('mutatingwebhookconfigurations')).toEqual([]);
   expect(await read('waiting')).toMatchObject({ image: image.reference });
   expect(await read('running')).toEqual({ image: cached, ready: true, restarts: 0 });
-  const args = ['get', 'configmap', `${RELEASE}-uninstalled`, '--namespace', NAMESPACE];
-  const { data } = await cluster.kubectlJson<{ data: Record<string, string> }>(args);
+  const where = { namespace: NAMESPACE, name: `${RELEASE}-uninstalled` };
+  const { data } = await cluster.read<{ data: Record<string, string> }>('v1/configmaps', where);
   expect(data['still-through-cache']?.split('\n')).toContain(`${TEAM}/running app ${cached}`);
   expect(data['still-through-cache']).not.toContain(`${TEAM}/waiting`);
   await cluster.kubectl(['label', 'node', node, `${MARK}=here`]);

@@ -1,0 +1,113 @@
+/** The cluster's Kubernetes API over connections that are kept: tests look at it too often to start a `kubectl` for each look. */
+import { request } from 'undici';
+import { connect, type Connection, loadKubeConfig } from '../../platform/kube/connection.ts';
+
+/** Which objects of a type: one by its name, or a list of those that match. */
+export interface Place {
+  readonly namespace?: string;
+  readonly name?: string;
+  /** By labels. */
+  readonly selector?: string;
+  /** By fields. */
+  readonly fields?: string;
+}
+
+interface Applied {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+}
+
+/** Who applies, as the API server keeps it in `managedFields`. */
+const MANAGER = 'larder-tests';
+/** For an API server that hangs. */
+const DEADLINE_MS = 20_000;
+
+/** The API server refused. The message is its own. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly status: number;
+
+  constructor(path: string, status: number, body: string) {
+    super(`${path}: ${messageOf(body)} (${status})`);
+    this.status = status;
+  }
+}
+
+export class KubeApi {
+  private readonly connection: Connection;
+
+  constructor(kubeconfig: string) {
+    this.connection = connect(loadKubeConfig(kubeconfig));
+  }
+
+  /**
+   * Reads an object, or a list when no name is given; the caller says what shape the answer has.
+   * @param type as in its path: `v1/pods`, `apps/v1/deployments`
+   * @throws {ApiError} when there is none
+   */
+  async read<T>(type: string, { selector, fields, ...place }: Place, signal?: AbortSignal): Promise<T> {
+    const query = new URLSearchParams({
+      ...(selector === undefined ? {} : { labelSelector: selector }),
+      ...(fields === undefined ? {} : { fieldSelector: fields }),
+    });
+    return JSON.parse(await this.raw(`${pathOf(type, place)}?${query.toString()}`, signal)) as T;
+  }
+
+  /** What the API server answers at a path. @throws {ApiError} when it refuses */
+  async raw(path: string, signal?: AbortSignal): Promise<string> {
+    return await this.ask(path, { method: 'GET' }, signal);
+  }
+
+  /** Applies an object, whoever else has a say in its fields. @throws {ApiError} when it is refused */
+  async apply(object: object, signal?: AbortSignal): Promise<void> {
+    const { apiVersion, kind, metadata } = object as Applied;
+    const path = pathOf(`${apiVersion}/${pluralOf(kind)}`, metadata);
+    const headers = { 'content-type': 'application/apply-patch+yaml' };
+    const options = { method: 'PATCH', headers, body: JSON.stringify(object) } as const;
+    await this.ask(`${path}?fieldManager=${MANAGER}&force=true`, options, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+  }
+
+  private async ask(
+    path: string,
+    { headers, ...options }: { method: 'GET' | 'PATCH'; headers?: Record<string, string>; body?: string },
+    signal?: AbortSignal,
+  ): Promise<string> {
+    const { statusCode, body } = await request(new URL(path, this.connection.server), {
+      ...options,
+      dispatcher: await this.connection.dispatcher(),
+      headers: { ...headers, ...(await this.connection.headers()) },
+      headersTimeout: DEADLINE_MS,
+      ...(signal ? { signal } : {}),
+    });
+    const text = await body.text();
+    if (statusCode >= 300) throw new ApiError(path, statusCode, text);
+    return text;
+  }
+}
+
+function pathOf(type: string, { namespace, name }: Pick<Place, 'namespace' | 'name'>): string {
+  const [plural = '', ...version] = type.split('/').reverse();
+  const root = version.length > 1 ? '/apis' : '/api';
+  const space = namespace === undefined ? [] : ['namespaces', namespace];
+  return [root, ...version.reverse(), ...space, plural, ...(name === undefined ? [] : [name])].join('/');
+}
+
+/** As Kubernetes itself forms the plural of a kind that says nothing else. */
+function pluralOf(kind: string): string {
+  const singular = kind.toLowerCase();
+  if (singular.endsWith('y')) return `${singular.slice(0, -1)}ies`;
+  return singular.endsWith('s') ? `${singular}es` : `${singular}s`;
+}
+
+function messageOf(body: string): string {
+  try {
+    return (JSON.parse(body) as { message: string }).message;
+  } catch {
+    return body;
+  }
+}
