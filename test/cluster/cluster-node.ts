@@ -78,6 +78,12 @@ export class ClusterNode {
     await run(['sh', '-euc', script, 'load', layout, ...this.machine.enter(), ...load]);
   }
 
+  /** Whether an image of that name and digest was imported. */
+  async hasImage(name: string, digest: string): Promise<boolean> {
+    const list = [this.ctr, '-a', containerdSocket, '-n', 'k8s.io', 'images', 'ls', '--quiet'];
+    return (await this.machine.run([...list, `name==${name},target.digest==${digest}`])).stdout.trim() !== '';
+  }
+
   /** The first process of each running container of a pod, by container; ids are the node's own. */
   async containerProcesses(namespace: string, pod: string): Promise<{ container: string; pid: number }[]> {
     return JSON.parse(await this.cri(['pids', `${namespace}/${pod}`])) as {

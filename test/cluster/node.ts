@@ -160,6 +160,8 @@ function kubeletConfig(node: NodePlan, clientCa: string): object {
     imageGCHighThresholdPercent: 100,
     makeIPTablesUtilChains: false,
     nodeStatusUpdateFrequency: '2s',
+    // What has not changed need not be told as often, to all who watch nodes; that the node lives is in its lease.
+    nodeStatusReportFrequency: '5m',
     resolvConf: '/etc/resolv.conf',
     serializeImagePulls: false,
     // How soon a changed Secret or ConfigMap arrives in a pod; a minute is long for a test.

@@ -58,7 +58,11 @@ export async function loadLarderImage(
   report: (line: string) => void = () => undefined,
 ): Promise<void> {
   const image = await buildImage({ architectures: [hostArchitecture()], report });
-  await Promise.all(cluster.nodes.map((node) => node.loadImage(image.folder)));
+  await Promise.all(
+    cluster.nodes.map(async (node) => {
+      if (!(await node.hasImage(image.reference, image.digest))) await node.loadImage(image.folder);
+    }),
+  );
 }
 
 /** `helm install` (or upgrade) and wait until every pod of Larder is Ready. Gives helm's notes. */
