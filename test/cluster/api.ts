@@ -1,6 +1,6 @@
 /** The cluster's Kubernetes API over connections that are kept: tests look at it too often to start a `kubectl` for each look. */
-import { request } from 'undici';
-import { connect, type Connection, loadKubeConfig } from '../../platform/kube/connection.ts';
+import { Agent, request } from 'undici';
+import { readKubeconfig } from './kubeconfig.ts';
 
 /** Which objects of a type: one by its name, or a list of those that match. */
 export interface Place {
@@ -35,10 +35,14 @@ export class ApiError extends Error {
 }
 
 export class KubeApi {
-  private readonly connection: Connection;
+  private readonly server: string;
+  private readonly agent: Agent;
 
+  /** @param kubeconfig path of one that `writeKubeconfig` wrote */
   constructor(kubeconfig: string) {
-    this.connection = connect(loadKubeConfig(kubeconfig));
+    const { server, ca, cert, key } = readKubeconfig(kubeconfig);
+    this.server = server;
+    this.agent = new Agent({ connect: { ca, cert, key }, headersTimeout: DEADLINE_MS });
   }
 
   /**
@@ -51,7 +55,8 @@ export class KubeApi {
       ...(selector === undefined ? {} : { labelSelector: selector }),
       ...(fields === undefined ? {} : { fieldSelector: fields }),
     });
-    return JSON.parse(await this.raw(`${pathOf(type, place)}?${query.toString()}`, signal)) as T;
+    const search = query.size > 0 ? `?${query.toString()}` : '';
+    return JSON.parse(await this.raw(pathOf(type, place) + search, signal)) as T;
   }
 
   /** What the API server answers at a path. @throws {ApiError} when it refuses */
@@ -69,19 +74,17 @@ export class KubeApi {
   }
 
   async close(): Promise<void> {
-    await this.connection.close();
+    await this.agent.close();
   }
 
   private async ask(
     path: string,
-    { headers, ...options }: { method: 'GET' | 'PATCH'; headers?: Record<string, string>; body?: string },
+    options: { method: 'GET' | 'PATCH'; headers?: Record<string, string>; body?: string },
     signal?: AbortSignal,
   ): Promise<string> {
-    const { statusCode, body } = await request(new URL(path, this.connection.server), {
+    const { statusCode, body } = await request(new URL(path, this.server), {
       ...options,
-      dispatcher: await this.connection.dispatcher(),
-      headers: { ...headers, ...(await this.connection.headers()) },
-      headersTimeout: DEADLINE_MS,
+      dispatcher: this.agent,
       ...(signal ? { signal } : {}),
     });
     const text = await body.text();
