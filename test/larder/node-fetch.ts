@@ -1,5 +1,6 @@
 /** Any HTTP request from a node, as a program with the node's network would send it; certificates are not verified. */
 import type { ClusterNode } from '../cluster/cluster-node.ts';
+import { RequestError, sendFrom } from './node-requests.ts';
 
 export interface NodeRequest {
   readonly method?: string;
@@ -9,26 +10,19 @@ export interface NodeRequest {
   readonly user?: number;
 }
 
-const script = `
-process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
-const [url, init] = process.argv.slice(1);
-try {
-  const answer = await fetch(url, { ...JSON.parse(init), signal: AbortSignal.timeout(20000) });
-  console.log(JSON.stringify({ status: answer.status, body: await answer.text() }));
-} catch (error) {
-  console.log(JSON.stringify({ status: 0, body: error.cause?.code ?? String(error) }));
-}
-`;
+const DEADLINE_MS = 20_000;
 
 /** Status 0 when nobody answers; the body then says why. */
 export async function nodeFetch(
   node: ClusterNode,
   url: string,
-  { user, ...request }: NodeRequest = {},
+  { user, method = 'GET', headers = {}, body }: NodeRequest = {},
 ): Promise<{ status: number; body: string }> {
-  const flags = ['--no-warnings', '--input-type=module', '-e', script];
-  const as = user === undefined ? [] : ['setpriv', `--reuid=${user}`, '--clear-groups', '--'];
-  const init = JSON.stringify({ redirect: 'manual', ...request });
-  const { stdout } = await node.exec([...as, process.execPath, ...flags, url, init]);
-  return JSON.parse(stdout) as { status: number; body: string };
+  try {
+    const answer = await sendFrom(node, { url, method, headers, body, deadlineMs: DEADLINE_MS }, user);
+    return { status: answer.status, body: answer.body.toString() };
+  } catch (error) {
+    if (error instanceof RequestError) return { status: 0, body: error.code };
+    throw error;
+  }
 }

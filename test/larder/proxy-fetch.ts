@@ -1,18 +1,8 @@
 /** Asks a node's proxy as a program on that node would: it listens on the node's loopback only. */
 import type { ClusterNode } from '../cluster/cluster-node.ts';
+import { type RawAnswer, sendFrom } from './node-requests.ts';
 
-export interface ProxyAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer;
-}
-
-const script = `
-const [url, method, headers] = process.argv.slice(1);
-const answer = await fetch(url, { method, headers: JSON.parse(headers), signal: AbortSignal.timeout(60000) });
-const body = Buffer.from(await answer.arrayBuffer()).toString('base64');
-console.log(JSON.stringify({ status: answer.status, headers: Object.fromEntries(answer.headers), body }));
-`;
+const DEADLINE_MS = 60_000;
 
 const ACCEPT = [
   'application/vnd.oci.image.index.v1+json',
@@ -35,19 +25,10 @@ export async function proxyFetch(
     port?: number;
     headers?: Readonly<Record<string, string>>;
   } = {},
-): Promise<ProxyAnswer> {
-  const argv = [
-    process.execPath,
-    '--input-type=module',
-    '-e',
-    script,
-    `http://${host}:${port}${path}`,
-    method,
-    JSON.stringify({ accept: ACCEPT, ...headers }),
-  ];
-  const { stdout } = await node.exec(argv);
-  const answer = JSON.parse(stdout) as { status: number; headers: Record<string, string>; body: string };
-  return { ...answer, body: Buffer.from(answer.body, 'base64') };
+): Promise<RawAnswer> {
+  const url = `http://${host}:${port}${path}`;
+  const asked = { accept: ACCEPT, ...headers };
+  return await sendFrom(node, { url, method, headers: asked, deadlineMs: DEADLINE_MS });
 }
 
 const timesScript = `
