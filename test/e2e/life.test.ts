@@ -163,8 +163,7 @@ async function isTold(namespace: string, reason: string, subject: string): Promi
     const { items } = await cluster.read<EventList>('v1/events', { namespace, fields: `reason=${reason}` });
     return items.some(({ involvedObject: { kind, name } }) => `${kind}/${name}`.startsWith(subject));
   };
-  const told = { deadlineMs: 40_000, intervalMs: 300 };
-  await cluster.waitFor(`an Event ${reason} about ${subject}`, look, told);
+  await cluster.waitFor(`an Event ${reason} about ${subject}`, look, { deadlineMs: 40_000 });
 }
 
 async function lease(): Promise<{ readonly holder: string; readonly acquired: number }> {

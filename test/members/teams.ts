@@ -108,10 +108,7 @@ export async function outcome(cluster: Cluster, where: string, name: string): Pr
       return { running: false, image, message: waiting?.message ?? '' };
     return undefined;
   };
-  return await cluster.waitFor(`${where}/${name} runs or is refused`, look, {
-    deadlineMs: 60_000,
-    intervalMs: 300,
-  });
+  return await cluster.waitFor(`${where}/${name} runs or is refused`, look, { deadlineMs: 60_000 });
 }
 
 /** Makes a pod and says how far it came. */
