@@ -18,6 +18,8 @@ export interface HttpServerOptions {
   readonly tls?: FileValue<TlsKeyPair>;
   /** Lets an old and a new process listen side by side while one replaces the other; who stops first has callers sent to the other. */
   readonly sharedPort?: PortSteering;
+  /** With `sharedPort`: how long to go on when nobody else listens yet. Default 0. */
+  readonly successorMs?: number;
   /** With `sharedPort`: how long nobody may have come before the server closes its door; waited for up to 10 s. Default 100. */
   readonly lullMs?: number;
   /**
@@ -45,10 +47,10 @@ export interface HttpServerComponent extends Component {
 
 export function httpServer(options: HttpServerOptions): HttpServerComponent {
   const bound: AddressInfo[] = [];
-  const { lingerMs = 0, drainMs = DRAIN_MS, lullMs = LULL_MS, sharedPort } = options;
+  const { lingerMs = 0, drainMs = DRAIN_MS, lullMs = LULL_MS, sharedPort, successorMs = 0 } = options;
   return {
     name: options.name,
-    stopMs: lingerMs + (sharedPort ? STEERING_MS + LULL_PATIENCE_MS : 0) + drainMs + CUT_MS,
+    stopMs: lingerMs + (sharedPort ? successorMs + STEERING_MS + LULL_PATIENCE_MS : 0) + drainMs + CUT_MS,
     bound,
     start: async () => {
       const servers: Server[] = [];
@@ -57,7 +59,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           const server = build(options);
           servers.push(server);
           bound.push(await listen(server, address, sharedPort !== undefined));
-          await sharedPort?.share(server);
+          await sharedPort?.join(server);
         }
       } catch (error) {
         await Promise.all(servers.filter((server) => server.listening).map((server) => drain(server, 0)));
@@ -75,7 +77,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           await Promise.all(
             servers.map(async (server) => {
               if (sharedPort) {
-                await sharedPort.leave(server);
+                await sharedPort.leave(server, successorMs);
                 await lull(server, lullMs);
               }
               await drain(server, drainMs);

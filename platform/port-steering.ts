@@ -1,21 +1,25 @@
 /**
  * Who gets the callers of a port that a process and its successor share (`SO_REUSEPORT`). The kernel gives each caller to either, and
- * resets those whom it has queued for a listener that closes; so whoever leaves first has all callers sent to the other.
+ * resets those whom it has queued for a listener that closes; so whoever leaves first has all callers sent to the other. Nor need a
+ * newcomer get any before it has proven itself.
  * https://man7.org/linux/man-pages/man7/socket.7.html (SO_ATTACH_REUSEPORT_CBPF)
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
+import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from './log.ts';
 
-/** A process that goes shares its port with one successor: the kernel's list has two listeners, and we are one of them. */
-const INDICES = ['1', '0'] as const;
+/** The kernel's list has us and at most one other; whoever came first is 0. */
+const [FIRST, SECOND] = ['0', '1'] as const;
 /** In milliseconds: for one call at our own port, which a successor that hangs need not answer. */
 const CALL_MS = 1_000;
 /** In milliseconds: for a program that makes one system call. */
-const PROGRAM_MS = 2_000;
-/** In milliseconds: how long {@link PortSteering.leave} may take. */
-export const STEERING_MS = INDICES.length * (PROGRAM_MS + CALL_MS);
+const PROGRAM_MS = 5_000;
+/** In milliseconds: how often it is looked whether a successor listens. */
+const LOOK_MS = 250;
+/** In milliseconds: how much longer than its patience {@link PortSteering.leave} may take. */
+export const STEERING_MS = 2 * (PROGRAM_MS + CALL_MS);
 
 export interface PortSteeringOptions {
   /** Path of `steer-port`, which sets the socket option that Node.js cannot. */
@@ -27,30 +31,43 @@ export interface PortSteeringOptions {
 export class PortSteering {
   private readonly program: string;
   private readonly log: Logger;
+  private readonly servers = new Set<Server>();
 
   constructor({ program, log }: PortSteeringOptions) {
     this.program = program;
     this.log = log;
   }
 
-  /** Callers go to any listener again: what a former process asked for outlives it. */
-  async share(server: Server): Promise<void> {
-    await this.steer('hash', server);
+  /** Callers stay with a process that is there already. */
+  async join(server: Server): Promise<void> {
+    this.servers.add(server);
+    await this.steer(FIRST, server);
+  }
+
+  /** Callers go to any listener from now on, ours among them. */
+  async share(): Promise<void> {
+    for (const server of this.servers) await this.steer('hash', server);
   }
 
   /**
    * Callers go to the other listener from now on; those whom the kernel queued for this one before still come.
-   * @returns false when there is no other, or the kernel cannot be asked
+   * @param patienceMs how long to wait for another when there is none
+   * @returns false when there is none, or the kernel cannot be asked
    */
-  async leave(server: Server): Promise<boolean> {
-    for (const index of INDICES) {
-      if (!(await this.steer(index, server))) return false;
-      if (!(await getsCallers(server))) return true;
+  async leave(server: Server, patienceMs: number): Promise<boolean> {
+    this.servers.delete(server);
+    const patience = performance.now() + patienceMs;
+    for (;;) {
+      for (const index of [SECOND, FIRST]) {
+        if (!(await this.steer(index, server))) return false;
+        if (!(await getsCallers(server))) return true;
+      }
+      if (performance.now() >= patience) return false;
+      await delay(LOOK_MS);
     }
-    return false;
   }
 
-  private async steer(to: (typeof INDICES)[number] | 'hash', server: Server): Promise<boolean> {
+  private async steer(to: typeof FIRST | typeof SECOND | 'hash', server: Server): Promise<boolean> {
     try {
       await run(this.program, [to, '3'], descriptorOf(server));
       return true;
@@ -90,18 +107,21 @@ async function getsCallers(server: Server): Promise<boolean> {
     seen.push(remotePort);
   };
   server.on('connection', see);
+  const signal = AbortSignal.timeout(CALL_MS);
+  let localPort: number | undefined;
   try {
-    const signal = AbortSignal.timeout(CALL_MS);
     await once(call, 'connect', { signal });
-    const { localPort } = call;
+    ({ localPort } = call);
     // Whoever opens closes again, since nothing is asked.
     call.end().resume();
-    await once(call, 'close', { signal }).catch(() => undefined);
-    return seen.includes(localPort);
+    await once(call, 'close', { signal });
   } catch {
-    return false; // here it would have been let in
+    // Nobody opened in time. It may still have been us, who were late: then we have it after the next look at our sockets.
+    localPort ??= call.localPort;
+    await polled();
   } finally {
     server.off('connection', see);
     call.destroy();
   }
+  return localPort !== undefined && seen.includes(localPort);
 }

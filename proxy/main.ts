@@ -36,6 +36,9 @@ import { UpstreamOrigin } from './upstream-origin.ts';
 
 type Context = MainContext<typeof proxyConfig>;
 
+/** A proxy that is not ready is told to go as soon as its successor is made, which takes some seconds to listen. */
+const SUCCESSOR_MS = 10_000;
+
 await runMain({
   process: 'proxy',
   summary: "serves image pulls to the node's runtime",
@@ -74,7 +77,7 @@ await runMain({
       silenceMs: settings.silence,
       admitsToTenants,
     });
-    // While one proxy replaces another both listen, and the kernel gives new connections to either.
+    // While one proxy replaces another both listen: the new one gets callers once it has proven itself, and all of them when the old one leaves.
     const steering = new PortSteering({ program: settings.steerPortProgram, log });
     const pulls = httpServer({
       name: 'pull server',
@@ -82,12 +85,14 @@ await runMain({
       handler,
       configure: answerTlsInPlain,
       sharedPort: steering,
+      successorMs: SUCCESSOR_MS,
       drainMs: settings.drain,
     });
     const selfTest = new SelfTest({
       door: settings.ownSocket,
       intervalMs: settings.selfTestInterval,
       deadlineMs: 2 * settings.signDeadline,
+      onProven: () => void steering.share(),
       clock: systemClock,
       log,
     });

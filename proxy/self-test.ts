@@ -18,6 +18,8 @@ export interface SelfTestOptions {
   readonly door: string;
   readonly intervalMs: number;
   readonly deadlineMs: number;
+  /** Called when an image was read through this proxy for the first time. */
+  readonly onProven?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -37,7 +39,8 @@ export class SelfTest {
   }
 
   component(): Component {
-    const { clock, intervalMs, log } = this.options;
+    const { clock, intervalMs, log, onProven } = this.options;
+    let proven = false;
     return loop('self-test', async (signal) => {
       for (let failures = 0; ;) {
         try {
@@ -45,6 +48,8 @@ export class SelfTest {
           if (this.trouble !== undefined) log.info('self-test passed');
           this.trouble = undefined;
           failures = 0;
+          if (!proven) onProven?.();
+          proven = true;
         } catch (error) {
           signal.throwIfAborted();
           failures += 1;

@@ -2,9 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdtemp, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
 import { buildSteerPort } from '../../build/steer-port.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -13,21 +16,34 @@ const MAIN = join(import.meta.dirname, '../../proxy/main.ts');
 const HOSTS = ['127.0.0.1', '::1'];
 /** Without steering, callers like these lose about five connections each time. */
 const SUCCESSORS = 5;
+const soon = { deadlineMs: 30_000, intervalMs: 20 };
 
 describe('a port that one proxy takes over from another', () => {
   let folder: string;
   let program: string;
   let port: number;
   let metricsPort: number;
+  let store: Server;
+  let storeServes = false;
   const running = new Set<ChildProcess>();
+  /** Pulls that each proxy answered. */
+  const answers = new Map<ChildProcess, number>();
 
   beforeAll(async () => {
     [folder, program] = [await mkdtemp(join(tmpdir(), 'larder-shared-')), await buildSteerPort()];
     [port, metricsPort] = [await freeLoopbackPort(), await freeLoopbackPort()];
+    const { manifest, blob } = SELF_TEST_IMAGE;
+    store = createServer((request, response) => {
+      const part = [manifest, blob].find(({ digest }) => request.url?.endsWith(digest));
+      response.statusCode = storeServes ? 200 : 503;
+      response.end(storeServes ? part?.bytes : '');
+    }).listen(0, '127.0.0.1');
+    await once(store, 'listening');
   }, 60_000);
 
   afterAll(async () => {
     await Promise.all([...running].map((proxy) => ended(proxy, 'SIGKILL')));
+    store.close();
     await rm(folder, { recursive: true });
   });
 
@@ -42,32 +58,76 @@ describe('a port that one proxy takes over from another', () => {
   async function start(name: string): Promise<ChildProcess> {
     const socket = join(folder, name);
     const proxy = spawn(process.execPath, [MAIN], {
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         LARDER_PROXY_LISTEN_PORT: String(port),
         LARDER_PROXY_SOCKET: socket,
         LARDER_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
-        LARDER_STORE_READER_URL: 'http://127.0.0.1:9',
+        LARDER_STORE_READER_URL: `http://127.0.0.1:${(store.address() as AddressInfo).port}`,
         LARDER_COPIER_URL: 'http://127.0.0.1:9',
         LARDER_COPIER_CA_FILE: join(folder, 'ca.crt'),
         LARDER_COPIER_TOKEN_FILE: join(folder, 'token'),
         LARDER_STEER_PORT_PROGRAM: program,
-        LARDER_LOG_LEVEL: 'error',
+        LARDER_SELF_TEST_INTERVAL: '300ms',
       },
     });
     running.add(proxy);
+    answers.set(proxy, 0);
+    createInterface(proxy.stdout).on('line', (line) => {
+      if (line.includes('"path":"/v2/"')) answers.set(proxy, (answers.get(proxy) ?? 0) + 1);
+    });
     const listens = (): Promise<boolean> =>
       access(socket).then(
         () => true,
         () => false,
       );
-    await waitFor(`${name} listens`, listens, { deadlineMs: 30_000, intervalMs: 20 });
+    await waitFor(`${name} listens`, listens, soon);
     return proxy;
   }
 
+  let proxy: ChildProcess;
+
+  it("is the first one's until the other has proven itself", async () => {
+    proxy = await start('first');
+    const next = await start('second');
+    for (let calls = 0; calls < 40; calls += 1) await call(HOSTS[calls % 2] ?? '', port);
+    await waitFor('all are answered', () => Promise.resolve(answers.get(proxy) === 40), soon);
+    expect(answers.get(next)).toBe(0);
+    storeServes = true;
+    const both = async (): Promise<boolean> => {
+      for (const host of HOSTS) await call(host, port);
+      return (answers.get(next) ?? 0) > 0;
+    };
+    await waitFor('the other is called', both, soon);
+    await ended(proxy, 'SIGTERM');
+    proxy = next;
+  }, 60_000);
+
   it('loses nobody', async () => {
+    const callers = manyCallers();
+    for (let successor = 1; successor <= SUCCESSORS; successor += 1) {
+      const next = await start(`successor ${successor}`);
+      await ended(proxy, 'SIGTERM');
+      proxy = next;
+    }
+    const { lost, answered } = await callers.end();
+    expect(lost).toEqual([]);
+    for (const host of HOSTS) expect(answered[host]).toBeGreaterThan(50 * SUCCESSORS);
+  }, 120_000);
+
+  it('is kept until a late successor listens', async () => {
+    const callers = manyCallers();
+    const gone = ended(proxy, 'SIGTERM');
+    await start('late');
+    await gone;
+    const { lost } = await callers.end();
+    expect(lost).toEqual([]);
+  }, 60_000);
+
+  /** Callers that never pause. */
+  function manyCallers(): { end(): Promise<{ lost: string[]; answered: Record<string, number> }> } {
     let over = false;
-    const answered = Object.fromEntries(HOSTS.map((host) => [host, 0]));
+    const answered: Record<string, number> = {};
     const lost: string[] = [];
     const callers = HOSTS.flatMap((host) => Array.from({ length: 4 }, () => host)).map(async (host) => {
       while (!over) {
@@ -79,18 +139,14 @@ describe('a port that one proxy takes over from another', () => {
         }
       }
     });
-    let proxy = await start('proxy 0');
-    lost.length = 0; // who came before anybody listened
-    for (let successor = 1; successor <= SUCCESSORS; successor += 1) {
-      const next = await start(`proxy ${successor}`);
-      await ended(proxy, 'SIGTERM');
-      proxy = next;
-    }
-    over = true;
-    await Promise.all(callers);
-    expect(lost).toEqual([]);
-    for (const host of HOSTS) expect(answered[host]).toBeGreaterThan(50 * SUCCESSORS);
-  }, 120_000);
+    return {
+      end: async () => {
+        over = true;
+        await Promise.all(callers);
+        return { lost, answered };
+      },
+    };
+  }
 });
 
 /** One connection, one request. */
