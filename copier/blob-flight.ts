@@ -53,7 +53,7 @@ export class BlobFlight {
   async #run(onOpen: (flight: OpenFlight) => void): Promise<OpenFlight> {
     const { source, spool, signal } = this.#options;
     const blob = await source.open(0, signal);
-    const reservation = await spool.reserve(blob.size ?? 0).catch((error: unknown) => {
+    const reservation = await spool.reserve(blob.size).catch((error: unknown) => {
       blob.body.destroy();
       throw error;
     });

@@ -23,6 +23,8 @@ export interface FollowOptions {
 
 export interface GrowingFileOptions {
   readonly slabs: Slabs;
+  /** Bytes that it will have, when they are known; the writer must not write more. */
+  readonly size?: number | undefined;
   /** Whoever holds the writer up for longer than this, in milliseconds, is left behind until it has caught up. */
   readonly patienceMs: number;
   /** Called when the creator and the last reader are gone, and nothing is written any more. */
@@ -262,7 +264,9 @@ export class GrowingFile implements ByteSink {
   }
 
   #readableUntil(end: number | undefined): number {
-    const readable = this.#sealed ? this.written : Math.max(0, this.written - 1);
+    // Where the end is known only its byte is held back: else each piece would be given in two, and all at odd offsets.
+    const last = (this.#options.size ?? this.written) - 1;
+    const readable = this.#sealed ? this.written : Math.max(0, Math.min(this.written, last));
     return end === undefined ? readable : Math.min(readable, end);
   }
 

@@ -39,10 +39,11 @@ export class Spool {
   }
 
   /**
-   * Room for `bytes`, which is free again when the file is closed and its last reader has gone.
+   * Room for a blob, which is free again when the file is closed and its last reader has gone.
+   * @param size bytes; undefined when they are not known yet
    * @throws SpoolFull when they do not fit.
    */
-  async reserve(bytes: number): Promise<Reservation> {
+  async reserve(size: number | undefined): Promise<Reservation> {
     let mine = 0;
     const grow = (wanted: number): void => {
       const more = wanted - mine;
@@ -57,7 +58,7 @@ export class Spool {
       this.#reserved -= mine;
       mine = 0;
     };
-    grow(bytes);
+    grow(size ?? 0);
     try {
       const { handle, bytes: lying } = await this.#files.take();
       const onClosed = (): void => {
@@ -67,7 +68,8 @@ export class Spool {
           : this.#files.giveBack(handle, Math.max(lying, mine));
         void done.finally(release);
       };
-      const file = new GrowingFile(handle, { slabs: this.#slabs, patienceMs: this.#patienceMs, onClosed });
+      const [slabs, patienceMs] = [this.#slabs, this.#patienceMs];
+      const file = new GrowingFile(handle, { slabs, size, patienceMs, onClosed });
       return { file, grow };
     } catch (error) {
       release();
