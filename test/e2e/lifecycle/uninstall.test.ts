@@ -4,25 +4,36 @@ import { sharedCluster } from '../../larder/shared-cluster.ts';
 
 const TEAM = 'leaving';
 const MARK = 'larder-test/leaving';
+/** On the node that the proxy is sent away from. */
+const BARE = 'larder-test/bare';
 const DEADLINE = { deadlineMs: 60_000, intervalMs: 200 };
 
 interface PodObject {
   readonly spec: { readonly containers: readonly { readonly image: string }[] };
   readonly status: {
-    readonly containerStatuses?: readonly { readonly ready: boolean; readonly restartCount: number }[];
+    readonly containerStatuses?: readonly {
+      readonly ready: boolean;
+      readonly restartCount: number;
+      readonly state: { readonly waiting?: { readonly reason: string } };
+    }[];
   };
 }
 
 const cluster = sharedCluster();
 const node = cluster.node(1).name;
+const bare = cluster.node(2).name;
 
 async function create(name: string, image: string, nodeSelector: object = {}): Promise<void> {
   const spec = { terminationGracePeriodSeconds: 0, nodeSelector, containers: [{ name: 'app', image }] };
   await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: TEAM }, spec });
 }
 
+async function readPod(name: string): Promise<PodObject> {
+  return await cluster.read<PodObject>('v1/pods', { namespace: TEAM, name });
+}
+
 async function read(name: string): Promise<{ image: string | undefined; ready: boolean; restarts: number }> {
-  const pod = await cluster.read<PodObject>('v1/pods', { namespace: TEAM, name });
+  const pod = await readPod(name);
   const [status] = pod.status.containerStatuses ?? [];
   const image = pod.spec.containers[0]?.image;
   return { image, ready: status?.ready ?? false, restarts: status?.restartCount ?? 0 };
@@ -32,10 +43,46 @@ async function runs(name: string): Promise<void> {
   await cluster.waitFor(`${name} runs`, async () => (await read(name)).ready, DEADLINE);
 }
 
+/** Sends the proxy away from a node, and waits until it has gone. */
+async function keepProxyOff(from: string): Promise<void> {
+  await cluster.kubectl(['label', 'node', from, `${BARE}=true`, '--overwrite']);
+  const expression = { key: BARE, operator: 'DoesNotExist' };
+  const terms = { nodeSelectorTerms: [{ matchExpressions: [expression] }] };
+  const affinity = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } };
+  const patch = JSON.stringify({ spec: { template: { spec: { affinity } } } });
+  const here = ['--namespace', NAMESPACE];
+  await cluster.kubectl([
+    'patch',
+    'daemonset',
+    `${RELEASE}-proxy`,
+    ...here,
+    '--type=merge',
+    '--patch',
+    patch,
+  ]);
+  const left = ['get', 'pods', ...here, '--selector', 'app.kubernetes.io/component=proxy'];
+  const gone = async (): Promise<boolean> => {
+    const fields = ['--field-selector', `spec.nodeName=${from}`, '--output=name'];
+    return (await cluster.kubectl([...left, ...fields])).stdout === '';
+  };
+  await cluster.waitFor(`${from} has no proxy`, gone, DEADLINE);
+}
+
+/** Waits until the controller has made a CachedImage for a pod that is created now: it has seen whatever was before. */
+async function controllerHasLooked(): Promise<void> {
+  const image = 'registry.example.test/leaving/seen:1';
+  await create('seen', image, { [MARK]: 'nowhere' });
+  const look = async (): Promise<boolean> => {
+    const columns = ['--no-headers', '--output=custom-columns=IMAGE:.spec.image'];
+    return (await cluster.kubectl(['get', 'cachedimages', ...columns])).stdout.includes(image);
+  };
+  await cluster.waitFor('the controller to look', look, DEADLINE);
+}
+
 /** The pods of a Deployment, as `kubectl get pods` shows them. */
 async function podsOf(deployment: string): Promise<{ image: string | undefined; ready: boolean }[]> {
-  const args = ['get', 'pods', '--namespace', TEAM, '--selector', `app=${deployment}`];
-  const { items } = await cluster.kubectlJson<{ items: PodObject[] }>(args);
+  const where = { namespace: TEAM, selector: `app=${deployment}` };
+  const { items } = await cluster.read<{ items: PodObject[] }>('v1/pods', where);
   return items.map(({ spec, status }) => ({
     image: spec.containers[0]?.image,
     ready: status.containerStatuses?.[0]?.ready ?? false,
@@ -62,16 +109,37 @@ async function deploy(name: string, image: string): Promise<void> {
   });
 }
 
+/** Reasons of the Events that Larder recorded about a pod. */
+async function toldAbout(pod: string): Promise<string[]> {
+  interface EventObject {
+    readonly reason: string;
+    readonly reportingController?: string;
+    readonly regarding: { readonly name: string };
+  }
+  const where = { namespace: TEAM };
+  const { items } = await cluster.read<{ items: EventObject[] }>('events.k8s.io/v1/events', where);
+  return items
+    .filter(({ regarding, reportingController }) => {
+      return regarding.name === pod && reportingController?.startsWith('larder.dev/');
+    })
+    .map(({ reason }) => reason);
+}
+
 async function names(kind: string): Promise<string[]> {
   const { stdout } = await cluster.kubectl(['get', kind, '--output=name']);
   return stdout.split('\n').filter((line) => line !== '');
 }
 
 // A test before this one may have failed half-way.
-beforeAll(() => installLarder(cluster, { values: { uninstall: { restartOwners: true } } }), 150_000);
+beforeAll(
+  () =>
+    installLarder(cluster, { values: { uninstall: { restartOwners: true }, rescue: { enabled: false } } }),
+  150_000,
+);
 
 afterAll(async () => {
   await cluster.kubectl(['label', 'node', node, `${MARK}-`]);
+  await cluster.kubectl(['label', 'node', bare, `${BARE}-`]);
   await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false', '--ignore-not-found']);
 });
 
@@ -85,6 +153,17 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   await deploy('owned', image.reference);
   await Promise.all([runs('running'), deploymentRuns('owned', cached)]);
   expect([(await read('running')).image, (await read('waiting')).image]).toEqual([cached, cached]);
+
+  // Rescue is off by the values: what cannot be pulled for want of a proxy stays as it is, and nobody says anything about it.
+  const other = await cluster.pushImage({ site: 'plain', repository: 'leaving/stuck', tag: '1' });
+  await keepProxyOff(bare);
+  await create('stuck', other.reference, { [BARE]: 'true' });
+  const waits = async (): Promise<boolean> =>
+    (await readPod('stuck')).status.containerStatuses?.[0]?.state.waiting?.reason === 'ImagePullBackOff';
+  await cluster.waitFor('the pod waits for its image', waits, DEADLINE);
+  await controllerHasLooked();
+  expect((await read('stuck')).image).toMatch(/^localhost:7439/);
+  expect(await toldAbout('stuck')).toEqual([]);
 
   const began = performance.now();
   await cluster.helm(['uninstall', RELEASE, '--namespace', NAMESPACE, '--wait', '--timeout', '150s']);
@@ -103,7 +182,9 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   // What has an owner was restarted, for the values ask for it: it does not need Larder any more.
   expect(data['restarted']).toContain(`Deployment ${TEAM}/owned`);
   const without = deploymentRuns('owned', image.reference);
-  await Promise.all([runs('waiting'), runs('afterwards'), without]);
+  await Promise.all([runs('waiting'), runs('afterwards'), runs('stuck'), without]);
+  expect((await read('stuck')).image).toBe(other.reference);
+  expect(await toldAbout('stuck')).toEqual(['OriginalImageRestored']);
   expect((await read('afterwards')).image).toBe(image.reference);
 
   // CRDs and what they hold stay, and can be deleted by hand.
