@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { startCluster } from '../../cluster/start.ts';
 import { installLarder, NAMESPACE } from '../../larder/install.ts';
+import { podsOf, scale } from '../../larder/parts.ts';
 import { CACHED_IMAGES, forget, preheat } from '../../larder/preheat.ts';
 import { proxyFetch } from '../../larder/proxy-fetch.ts';
 
@@ -63,7 +64,9 @@ it('keeps images below a path of an existing registry that asks for a login, ove
     writerSecret: 'house',
   };
   const pull = { freshFor: '1s', upstreamPause: `${PAUSE_MS}ms` };
-  await installLarder(cluster, { values: { store: { external }, copier: { extraEnv }, pull } });
+  await installLarder(cluster, {
+    values: { store: { external }, copier: { extraEnv }, proxy: { extraEnv }, pull },
+  });
   const containers = [{ name: 'app', image: image.reference }];
   const metadata = { name: 'web', namespace: 'shop' };
   await cluster.apply({ apiVersion: 'v1', kind: 'Pod', metadata, spec: { containers } });
@@ -99,9 +102,10 @@ it('reaches registries through the proxy of the site, but for those that NO_PROX
   const plain = await cluster.pushImage({ site: 'plain', repository: 'shop/tool', tag: '1' });
   await preheat(cluster, 'direct', [plain.reference]);
   const client = cluster.internet.site('proxy').client();
-  const reached = await (await client.request('/reached')).body.json();
+  const reached = (await (await client.request('/reached')).body.json()) as string[];
   await client.close();
-  expect(reached).toEqual(['registry.example.test:443']);
+  // What a node's proxy tests itself with has no registry: it is asked for there as long as the store does not have it.
+  expect(reached.filter((host) => host !== 'larder.invalid:443')).toEqual(['registry.example.test:443']);
   await forget(cluster, 'direct');
 }, 60_000);
 
@@ -127,3 +131,19 @@ it('notices a registry that has come back after as long as the values say', asyn
   expect(performance.now() - restored).toBeLessThan(4 * PAUSE_MS);
   await forget(cluster, 'moving');
 }, 60_000);
+
+it('a node without a copier reaches public registries through the proxy of the site too', async () => {
+  const name = 'late';
+  const site = await cluster.internet.addRegistry({ name, host: 'late.example.test', tls: true });
+  const image = await cluster.pushImage({ site: name, repository: 'shop/web', tag: '1.0' });
+  await scale(cluster, 'copier', 0);
+  const gone = async (): Promise<boolean> => (await podsOf(cluster, 'copier')).length === 0;
+  await cluster.waitFor('no copier to be there', gone, { deadlineMs: 60_000, intervalMs: 300 });
+  const path = `/v2/${site.registry}/shop/web/manifests/1.0`;
+  const { status, headers } = await proxyFetch(cluster.node(1), path);
+  expect([status, headers['docker-content-digest']]).toEqual([200, image.digest]);
+  const client = cluster.internet.site('proxy').client();
+  const reached = await (await client.request('/reached')).body.json();
+  await client.close();
+  expect(reached).toContain('late.example.test:443');
+}, 120_000);
