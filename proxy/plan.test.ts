@@ -33,6 +33,7 @@ describe('the plan of a pull', () => {
     ['/v2/docker.io/library/nginx/manifests/1', ['copier at once', 'store', 'copier', 'upstream']],
     ['/v2/docker.io/library/nginx/tags/list', ['copier at once', 'store', 'copier', 'upstream']],
     [`/v2/team-a.tenant/ghcr.io/acme/app/blobs/${DIGEST}`, ['store', 'copier']],
+    [`/v2/larder.invalid/self-test/blobs/${DIGEST}`, ['store', 'copier']],
     ['/v2/team-a.tenant/ghcr.io/acme/app/manifests/1', ['copier at once', 'store', 'copier']],
   ])('for %s asks %j', (text, steps) => {
     const named = planSteps(path(text)).map(({ origin, isPatient }) =>

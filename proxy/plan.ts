@@ -1,5 +1,7 @@
 /** Decides whom to ask for a request, in which order, and what a person is told when nobody serves it. */
+import { SELF_TEST_IMAGE } from '../api/self-test.ts';
 import type { RegistryError } from '../registry/core/errors.ts';
+import { encodeCachedName } from '../registry/core/cached-name.ts';
 import { isByDigest, type PullPath } from '../registry/core/pull-path.ts';
 
 export type OriginName = 'store' | 'copier' | 'upstream';
@@ -29,11 +31,12 @@ const UPSTREAM: Step = { origin: 'upstream', isPatient: true };
 /**
  * What has a digest cannot go stale, so the store is asked first; a tag may have moved, which the copier knows. What is cached does not
  * wait for a copier that hangs; what is not waits a while for one that may only be busy (docs/adr/0005).
- * Upstream is asked last and anonymously, thus never for what belongs to a tenant.
+ * Upstream is asked last and anonymously, thus never for what belongs to a tenant, nor for the self-test's image, which no registry has.
  */
 export function planSteps(path: PullPath): readonly Step[] {
   const peers = isByDigest(path) ? [STORE, COPIER] : [COPIER_AT_ONCE, STORE, COPIER];
-  return path.cached.tenant === undefined ? [...peers, UPSTREAM] : peers;
+  const isOurs = encodeCachedName(path.cached) === SELF_TEST_IMAGE.repository;
+  return path.cached.tenant === undefined && !isOurs ? [...peers, UPSTREAM] : peers;
 }
 
 /**
