@@ -48,6 +48,8 @@ export async function startCopier(
     name: 'copier',
     argv: [process.execPath, join(app, 'copier.mjs')],
     env: {
+      // As in the chart.
+      MALLOC_TRIM_THRESHOLD_: '131072',
       LARDER_COPIER_LISTEN: `127.0.0.1:${port}`,
       LARDER_METRICS_LISTEN: `127.0.0.1:${metrics}`,
       LARDER_TLS: folder,
