@@ -38,6 +38,9 @@ const DRAIN_MS = 15_000;
 const CUT_MS = 1_000;
 const LULL_MS = 100;
 const LULL_PATIENCE_MS = 10_000;
+/** So long callers who were sent elsewhere may still come before they are sent again. */
+const RETURN_MS = 500;
+const LEAVE_ATTEMPTS = 10;
 
 /** A server component that also tells where it listens once started. */
 export interface HttpServerComponent extends Component {
@@ -76,10 +79,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           unsubscribe?.();
           await Promise.all(
             servers.map(async (server) => {
-              if (sharedPort) {
-                await sharedPort.leave(server, successorMs);
-                await lull(server, lullMs);
-              }
+              if (sharedPort) await leave(server, sharedPort, { successorMs, lullMs });
               await drain(server, drainMs);
             }),
           );
@@ -138,22 +138,40 @@ function closeAfterAnswer(_request: unknown, response: ServerResponse): void {
 }
 
 /**
- * Resolves when nobody has come for `ms`, or after `LULL_PATIENCE_MS`. The kernel resets those whom it has queued for a listener
+ * Resolves when callers go to a successor and nobody has come for a while. The kernel resets those whom it has queued for a listener
  * that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
- * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it. Those who came
- * before they could be steered elsewhere are let in by then.
+ * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it.
  */
-async function lull(server: Server, ms: number): Promise<void> {
-  let last = performance.now();
-  const patience = last + LULL_PATIENCE_MS;
-  server.on('connection', () => {
+async function leave(
+  server: Server,
+  sharedPort: PortSteering,
+  { successorMs, lullMs }: { readonly successorMs: number; readonly lullMs: number },
+): Promise<void> {
+  for (let attempt = 0; attempt < LEAVE_ATTEMPTS; attempt += 1) {
+    const goElsewhere = await sharedPort.leave(server, successorMs);
+    const isQuiet = await lull(server, lullMs, goElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
+    if (isQuiet || !goElsewhere) return;
+    // A successor that begins to listen, or has proven itself, just then has had callers sent to us again.
+  }
+}
+
+/** Lets in who comes, until nobody has come for `ms`: then true. False after `patienceMs`. */
+async function lull(server: Server, ms: number, patienceMs: number): Promise<boolean> {
+  const began = performance.now();
+  let last = began;
+  const onConnection = (): void => {
     last = performance.now();
-  });
-  let rest = ms;
-  while (rest > 0) {
-    await delay(rest);
-    await polled(); // whoever came while this process did not run is taken in first
-    rest = Math.min(last + ms, patience) - performance.now();
+  };
+  server.on('connection', onConnection);
+  try {
+    for (;;) {
+      await delay(last + ms - performance.now());
+      await polled(); // whoever came while this process did not run is taken in first
+      if (performance.now() - last >= ms) return true;
+      if (performance.now() - began >= patienceMs) return false;
+    }
+  } finally {
+    server.off('connection', onConnection);
   }
 }
 
