@@ -1,7 +1,6 @@
 /** Decides whom to ask for a request, in which order, and what a person is told when nobody serves it. */
 import { SELF_TEST_IMAGE } from '../api/self-test.ts';
 import type { RegistryError } from '../registry/core/errors.ts';
-import { encodeCachedName } from '../registry/core/cached-name.ts';
 import { isByDigest, type PullPath } from '../registry/core/pull-path.ts';
 
 export type OriginName = 'store' | 'copier' | 'upstream';
@@ -35,7 +34,7 @@ const UPSTREAM: Step = { origin: 'upstream', isPatient: true };
  */
 export function planSteps(path: PullPath): readonly Step[] {
   const peers = isByDigest(path) ? [STORE, COPIER] : [COPIER_AT_ONCE, STORE, COPIER];
-  const isOurs = encodeCachedName(path.cached) === SELF_TEST_IMAGE.repository;
+  const isOurs = path.name === SELF_TEST_IMAGE.repository;
   return path.cached.tenant === undefined && !isOurs ? [...peers, UPSTREAM] : peers;
 }
 
