@@ -1,21 +1,18 @@
 /** The webhook's certificate by cert-manager: its controllers and its cainjector, what the chart renders for them, and a real API server. */
 import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { parseAllDocuments } from 'yaml';
 import type { Patch } from '../../platform/kube/client.ts';
 import { mutatingWebhookConfigurations, pods, secrets } from '../../platform/kube/resource.ts';
 import type { KubeObject, MutatingWebhookConfiguration } from '../../platform/kube/resource.ts';
 import { isTrusted, splitBundle } from '../../platform/x509.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';
 import { Programs } from '../bench/programs.ts';
-import { run } from '../cluster/command.ts';
-import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { certificates, ISSUER, startCertManager, untyped } from '../envtest/cert-manager.ts';
 import { ControllerBench, NAMES, RELEASE } from '../envtest/controller.ts';
 import { MountedSecret } from '../envtest/mounted-secret.ts';
 import { DryAdmission } from '../larder/dry-admission.ts';
-import { CHART } from '../larder/install.ts';
+import { render } from '../larder/render.ts';
 
 const BY_CERT_MANAGER = {
   certificates: { certManager: { enabled: true, issuerRef: { kind: 'Issuer', name: ISSUER } } },
@@ -44,14 +41,6 @@ interface Workload extends KubeObject {
       };
     };
   };
-}
-
-/** What helm would send for these values. */
-async function render(values: object): Promise<KubeObject[]> {
-  const helm = join(await buildTool('helm'), 'helm');
-  const args = [helm, 'template', 'larder', CHART, '--namespace', RELEASE, '--values', '-'];
-  const { stdout } = await run(args, { stdin: JSON.stringify(values) });
-  return parseAllDocuments(stdout).flatMap((document) => (document.toJS() as KubeObject | null) ?? []);
 }
 
 function find(objects: readonly KubeObject[], kind: string, name: string): KubeObject {
@@ -160,7 +149,7 @@ beforeAll(async () => {
   programs = await Programs.open();
   admission = new DryAdmission({ kubeconfig: await bench.kubeconfig() }, 'team-a');
   webhookPort = await freeLoopbackPort();
-  const objects = await render({});
+  const objects = await render<KubeObject>({}, RELEASE);
   const spec = { type: 'ExternalName', externalName: 'localhost' };
   const metadata = { name: NAMES.webhook, namespace: RELEASE };
   await bench.client.create(services, { metadata, spec } as KubeObject);
@@ -182,7 +171,7 @@ afterAll(async () => {
 it('takes over in a release that runs: its certificate is served, and the CA that it injects is trusted', async () => {
   const before = await shown();
   ca = await startCertManager(bench, programs);
-  const objects = await render(BY_CERT_MANAGER);
+  const objects = await render<KubeObject>(BY_CERT_MANAGER, RELEASE);
   await bench.term?.stop();
   const { LARDER_OWN_WEBHOOK_CERTIFICATE = '' } = environment(objects, NAMES.controller);
   bench.lead({ LARDER_OWN_WEBHOOK_CERTIFICATE });
@@ -221,7 +210,7 @@ it('rotates without a dropped admission, when it is told to and when the Secret 
 
 it('brings its CA back when the rendered configuration is put in the place of what is there', async () => {
   const { metadata } = await bench.client.get(mutatingWebhookConfigurations, CONFIGURATION);
-  const rendered = configuration(await render(BY_CERT_MANAGER));
+  const rendered = configuration(await render<KubeObject>(BY_CERT_MANAGER, RELEASE));
   const { resourceVersion = '' } = metadata ?? {};
   const replacement = { ...rendered, metadata: { ...rendered.metadata, resourceVersion } };
   await bench.client.replace(mutatingWebhookConfigurations, replacement);

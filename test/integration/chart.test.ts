@@ -1,6 +1,5 @@
 /** The chart as helm renders it: stable, least rights, and in the words that the processes declare. */
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { config as controllerConfig } from '../../controller/config.ts';
 import { uninstallConfig } from '../../controller/uninstall/config.ts';
 import { copierConfig } from '../../copier/config.ts';
@@ -11,8 +10,8 @@ import { config as storeConfig } from '../../store/config.ts';
 import { config as webhookConfig } from '../../webhook/config.ts';
 import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
-
-const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
+import { CHART } from '../larder/install.ts';
+import { render, template } from '../larder/render.ts';
 
 interface Container {
   readonly name: string;
@@ -47,16 +46,6 @@ beforeAll(async () => {
   helm = join(await buildTool('helm'), 'helm');
 }, 300_000);
 
-async function template(values: object = {}): Promise<string> {
-  const args = [helm, 'template', 'larder', CHART, '--namespace', 'larder', '--values', '-'];
-  return (await run(args, { stdin: JSON.stringify(values) })).stdout;
-}
-
-async function render(values: object = {}): Promise<Rendered[]> {
-  const documents = parseAllDocuments(await template(values));
-  return documents.map((document) => document.toJS() as Rendered | null).filter((object) => object !== null);
-}
-
 function containers(objects: readonly Rendered[]): Container[] {
   return objects.flatMap(({ spec }) => spec?.template?.spec.containers ?? []);
 }
@@ -83,7 +72,7 @@ describe('the chart', () => {
     const common = ['LARDER_FULLNAME', 'LARDER_NAMESPACE', 'LARDER_LOG_LEVEL'];
     /** The C library's own. */
     const runtime = ['MALLOC_TRIM_THRESHOLD_'];
-    const processes = containers(await render());
+    const processes = containers(await render<Rendered>());
     expect(processes.map(({ name }) => name).sort()).toEqual(Object.keys(declarations).sort());
     for (const { name, env } of processes) {
       const given = env.map((variable) => variable.name);
@@ -106,7 +95,7 @@ describe('the chart', () => {
   });
 
   it('confines every container, and says what it takes', async () => {
-    for (const { spec } of await render()) {
+    for (const { spec } of await render<Rendered>()) {
       if (spec?.template === undefined) continue;
       expect(spec.template.spec.securityContext).toMatchObject({
         runAsNonRoot: true,
@@ -127,7 +116,7 @@ describe('the chart', () => {
   });
 
   it('lets nobody but the copier read Secrets of other namespaces, and the copier only one at a time', async () => {
-    const roles = (await render()).filter(({ kind }) => kind === 'ClusterRole');
+    const roles = (await render<Rendered>()).filter(({ kind }) => kind === 'ClusterRole');
     const onSecrets = roles.flatMap(({ metadata, rules = [] }) =>
       rules
         .filter(({ resources }) => resources?.some((resource) => ['secrets', '*'].includes(resource)))
@@ -137,7 +126,7 @@ describe('the chart', () => {
   });
 
   it('gives the proxies no access to the Kubernetes API, and declares no port of theirs', async () => {
-    const objects = await render();
+    const objects = await render<Rendered>();
     const proxy = objects.find(({ kind }) => kind === 'DaemonSet')?.spec?.template?.spec;
     expect(proxy?.automountServiceAccountToken).toBe(false);
     expect(proxy?.containers[0]?.ports).toBeUndefined();
@@ -151,7 +140,9 @@ describe('the chart', () => {
       { name: 'HTTPS_PROXY', value: 'http://proxy.example.com:3128' },
       { name: 'NO_PROXY', value: '.example.com' },
     ];
-    const env = containers(await render({ [name]: { extraEnv } })).find((each) => each.name === name)?.env;
+    const env = containers(await render<Rendered>({ [name]: { extraEnv } })).find(
+      (each) => each.name === name,
+    )?.env;
     expect(env).toEqual(expect.arrayContaining(extraEnv));
   });
 
@@ -161,7 +152,7 @@ describe('the chart', () => {
 
   it('lets cert-manager make the certificate of the webhook when it is asked to', async () => {
     const issuerRef = { kind: 'ClusterIssuer', name: 'internal' };
-    const objects = await render({ certificates: { certManager: { enabled: true, issuerRef } } });
+    const objects = await render<Rendered>({ certificates: { certManager: { enabled: true, issuerRef } } });
     expect(objects.find(({ kind }) => kind === 'Certificate')?.spec).toEqual({
       secretName: 'larder-webhook-tls',
       dnsNames: ['larder-webhook.larder.svc'],
@@ -174,12 +165,12 @@ describe('the chart', () => {
     );
     const env = containers(objects).flatMap((container) => container.env);
     expect(env.find(({ name }) => name === 'LARDER_OWN_WEBHOOK_CERTIFICATE')?.value).toBe('false');
-    expect((await render()).some(({ kind }) => kind === 'Certificate')).toBe(false);
+    expect((await render<Rendered>()).some(({ kind }) => kind === 'Certificate')).toBe(false);
   });
 
   it("spares the API server: Ignore, at most 3 s, no side effects, and no call for other namespaces' pods", async () => {
     const [webhook] =
-      (await render()).find(({ kind }) => kind === 'MutatingWebhookConfiguration')?.webhooks ?? [];
+      (await render<Rendered>()).find(({ kind }) => kind === 'MutatingWebhookConfiguration')?.webhooks ?? [];
     expect(webhook).toMatchObject({
       failurePolicy: 'Ignore',
       timeoutSeconds: 3,
@@ -197,8 +188,9 @@ describe('the chart', () => {
   it('hands the rules on as the processes read them', async () => {
     const rulesOf = async (values: object) =>
       parseRules(
-        (await render(values)).find(({ metadata }) => metadata.name === 'larder-rules')?.data?.[RULES_KEY] ??
-          '',
+        (await render<Rendered>(values)).find(({ metadata }) => metadata.name === 'larder-rules')?.data?.[
+          RULES_KEY
+        ] ?? '',
       );
     expect(await rulesOf({})).toMatchObject({
       mode: 'optIn',
@@ -216,14 +208,15 @@ describe('the chart', () => {
 
   it('leaves the definitions and what is in them when it is uninstalled, unless it is asked not to', async () => {
     const policy = async (values: object): Promise<unknown> =>
-      (await render(values)).find(({ kind }) => kind === 'CustomResourceDefinition')?.metadata.annotations;
+      (await render<Rendered>(values)).find(({ kind }) => kind === 'CustomResourceDefinition')?.metadata
+        .annotations;
     expect(await policy({})).toEqual({ 'helm.sh/resource-policy': 'keep' });
     expect(await policy({ crds: { keep: false } })).toBeUndefined();
   });
 
   it('leaves the claim of the store when it is uninstalled, unless it is asked not to', async () => {
     const policy = async (values: object): Promise<unknown> =>
-      (await render(values)).find(({ kind }) => kind === 'StatefulSet')?.spec
+      (await render<Rendered>(values)).find(({ kind }) => kind === 'StatefulSet')?.spec
         ?.persistentVolumeClaimRetentionPolicy?.whenDeleted;
     expect(await policy({})).toBe('Retain');
     expect(await policy({ store: { persistence: { keep: false } } })).toBe('Delete');
@@ -231,7 +224,7 @@ describe('the chart', () => {
 
   it('lets the controller change pods only for rescue, and nodes only for the startup taint, as the job before an uninstall', async () => {
     const patched = async (process: string, values: object): Promise<readonly string[]> => {
-      const roles = (await render(values)).filter(
+      const roles = (await render<Rendered>(values)).filter(
         ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === `larder-${process}`,
       );
       return roles
@@ -256,7 +249,7 @@ describe('the chart', () => {
       readerSecret: 'reader',
       writerSecret: 'writer',
     };
-    const objects = await render({ store: { external } });
+    const objects = await render<Rendered>({ store: { external } });
     expect(objects.some(({ kind }) => kind === 'StatefulSet')).toBe(false);
     const env = containers(objects).flatMap((container) => container.env);
     const value = (name: string): unknown => env.find((variable) => variable.name === name)?.value;
@@ -270,7 +263,7 @@ describe('the chart', () => {
       { host: 'a.example', caFrom: { secret: { name: 'corp' } } },
       { host: 'b.example', caFrom: { configMap: { name: 'lab', key: 'root.pem' } } },
     ];
-    const objects = await render({ upstreams });
+    const objects = await render<Rendered>({ upstreams });
     const settings = objects.find(({ metadata }) => metadata.name === 'larder-upstreams');
     expect(JSON.parse(settings?.data?.['upstreams.json'] ?? '')).toEqual([
       { host: 'open.example' },

@@ -1,7 +1,5 @@
 /** The webhook as a real API server calls it. */
-import { join } from 'node:path';
 import { request } from 'undici';
-import { parseAllDocuments } from 'yaml';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
 import { configMaps, mutatingWebhookConfigurations, namespaces, pods } from '../../platform/kube/resource.ts';
@@ -19,13 +17,11 @@ import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
 import { ClusterView } from '../../webhook/cluster-view.ts';
 import { webhookApp } from '../../webhook/server.ts';
-import { run } from '../cluster/command.ts';
-import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { SURROUNDINGS } from '../fakes/surroundings.ts';
 import { ApiServer } from '../envtest/api-server.ts';
+import { render } from '../larder/render.ts';
 
-const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
 const CACHED = 'team-a';
 const PLAIN = 'team-b';
 let api: ApiServer;
@@ -88,16 +84,8 @@ afterAll(async () => {
   await api.stop();
 });
 
-/** As helm renders them. */
-async function chartObjects(): Promise<KubeObject[]> {
-  const helm = join(await buildTool('helm'), 'helm');
-  const { stdout } = await run([helm, 'template', 'larder', CHART, '--namespace', 'larder']);
-  const objects = parseAllDocuments(stdout).map((document) => document.toJS() as KubeObject | null);
-  return objects.filter((object) => object !== null);
-}
-
 async function chartConfiguration(): Promise<MutatingWebhookConfiguration> {
-  const found = (await chartObjects()).find(({ kind }) => kind === 'MutatingWebhookConfiguration');
+  const found = (await render<KubeObject>()).find(({ kind }) => kind === 'MutatingWebhookConfiguration');
   if (!found) throw new Error('the chart has no MutatingWebhookConfiguration');
   return found;
 }
@@ -247,7 +235,7 @@ it('a dry run shows the rewritten pod, warns of what was skipped, and stores not
 it('the rights that the chart gives the webhook suffice to follow rules and proxies', async () => {
   const namespace = 'larder';
   await client.create(namespaces, { metadata: { name: namespace } });
-  const objects = await chartObjects();
+  const objects = await render<KubeObject>();
   const ours = (kind: string, name: string) =>
     objects.find((object) => object.kind === kind && object.metadata?.name === name) ?? {};
   const rbac = (kind: string, plural: string): Resource<KubeObject> => ({

@@ -2,17 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Metric } from 'prom-client';
-import { parse, parseAllDocuments } from 'yaml';
+import { parse } from 'yaml';
 import { controllerFigures } from '../../controller/figures.ts';
 import { copierMetrics } from '../../copier/copier-metrics.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { proxyMetrics } from '../../proxy/proxy-metrics.ts';
 import { observeSupervisor, supervisorEvents } from '../../store/metrics.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
-import { run } from '../cluster/command.ts';
-import { buildTool } from '../cluster/tools.ts';
-
-const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
+import { CHART } from '../larder/install.ts';
+import { render } from '../larder/render.ts';
 
 interface Dashboard {
   readonly panels: readonly {
@@ -107,20 +105,13 @@ interface Rendered {
   readonly spec?: Rules & PodMonitor;
 }
 
-async function render(monitoring: object): Promise<Rendered[]> {
-  const helm = join(await buildTool('helm'), 'helm');
-  const args = [helm, 'template', 'larder', CHART, '--namespace', 'larder', '--values', '-'];
-  const { stdout } = await run(args, { stdin: JSON.stringify({ monitoring }) });
-  return parseAllDocuments(stdout).flatMap((document) => (document.toJS() as Rendered | null) ?? []);
-}
-
 it.each([
   ['10.77.0.2', '10.77.0.2:7440'],
   ['fd00:77::2', '[fd00:77::2]:7440'],
 ])(
   'a proxy, which declares no port, is scraped on its node at %s',
   async (ip, address) => {
-    const endpoints = (await render({ podMonitor: true })).flatMap(
+    const endpoints = (await render<Rendered>({ monitoring: { podMonitor: true } })).flatMap(
       ({ kind, spec }) => (kind === 'PodMonitor' && spec?.podMetricsEndpoints) || [],
     );
     const relabelings = endpoints.flatMap(({ relabelings: found }) => found ?? []);
@@ -139,12 +130,14 @@ it.each([
 );
 
 it('the chart renders them for the operator when it is asked to, and not otherwise', async () => {
-  const all = await render({ podMonitor: true, prometheusRule: true, dashboard: true });
+  const all = await render<Rendered>({
+    monitoring: { podMonitor: true, prometheusRule: true, dashboard: true },
+  });
   const kinds = all.map(({ kind }) => kind);
   expect(kinds.filter((kind) => kind === 'PodMonitor')).toHaveLength(2);
   const rule = all.find(({ kind }) => kind === 'PrometheusRule');
   expect(rule?.spec?.groups.flatMap((group) => group.rules)).toEqual(rules);
-  const none = (await render({})).map(({ kind }) => kind);
+  const none = (await render<Rendered>({ monitoring: {} })).map(({ kind }) => kind);
   expect(none).not.toContain('PodMonitor');
   expect(none).not.toContain('PrometheusRule');
 }, 300_000);

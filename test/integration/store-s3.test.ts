@@ -2,20 +2,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { loadConfig } from '../../platform/config.ts';
 import { deleteManifest, getManifest } from '../../registry/client/manifests.ts';
 import { headBlob } from '../../registry/client/blobs.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { config } from '../../store/config.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';
-import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { StoreBench } from '../envtest/store.ts';
 import { testImage } from '../fakes/images.ts';
+import { render } from '../larder/render.ts';
 
-const CHART = join(import.meta.dirname, '../../manifests/chart/larder');
 const KEYS = { AWS_ACCESS_KEY_ID: 'larder', AWS_SECRET_ACCESS_KEY: 'secret' };
 const { signal } = new AbortController();
 
@@ -34,11 +32,9 @@ interface StatefulSet {
   };
 }
 
-async function render(s3: object): Promise<StatefulSet> {
-  const args = [join(await buildTool('helm'), 'helm'), 'template', 'larder', CHART, '--values', '-'];
-  const { stdout } = await run(args, { stdin: JSON.stringify({ store: { s3 } }) });
-  const objects = parseAllDocuments(stdout).map((document) => document.toJS() as StatefulSet | null);
-  const found = objects.find((object) => object?.kind === 'StatefulSet');
+async function renderStore(s3: object): Promise<StatefulSet> {
+  const objects = await render<StatefulSet>({ store: { s3 } });
+  const found = objects.find(({ kind }) => kind === 'StatefulSet');
   if (!found) throw new Error('the chart renders no StatefulSet');
   return found;
 }
@@ -64,7 +60,7 @@ describe('a bucket in the values', () => {
       secretName: 'bucket-login',
       parameters,
     };
-    rendered = await render(bucket);
+    rendered = await renderStore(bucket);
     const env = rendered.spec.template.spec.containers[0]?.env ?? [];
     const { storage } = loadConfig(config, Object.fromEntries(env.map(({ name, value }) => [name, value])));
     store = await StoreBench.start(storage, KEYS);
@@ -105,5 +101,5 @@ it.each([
   ['with its keys in the values', { parameters: { secretkey: 'k3y' } }, 'secretkey'],
   ['that cannot be a name', { bucket: 'My Images', region: 'eu-west-1' }, 'bucket'],
 ])('a bucket %s is refused', async (_, s3, named) => {
-  await expect(render(s3)).rejects.toThrow(named);
+  await expect(renderStore(s3)).rejects.toThrow(named);
 });

@@ -1,13 +1,9 @@
 /** The chart's ValidatingAdmissionPolicy on a real API server: nobody names another namespace's images in the cache. */
-import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { KubeClient } from '../../platform/kube/client.ts';
 import { namespaces, pods, type KubeObject, type Pod, type Resource } from '../../platform/kube/resource.ts';
-import { run } from '../cluster/command.ts';
-import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ApiServer } from '../envtest/api-server.ts';
-import { CHART } from '../larder/install.ts';
+import { render } from '../larder/render.ts';
 
 type PodSpec = NonNullable<Pod['spec']>;
 
@@ -39,12 +35,8 @@ afterAll(() => api.stop());
 
 /** The policy and its binding as helm renders them. */
 async function guard(): Promise<(KubeObject & { kind: string })[]> {
-  const helm = join(await buildTool('helm'), 'helm');
-  const { stdout } = await run([helm, 'template', 'larder', CHART, '--namespace', 'larder']);
-  return parseAllDocuments(stdout)
-    .map((document) => document.toJS() as (KubeObject & { kind: string }) | null)
-    .filter((object) => object !== null)
-    .filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
+  const objects = await render<KubeObject & { kind: string }>();
+  return objects.filter(({ kind }) => kind.startsWith('ValidatingAdmissionPolicy'));
 }
 
 function resourceOf({ kind }: { kind: string }): Resource<KubeObject> {

@@ -1,6 +1,4 @@
 /** What happens before an uninstall, on a real API server and with no more rights than the chart gives. */
-import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import { STARTUP_TAINT } from '../../api/names.ts';
 import { cacheRecords } from '../../controller/resources.ts';
 import { prepareUninstall } from '../../controller/uninstall/uninstall.ts';
@@ -19,11 +17,9 @@ import {
 } from '../../platform/kube/resource.ts';
 import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { run } from '../cluster/command.ts';
-import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ControllerBench, NAMES, RELEASE } from '../envtest/controller.ts';
-import { CHART } from '../larder/install.ts';
+import { render } from '../larder/render.ts';
 
 const TEAM = 'team-a';
 const CACHED = 'localhost:7439/docker.io/library/nginx:1.27';
@@ -44,14 +40,10 @@ afterAll(() => bench.stop());
 
 /** Gives a user the rights that the chart gives the job. */
 async function grant(user: 'nobody', values: object): Promise<void> {
-  const helm = join(await buildTool('helm'), 'helm');
-  const args = [helm, 'template', 'larder', CHART, '--namespace', RELEASE, '--values', '-'];
-  const { stdout } = await run(args, { stdin: JSON.stringify(values) });
   const subjects = [{ kind: 'User', name: user, apiGroup: 'rbac.authorization.k8s.io' }];
-  for (const document of parseAllDocuments(stdout)) {
-    const object = document.toJS() as KubeObject | null;
-    const { kind = '', metadata } = object ?? {};
-    if (object === null || metadata?.name !== 'larder-uninstall' || !/Role/.test(kind)) continue;
+  for (const object of await render<KubeObject>(values, RELEASE)) {
+    const { kind = '', metadata } = object;
+    if (metadata?.name !== 'larder-uninstall' || !/Role/.test(kind)) continue;
     const resource: Resource<KubeObject> = {
       group: 'rbac.authorization.k8s.io',
       version: 'v1',
