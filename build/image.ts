@@ -9,8 +9,7 @@ import { type Layer, makeLayer } from './layer.ts';
 import { ARCHITECTURES, type Architecture, type ImageLock, readLock } from './lock-file.ts';
 import { installNode } from './node-binary.ts';
 import { writeLayout } from './oci-layout.ts';
-import { buildRegistry } from './registry.ts';
-import { buildSteerPort } from './steer-port.ts';
+import { buildRegistry, buildSteerPort } from './programs.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const REPOSITORY = 'ghcr.io/larder-dev/larder';

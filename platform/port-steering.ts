@@ -69,7 +69,7 @@ export class PortSteering {
 
   private async steer(to: typeof FIRST | typeof SECOND | 'hash', server: Server): Promise<boolean> {
     try {
-      await run(this.program, [to, '3'], descriptorOf(server));
+      await run(this.program, to, descriptorOf(server));
       return true;
     } catch (error) {
       this.log.warn('callers of a shared port cannot be steered', { to, error });
@@ -86,8 +86,8 @@ function descriptorOf(server: Server): number {
 }
 
 /** The program finds the socket as descriptor 3. */
-async function run(program: string, args: readonly string[], socket: number): Promise<void> {
-  const child = spawn(program, args, {
+async function run(program: string, to: string, socket: number): Promise<void> {
+  const child = spawn(program, [to], {
     stdio: ['ignore', 'ignore', 'pipe', socket],
     timeout: PROGRAM_MS,
     killSignal: 'SIGKILL',

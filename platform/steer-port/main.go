@@ -1,8 +1,9 @@
 // Command steer-port says which of the listeners that share a port (SO_REUSEPORT) gets the callers of that port. The kernel lets
-// a process ask for that by a socket option only, and Node.js sets none; so this program inherits the sockets and does it.
+// a process ask for that by a socket option only, and Node.js sets none; so this program inherits the socket of one of them, as its
+// descriptor 3, and does it.
 //
-//	steer-port hash FD…     each caller goes to any listener, by a hash of its address: how the kernel does it unasked
-//	steer-port INDEX FD…    each caller goes to the listener that is INDEXth in the kernel's list; to any when it has no such
+//	steer-port hash     each caller goes to any listener, by a hash of its address: how the kernel does it unasked
+//	steer-port INDEX    each caller goes to the listener that is INDEXth in the kernel's list; to any when it has no such
 //
 // The option (SO_ATTACH_REUSEPORT_CBPF, socket(7)) takes a program of the classic Berkeley Packet Filter, which here returns a
 // constant. It holds for all listeners of the port and needs no privilege.
@@ -20,6 +21,9 @@ import (
 // attachReuseportCBPF is SO_ATTACH_REUSEPORT_CBPF of asm-generic/socket.h, which package syscall does not know.
 const attachReuseportCBPF = 51
 
+// socket is the descriptor that is inherited: the first after the standard ones.
+const socket = 3
+
 // nobody is no listener's index: the kernel then chooses by hash.
 const nobody = math.MaxUint32
 
@@ -31,32 +35,23 @@ func main() {
 }
 
 func run(arguments []string) error {
-	if len(arguments) < 2 {
-		return fmt.Errorf("what is needed is `hash` or an index, then file descriptors")
+	if len(arguments) != 1 {
+		return fmt.Errorf("what is needed is `hash` or an index")
 	}
-	index := uint64(nobody)
-	if arguments[0] != "hash" {
-		var err error
-		if index, err = strconv.ParseUint(arguments[0], 10, 16); err != nil {
-			return err
-		}
+	if arguments[0] == "hash" {
+		return steer(nobody)
 	}
-	for _, argument := range arguments[1:] {
-		descriptor, err := strconv.ParseUint(argument, 10, 31)
-		if err != nil {
-			return err
-		}
-		if err := steer(uintptr(descriptor), uint32(index)); err != nil {
-			return fmt.Errorf("socket %d: %w", descriptor, err)
-		}
+	index, err := strconv.ParseUint(arguments[0], 10, 16)
+	if err != nil {
+		return err
 	}
-	return nil
+	return steer(uint32(index))
 }
 
-func steer(descriptor uintptr, index uint32) error {
+func steer(index uint32) error {
 	filter := []syscall.SockFilter{{Code: syscall.BPF_RET | syscall.BPF_K, K: index}}
 	program := syscall.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	_, _, errno := syscall.Syscall6(syscall.SYS_SETSOCKOPT, descriptor, syscall.SOL_SOCKET, attachReuseportCBPF,
+	_, _, errno := syscall.Syscall6(syscall.SYS_SETSOCKOPT, socket, syscall.SOL_SOCKET, attachReuseportCBPF,
 		uintptr(unsafe.Pointer(&program)), unsafe.Sizeof(program), 0)
 	if errno != 0 {
 		return errno

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
 import { bundle } from '../../build/bundle.ts';
-import { buildRegistry } from '../../build/registry.ts';
+import { buildRegistry } from '../../build/programs.ts';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
 import { freePort, type Program, type Programs } from './programs.ts';
 

@@ -1,7 +1,7 @@
 /** What Larder is compared with on the same machine: nginx as a proxy of the same registry, and distribution as a pull-through cache. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buildRegistry } from '../../build/registry.ts';
+import { buildRegistry } from '../../build/programs.ts';
 import { hasProgram, run } from '../cluster/command.ts';
 import { freePort, type Program, type Programs } from './programs.ts';
 

@@ -1,6 +1,7 @@
 /** Rescue and new nodes: pods that cannot get their image by one name get it by the other. */
 import type { PushedImage } from '../cluster/cluster.ts';
 import { NAMESPACE, RELEASE } from '../larder/install.ts';
+import { keepProxyOff, toldAboutPod } from '../larder/parts.ts';
 import { forget, preheat } from '../larder/preheat.ts';
 import { sharedCluster } from '../larder/shared-cluster.ts';
 
@@ -24,12 +25,6 @@ interface PodObject {
     readonly containers: readonly { readonly name: string; readonly image: string }[];
   };
   readonly status: { readonly phase: string; readonly containerStatuses?: readonly Status[] };
-}
-
-interface EventObject {
-  readonly reason: string;
-  readonly note: string;
-  readonly regarding: { readonly name: string };
 }
 
 const cluster = sharedCluster();
@@ -74,15 +69,6 @@ async function runs(namespace: string, name: string): Promise<PodObject> {
   );
 }
 
-async function reasonsTold(namespace: string, pod: string): Promise<string[]> {
-  const { items } = await cluster.read<{ items: EventObject[] }>('events.k8s.io/v1/events', { namespace });
-  return items
-    .filter(
-      ({ regarding, reason }) => regarding.name === pod && /^(Original|CachedImage|Rescue)/.test(reason),
-    )
-    .map(({ reason }) => reason);
-}
-
 /** As administrators do who let nobody change the images of some workloads. */
 const FROZEN_LABEL = 'frozen';
 const frozenImages: readonly object[] = [
@@ -114,17 +100,6 @@ const frozenImages: readonly object[] = [
   },
 ];
 
-/** Sends the proxy away from the nodes that are named, or lets it come back everywhere. */
-async function keepProxyOff(nodes: readonly string[]): Promise<void> {
-  const expression = { key: 'kubernetes.io/hostname', operator: 'NotIn', values: nodes };
-  const terms = { nodeSelectorTerms: [{ matchExpressions: [expression] }] };
-  const affinity =
-    nodes.length === 0 ? null : { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } };
-  const patch = JSON.stringify({ spec: { template: { spec: { affinity } } } });
-  const proxies = ['daemonset', `${RELEASE}-proxy`, '--namespace', NAMESPACE];
-  await cluster.kubectl(['patch', ...proxies, '--type=merge', '--patch', patch]);
-}
-
 async function proxiesRolledOut(): Promise<void> {
   const proxies = [`daemonset/${RELEASE}-proxy`, '--namespace', NAMESPACE];
   await cluster.kubectl(['rollout', 'status', ...proxies, '--timeout=90s']);
@@ -142,7 +117,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await link.restore();
-  await keepProxyOff([]);
+  await keepProxyOff(cluster, []);
   await forget(cluster, 'rescue');
   const policy = ['validatingadmissionpolicy', 'validatingadmissionpolicybinding'].join();
   await cluster.kubectl(['delete', policy, CACHED, '--ignore-not-found']);
@@ -189,7 +164,7 @@ it('an image that upstream no longer gives and the cache has: the cached one, fo
     kept.reference,
     `localhost:7439/${gone.reference.replace(/:(\d+)\//, '-$1/')}`,
   ]);
-  expect(await reasonsTold(LATE, 'half')).toEqual(['CachedImageUsed']);
+  expect(await toldAboutPod(cluster, LATE, 'half')).toEqual(['CachedImageUsed']);
   const running = rescued.status.containerStatuses?.find(({ name }) => name === 'c0');
   expect(running).toMatchObject({ restartCount: 0, containerID: stuck.containerID });
 }, 120_000);
@@ -197,16 +172,7 @@ it('an image that upstream no longer gives and the cache has: the cached one, fo
 it('new nodes: a pod that lands before the proxy starts within 15 s of the moment it could have without Larder', async () => {
   const [image, control] = [await push('fresh'), await push('control')];
   const node = cluster.node(2).name;
-  await keepProxyOff([node]);
-  await cluster.waitFor(
-    'the second node has no proxy',
-    async () => {
-      const where = { namespace: NAMESPACE, selector: 'app.kubernetes.io/component=proxy' };
-      const { items } = await cluster.read<{ items: PodObject[] }>('v1/pods', where);
-      return items.every(({ spec }) => spec.nodeName !== node);
-    },
-    DEADLINE,
-  );
+  await keepProxyOff(cluster, [node]);
   // The scheduler, not the pod, says that it goes to the second node: admission cannot know it.
   await cluster.kubectl(['cordon', cluster.node(1).name]);
   const timed = async (namespace: string, name: string, reference: string): Promise<number> => {
@@ -217,7 +183,7 @@ it('new nodes: a pod that lands before the proxy starts within 15 s of the momen
   };
   const refused = async (): Promise<void> => {
     await create(CACHED, 'frozen', [image.reference], { labels: { [FROZEN_LABEL]: 'true' } });
-    const told = async (): Promise<boolean> => (await reasonsTold(CACHED, 'frozen')).length > 0;
+    const told = async (): Promise<boolean> => (await toldAboutPod(cluster, CACHED, 'frozen')).length > 0;
     await cluster.waitFor('the pod that may not be changed is told so', told, DEADLINE);
   };
   try {
@@ -229,8 +195,8 @@ it('new nodes: a pod that lands before the proxy starts within 15 s of the momen
     const pod = await read(CACHED, 'fresh');
     expect(pod.spec).toMatchObject({ nodeName: node, containers: [{ image: image.reference }] });
     expect(pod.metadata.annotations?.['larder.dev/rescued']).toContain('localhost:7439/');
-    expect(await reasonsTold(CACHED, 'fresh')).toEqual(['OriginalImageRestored']);
-    expect(await reasonsTold(CACHED, 'frozen')).toEqual(['RescueRefused']);
+    expect(await toldAboutPod(cluster, CACHED, 'fresh')).toEqual(['OriginalImageRestored']);
+    expect(await toldAboutPod(cluster, CACHED, 'frozen')).toEqual(['RescueRefused']);
     expect((await read(CACHED, 'frozen')).spec.containers[0]?.image).toMatch(/^localhost:7439/);
     console.info(`ran after ${Math.round(withLarder)} ms, without Larder ${Math.round(without)} ms`);
     expect(withLarder - without).toBeLessThan(15_000);

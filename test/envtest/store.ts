@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, SignJWT } from 'jose';
 import { storeStatusSchema } from '../../api/store-api.ts';
 import type { StoreStatus } from '../../api/store-api.ts';
-import { buildRegistry } from '../../build/registry.ts';
+import { buildRegistry } from '../../build/programs.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';

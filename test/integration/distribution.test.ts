@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { buildRegistry } from '../../build/registry.ts';
+import { buildRegistry } from '../../build/programs.ts';
 import { createConnections } from '../../registry/transport/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';

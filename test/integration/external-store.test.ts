@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, generateKeyPair } from 'jose';
-import { buildRegistry } from '../../build/registry.ts';
+import { buildRegistry } from '../../build/programs.ts';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Forwarder } from '../../proxy/forward.ts';

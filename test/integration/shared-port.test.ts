@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
-import { buildSteerPort } from '../../build/steer-port.ts';
+import { buildSteerPort } from '../../build/programs.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';
 import { waitFor } from '../cluster/wait.ts';
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
 import { storeStatusSchema, type StoreStatus } from '../../api/store-api.ts';
-import { buildRegistry } from '../../build/registry.ts';
+import { buildRegistry } from '../../build/programs.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { readStoreLogin, signStoreToken } from '../../registry/transport/store-login.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';

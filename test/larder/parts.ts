@@ -59,6 +59,39 @@ export async function scale(cluster: Cluster, part: Part, replicas: number): Pro
   ]);
 }
 
+/** Sends the proxy away from the nodes that are named and waits until it has gone; from none of them: lets it come back everywhere. */
+export async function keepProxyOff(cluster: Cluster, nodes: readonly string[]): Promise<void> {
+  const expression = { key: 'kubernetes.io/hostname', operator: 'NotIn', values: nodes };
+  const terms = { nodeSelectorTerms: [{ matchExpressions: [expression] }] };
+  const affinity =
+    nodes.length === 0 ? null : { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } };
+  const patch = JSON.stringify({ spec: { template: { spec: { affinity } } } });
+  const proxies = ['daemonset', `${RELEASE}-proxy`, '--namespace', NAMESPACE];
+  await cluster.kubectl(['patch', ...proxies, '--type=merge', '--patch', patch]);
+  const gone = async (): Promise<boolean> => {
+    const where = { namespace: NAMESPACE, selector: 'app.kubernetes.io/component=proxy' };
+    const { items } = await cluster.read<{ items: PodView[] }>('v1/pods', where);
+    return items.every(({ spec }) => !nodes.includes(spec.nodeName ?? ''));
+  };
+  const deadline = { deadlineMs: 60_000, intervalMs: 200 };
+  if (nodes.length > 0) await cluster.waitFor(`no proxy on ${nodes.join()}`, gone, deadline);
+}
+
+/** Reasons of the Events that Larder recorded about a pod. */
+export async function toldAboutPod(cluster: Cluster, namespace: string, pod: string): Promise<string[]> {
+  interface EventView {
+    readonly reason: string;
+    readonly reportingController?: string;
+    readonly regarding: { readonly name: string };
+  }
+  const { items } = await cluster.read<{ items: EventView[] }>('events.k8s.io/v1/events', { namespace });
+  return items
+    .filter(({ regarding, reportingController }) => {
+      return regarding.name === pod && reportingController?.startsWith('larder.dev/');
+    })
+    .map(({ reason }) => reason);
+}
+
 /** Waits until every workload of Larder has all its pods Ready again, and no other. */
 export async function settled(cluster: Cluster): Promise<void> {
   const where = { namespace: NAMESPACE, selector: `app.kubernetes.io/instance=${RELEASE}` };

@@ -1,11 +1,10 @@
 /** Uninstall: the cluster works on without Larder, what still needs it is told, and it can come back. */
 import { installLarder, NAMESPACE, RELEASE } from '../../larder/install.ts';
+import { keepProxyOff, toldAboutPod } from '../../larder/parts.ts';
 import { sharedCluster } from '../../larder/shared-cluster.ts';
 
 const TEAM = 'leaving';
 const MARK = 'larder-test/leaving';
-/** On the node that the proxy is sent away from. */
-const BARE = 'larder-test/bare';
 const DEADLINE = { deadlineMs: 60_000, intervalMs: 200 };
 
 interface PodObject {
@@ -21,6 +20,7 @@ interface PodObject {
 
 const cluster = sharedCluster();
 const node = cluster.node(1).name;
+/** That the proxy is sent away from. */
 const bare = cluster.node(2).name;
 
 async function create(name: string, image: string, nodeSelector: object = {}): Promise<void> {
@@ -41,31 +41,6 @@ async function read(name: string): Promise<{ image: string | undefined; ready: b
 
 async function runs(name: string): Promise<void> {
   await cluster.waitFor(`${name} runs`, async () => (await read(name)).ready, DEADLINE);
-}
-
-/** Sends the proxy away from a node, and waits until it has gone. */
-async function keepProxyOff(from: string): Promise<void> {
-  await cluster.kubectl(['label', 'node', from, `${BARE}=true`, '--overwrite']);
-  const expression = { key: BARE, operator: 'DoesNotExist' };
-  const terms = { nodeSelectorTerms: [{ matchExpressions: [expression] }] };
-  const affinity = { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: terms } };
-  const patch = JSON.stringify({ spec: { template: { spec: { affinity } } } });
-  const here = ['--namespace', NAMESPACE];
-  await cluster.kubectl([
-    'patch',
-    'daemonset',
-    `${RELEASE}-proxy`,
-    ...here,
-    '--type=merge',
-    '--patch',
-    patch,
-  ]);
-  const left = ['get', 'pods', ...here, '--selector', 'app.kubernetes.io/component=proxy'];
-  const gone = async (): Promise<boolean> => {
-    const fields = ['--field-selector', `spec.nodeName=${from}`, '--output=name'];
-    return (await cluster.kubectl([...left, ...fields])).stdout === '';
-  };
-  await cluster.waitFor(`${from} has no proxy`, gone, DEADLINE);
 }
 
 /** Waits until the controller has made a CachedImage for a pod that is created now: it has seen whatever was before. */
@@ -109,22 +84,6 @@ async function deploy(name: string, image: string): Promise<void> {
   });
 }
 
-/** Reasons of the Events that Larder recorded about a pod. */
-async function toldAbout(pod: string): Promise<string[]> {
-  interface EventObject {
-    readonly reason: string;
-    readonly reportingController?: string;
-    readonly regarding: { readonly name: string };
-  }
-  const where = { namespace: TEAM };
-  const { items } = await cluster.read<{ items: EventObject[] }>('events.k8s.io/v1/events', where);
-  return items
-    .filter(({ regarding, reportingController }) => {
-      return regarding.name === pod && reportingController?.startsWith('larder.dev/');
-    })
-    .map(({ reason }) => reason);
-}
-
 async function names(kind: string): Promise<string[]> {
   const { stdout } = await cluster.kubectl(['get', kind, '--output=name']);
   return stdout.split('\n').filter((line) => line !== '');
@@ -139,7 +98,6 @@ beforeAll(
 
 afterAll(async () => {
   await cluster.kubectl(['label', 'node', node, `${MARK}-`]);
-  await cluster.kubectl(['label', 'node', bare, `${BARE}-`]);
   await cluster.kubectl(['delete', 'namespace', TEAM, '--wait=false', '--ignore-not-found']);
 });
 
@@ -156,14 +114,14 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
 
   // Rescue is off by the values: what cannot be pulled for want of a proxy stays as it is, and nobody says anything about it.
   const other = await cluster.pushImage({ site: 'plain', repository: 'leaving/stuck', tag: '1' });
-  await keepProxyOff(bare);
-  await create('stuck', other.reference, { [BARE]: 'true' });
+  await keepProxyOff(cluster, [bare]);
+  await create('stuck', other.reference, { 'kubernetes.io/hostname': bare });
   const waits = async (): Promise<boolean> =>
     (await readPod('stuck')).status.containerStatuses?.[0]?.state.waiting?.reason === 'ImagePullBackOff';
   await cluster.waitFor('the pod waits for its image', waits, DEADLINE);
   await controllerHasLooked();
   expect((await read('stuck')).image).toMatch(/^localhost:7439/);
-  expect(await toldAbout('stuck')).toEqual([]);
+  expect(await toldAboutPod(cluster, TEAM, 'stuck')).toEqual([]);
 
   const began = performance.now();
   await cluster.helm(['uninstall', RELEASE, '--namespace', NAMESPACE, '--wait', '--timeout', '150s']);
@@ -184,7 +142,7 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   const without = deploymentRuns('owned', image.reference);
   await Promise.all([runs('waiting'), runs('afterwards'), runs('stuck'), without]);
   expect((await read('stuck')).image).toBe(other.reference);
-  expect(await toldAbout('stuck')).toEqual(['OriginalImageRestored']);
+  expect(await toldAboutPod(cluster, TEAM, 'stuck')).toEqual(['OriginalImageRestored']);
   expect((await read('afterwards')).image).toBe(image.reference);
 
   // CRDs and what they hold stay, and can be deleted by hand.
