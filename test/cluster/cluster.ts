@@ -117,11 +117,6 @@ export class Cluster {
     return await this.client(join(this.tool('kubernetes'), 'kubectl'), args, options);
   }
 
-  /** The caller says what shape the answer has. */
-  async kubectlJson<T>(args: readonly string[], options?: RunOptions): Promise<T> {
-    return JSON.parse((await this.kubectl([...args, '--output=json'], options)).stdout) as T;
-  }
-
   /** As {@link KubeApi.read}: for what is looked at again and again. */
   async read<T>(type: string, place: Place = {}, signal?: AbortSignal): Promise<T> {
     return await this.api.read<T>(type, place, signal);

@@ -1,4 +1,6 @@
 /** The webhook as a real API server calls it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { request } from 'undici';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
@@ -27,6 +29,7 @@ const PLAIN = 'team-b';
 let api: ApiServer;
 let client: KubeClient;
 let webhook: Running;
+let injector: Running;
 /** How often the webhook was asked. */
 let calls: () => Promise<number>;
 
@@ -38,6 +41,7 @@ beforeAll(async () => {
 
   const now = Date.now();
   const ca = await createCa('larder', 2, now);
+  const caBundle = Buffer.from(ca.cert).toString('base64');
   const pair = await issueServerCertificate(ca, ['127.0.0.1'], 1, now);
   const tls = await FileValue.read({
     paths: [],
@@ -58,7 +62,7 @@ beforeAll(async () => {
   webhook = await server.start(new AbortController().signal);
   const clientConfig = {
     url: `https://127.0.0.1:${server.bound[0]?.port}/mutate`,
-    caBundle: Buffer.from(ca.cert).toString('base64'),
+    caBundle,
   };
   const configuration = await chartConfiguration();
   await client.create(mutatingWebhookConfigurations, {
@@ -77,9 +81,33 @@ beforeAll(async () => {
       undefined,
     { deadlineMs: 20_000 },
   );
+  const other = httpServer({
+    name: 'injector',
+    handler: injectSidecar,
+    addresses: [{ host: '127.0.0.1', port: 0 }],
+    tls,
+  });
+  injector = await other.start(new AbortController().signal);
+  const rule = { operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] };
+  await client.create(mutatingWebhookConfigurations, {
+    // The API server calls configurations in the order of their names.
+    metadata: { name: 'zz-injector' },
+    webhooks: [
+      {
+        name: 'sidecar.injector.test',
+        admissionReviewVersions: ['v1'],
+        clientConfig: { url: `https://127.0.0.1:${other.bound[0]?.port}/`, caBundle },
+        rules: [rule],
+        objectSelector: { matchLabels: INJECT },
+        failurePolicy: 'Fail',
+        sideEffects: 'None',
+      },
+    ],
+  });
 }, 900_000); // the programs may have to be built first
 
 afterAll(async () => {
+  await injector.stop();
   await webhook.stop();
   await api.stop();
 });
@@ -88,6 +116,20 @@ async function chartConfiguration(): Promise<MutatingWebhookConfiguration> {
   const found = (await render<KubeObject>()).find(({ kind }) => kind === 'MutatingWebhookConfiguration');
   if (!found) throw new Error('the chart has no MutatingWebhookConfiguration');
   return found;
+}
+
+/** Another webhook, which is called after ours, adds a container to pods with this label. */
+const INJECT = { 'sidecar.test/inject': 'true' };
+
+function injectSidecar(asked: IncomingMessage, answer: ServerResponse): void {
+  void json(asked).then((body) => {
+    const { uid } = (body as { request: { uid: string } }).request;
+    const value = { name: 'sidecar', image: 'registry.example.com/mesh:1' };
+    const patch = JSON.stringify([{ op: 'add', path: '/spec/containers/-', value }]);
+    const response = { uid, allowed: true, patchType: 'JSONPatch', patch: btoa(patch) };
+    answer.setHeader('content-type', 'application/json');
+    answer.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response }));
+  });
 }
 
 type PodSpec = NonNullable<Pod['spec']>;
@@ -116,6 +158,34 @@ it('images of every kind go through the cache, and the originals are kept', asyn
     app: 'ghcr.io/acme/app:7',
     'volume/models': '10.77.0.9:5000/models:3',
   });
+});
+
+it('a container that another webhook adds afterwards is rewritten too, and the first stays as it is', async () => {
+  const before = await calls();
+  const spec: PodSpec = { containers: [{ name: 'app', image: 'nginx:1.27' }] };
+  const create = (): Promise<Pod> =>
+    client.create(pods, {
+      metadata: { name: `meshed-${serial++}`, namespace: CACHED, labels: INJECT },
+      spec,
+    });
+  // Until the API server has seen the other webhook.
+  const pod = await waitFor(
+    'a container to be added',
+    async () => {
+      const made = await create();
+      return made.spec?.containers.length === 2 ? made : undefined;
+    },
+    { deadlineMs: 20_000 },
+  );
+  expect(pod.spec?.containers.map(({ image }) => image)).toEqual([
+    'localhost:7439/docker.io/library/nginx:1.27',
+    'localhost:7439/registry.example.com/mesh:1',
+  ]);
+  expect(JSON.parse(pod.metadata?.annotations?.['larder.dev/original-images'] ?? '')).toEqual({
+    app: 'nginx:1.27',
+    sidecar: 'registry.example.com/mesh:1',
+  });
+  expect((await calls()) - before).toBeGreaterThanOrEqual(2);
 });
 
 it('nothing else of the pod differs from one that was not rewritten', async () => {

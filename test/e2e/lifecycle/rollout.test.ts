@@ -33,9 +33,10 @@ async function replaced(former: readonly PartPod[]): Promise<void> {
 
 /** Whether a pod has been told to stop and goes on for what is under way. */
 async function drains(pod: PartPod): Promise<boolean> {
-  const { metadata } = await cluster.kubectlJson<{ metadata: { deletionTimestamp?: string } }>([
-    ...['get', 'pod', pod.name, '--namespace', NAMESPACE],
-  ]);
+  const { metadata } = await cluster.read<{ metadata: { deletionTimestamp?: string } }>('v1/pods', {
+    namespace: NAMESPACE,
+    name: pod.name,
+  });
   return metadata.deletionTimestamp !== undefined;
 }
 
