@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { connect as connectTls } from 'node:tls';
 import { Agent, request } from 'undici';
 import { FileValue } from './file-watch.ts';
 import { healthServer, Readiness } from './health.ts';
@@ -12,12 +13,21 @@ import { httpServer, type HttpServerComponent } from './http-server.ts';
 import { silentLogger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { PortSteering } from './port-steering.ts';
+import type { TlsKeyPair } from './tls-files.ts';
+import { createCa, issueServerCertificate } from './x509.ts';
 
 const LOOPBACK = [{ host: '127.0.0.1', port: 0 }] as const;
 const { signal } = new AbortController();
 /** Without its program, as in a container that forbids it: the kernel goes on choosing. */
 const sharedPort = new PortSteering({ program: '/absent/steer-port', log: silentLogger });
 const urlOf = (server: HttpServerComponent, path = '/') => `http://127.0.0.1:${server.bound[0]?.port}${path}`;
+
+async function certificate(): Promise<FileValue<TlsKeyPair>> {
+  const now = Date.now();
+  const { cert, key } = await issueServerCertificate(await createCa('test', 1, now), ['127.0.0.1'], 1, now);
+  const parse = () => ({ cert: Buffer.from(cert), key: Buffer.from(key) });
+  return await FileValue.read({ paths: [], log: silentLogger, parse });
+}
 
 describe('a server', () => {
   const serve = (handler: RequestListener, options = {}) =>
@@ -78,6 +88,20 @@ describe('a server', () => {
     for await (const part of answer) size += (part as Buffer).length;
     expect(size).toBe(whole.length);
     await stopped;
+  });
+
+  it.each(['connects', 'handshakes'])('does not wait for a client that only %s', async (how) => {
+    const tls = how === 'handshakes' ? await certificate() : undefined;
+    const server = serve((_req, res) => res.end(), { drainMs: 60_000, ...(tls ? { tls } : {}) });
+    const running = await server.start(signal);
+    const port = server.bound[0]?.port ?? 0;
+    const client = tls ? connectTls({ port, rejectUnauthorized: false }) : connect(port, '127.0.0.1');
+    await once(client, tls ? 'secureConnect' : 'connect');
+    const closed = once(client.on('error', () => undefined).resume(), 'close');
+    const began = performance.now();
+    await running.stop();
+    await closed;
+    expect(performance.now() - began).toBeLessThan(30_000);
   });
 
   it('cuts answers that take longer than the drain', async () => {

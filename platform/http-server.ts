@@ -36,6 +36,8 @@ export interface HttpServerOptions {
 const DRAIN_MS = 15_000;
 /** For cutting what is left after the drain. */
 const CUT_MS = 1_000;
+/** Who has just connected has so long to ask before it is taken for idle. */
+const FIRST_REQUEST_MS = 1_000;
 const LULL_MS = 100;
 const LULL_PATIENCE_MS = 10_000;
 /** So long callers who were sent elsewhere may still come before they are sent again. */
@@ -93,29 +95,41 @@ function build(options: HttpServerOptions): Server {
   const server = options.tls
     ? createTlsServer(secureOptions(options.tls.get()), options.handler)
     : createServer(options.handler);
-  keepUnsentAnswers(server);
+  closeWhatIsIdle(server);
   options.configure?.(server);
   return server;
 }
 
 /**
  * Node.js counts a connection as idle once its answer's end was written, and would cut what a slow client has not taken of it yet. Here
- * it is idle once its answers have left.
+ * it is idle once its answers have left. And Node.js never counts one as idle on which nothing was asked, which clients keep too: those
+ * in Go open one when all are busy, and use another that became free meanwhile.
  */
-function keepUnsentAnswers(server: Server): void {
-  const answersUnderWay = new Map<Socket, number>();
+function closeWhatIsIdle(server: Server): void {
+  interface Connection {
+    answersUnderWay: number;
+    /** By `performance.now()`. */
+    idleFrom: number;
+  }
+  const connections = new Map<Socket, Connection>();
+  server.on(server instanceof TlsServer ? 'secureConnection' : 'connection', (socket: Socket) => {
+    connections.set(socket, { answersUnderWay: 0, idleFrom: performance.now() + FIRST_REQUEST_MS });
+    socket.once('close', () => connections.delete(socket));
+  });
   server.on('request', ({ socket }, response) => {
-    const others = answersUnderWay.get(socket);
-    if (others === undefined) socket.once('close', () => answersUnderWay.delete(socket));
-    answersUnderWay.set(socket, (others ?? 0) + 1);
+    const connection = connections.get(socket);
+    if (connection === undefined) return;
+    connection.answersUnderWay += 1;
+    connection.idleFrom = 0;
     response.once('close', () => {
-      const left = answersUnderWay.get(socket);
-      if (left !== undefined) answersUnderWay.set(socket, left - 1);
+      connection.answersUnderWay -= 1;
     });
   });
   // `close` calls it too.
   server.closeIdleConnections = () => {
-    for (const [socket, count] of answersUnderWay) if (count === 0) socket.destroy();
+    const now = performance.now();
+    for (const [socket, { answersUnderWay, idleFrom }] of connections)
+      if (answersUnderWay === 0 && idleFrom <= now) socket.destroy();
   };
 }
 
