@@ -13,7 +13,6 @@ const DAY_MS = 86_400_000;
 const SETTLE = '20s';
 const values = {
   certificates: { checkEvery: '1s', caSettleTime: SETTLE },
-  proxy: { minReadySeconds: 0 },
 };
 
 let cluster: Cluster;
