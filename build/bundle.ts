@@ -28,6 +28,14 @@ const dropUnusedApis: Plugin = {
   },
 };
 
+/** The messages of the schema library in some fifty languages, of which we speak one: 0.3 MB of code and 3 MiB of memory in each process. */
+const dropOtherLanguages: Plugin = {
+  name: 'drop other languages',
+  setup: (bundler) => {
+    bundler.onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({ contents: '' }));
+  },
+};
+
 /** Changes whenever a bundle may come out otherwise, and costs far less than making it. */
 export async function hashSources(): Promise<string> {
   const folders = SOURCE_FOLDERS.map((name) => hashFolder(join(ROOT, name)));
@@ -50,7 +58,7 @@ export async function bundle(folder: string): Promise<void> {
     outdir: folder,
     outExtension: { '.js': '.mjs' },
     bundle: true,
-    plugins: [dropUnusedApis],
+    plugins: [dropUnusedApis, dropOtherLanguages],
     platform: 'node',
     target: 'node24',
     format: 'esm',

@@ -43,14 +43,16 @@ export interface ImageContext {
 
 /** Pure, and settled after one round: deciding again about its own result gives the same. */
 export function decideImage(image: string, context: ImageContext): ImageDecision {
+  let given: Reference;
   let original: Reference;
   try {
-    original = originalOf(parseReference(image), context.proxyAddress);
+    given = parseReference(image);
+    original = originalOf(given, context.proxyAddress);
   } catch (error) {
     if (!(error instanceof RegistryError)) throw error;
     return { kind: 'skip', image, reason: 'Unparsable', message: error.message };
   }
-  const spelling = spellingOf(original, [image, context.claimedOriginal]);
+  const spelling = original === given ? image : spellingOf(original, context.claimedOriginal);
   if (isLoopback(original.host)) {
     return { kind: 'skip', image: spelling, reason: 'LocalImage', message: 'it is on the node itself' };
   }
@@ -90,18 +92,16 @@ function originalOf(image: Reference, proxyAddress: string): Reference {
   }
 }
 
-/** The first text that means this very reference; its normalised form when none does. */
-function spellingOf(reference: Reference, texts: readonly (string | undefined)[]): string {
+/** The text that is claimed, when it means this very reference; else its normalised form. */
+function spellingOf(reference: Reference, claimed: string | undefined): string {
   const normalised = formatReference(reference);
-  const means = (text: string): boolean => {
-    try {
-      return formatReference(parseReference(text)) === normalised;
-    } catch (error) {
-      if (error instanceof RegistryError) return false;
-      throw error;
-    }
-  };
-  return texts.find((text) => text !== undefined && means(text)) ?? normalised;
+  if (claimed === undefined) return normalised;
+  try {
+    return formatReference(parseReference(claimed)) === normalised ? claimed : normalised;
+  } catch (error) {
+    if (error instanceof RegistryError) return normalised;
+    throw error;
+  }
 }
 
 /** A registry on the node itself can be reached by nobody else. */

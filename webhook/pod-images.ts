@@ -20,7 +20,10 @@ const Container = z.object({
 });
 const ImageVolume = z.object({
   name: z.string(),
-  image: z.object({ reference: z.string().min(1), pullPolicy: z.string().optional().catch(undefined) }),
+  // Most volumes have none.
+  image: z
+    .object({ reference: z.string().min(1), pullPolicy: z.string().optional().catch(undefined) })
+    .optional(),
 });
 const Items = z.array(z.unknown()).catch([]);
 const Spec = z
@@ -42,7 +45,7 @@ export function imageFields(pod: JsonObject): readonly ImageField[] {
   );
   const volumes = spec.volumes.flatMap((item, index): ImageField[] => {
     const { data } = ImageVolume.safeParse(item);
-    if (!data) return [];
+    if (!data?.image) return [];
     const { reference, pullPolicy } = data.image;
     return [
       {

@@ -6,6 +6,7 @@ const TOKEN = /\\(.)|\*|\?|\[(\^?)((?:\\.|[^\]\\])+)\]|([^[\]\\])/gsy;
 
 /** False for a malformed pattern too. `*` matches any characters, so split at separators that it must not cross. */
 export function globMatches(pattern: string, text: string): boolean {
+  if (pattern === '*') return true;
   const matchers = compile(pattern);
   if (matchers === undefined) return false;
   let [at, position, star, retryFrom] = [0, 0, -1, 0];
