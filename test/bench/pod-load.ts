@@ -9,7 +9,6 @@ import { connect, loadKubeConfig, type Connection } from '../../platform/kube/co
 import type { Cluster } from '../cluster/cluster.ts';
 import { percentile } from './statistics.ts';
 
-export const PER_SECOND = 200;
 const LARGE_POD = 20;
 /** What a client may have open at once; one that the server cannot keep up with waits, as every client does. */
 const AT_ONCE = 100;
@@ -22,6 +21,7 @@ export interface LoadOptions {
   readonly namespace: string;
   /** Named in turn. */
   readonly images: readonly string[];
+  readonly perSecond: number;
   readonly seconds: number;
   /** Whether a pod that was not sent through the cache is lost. */
   readonly expectRewritten: boolean;
@@ -51,7 +51,14 @@ export class PodLoad {
   }
 
   /** Half of the pods have one container, the others twenty. */
-  async run({ namespace, images, seconds, expectRewritten, signal }: LoadOptions): Promise<LoadResult> {
+  async run({
+    namespace,
+    images,
+    perSecond,
+    seconds,
+    expectRewritten,
+    signal,
+  }: LoadOptions): Promise<LoadResult> {
     const bodies = [1, LARGE_POD].map((containers) => JSON.stringify(podOf(containers, images)));
     const path = `/api/v1/namespaces/${namespace}/pods?dryRun=All`;
     const times: number[] = [];
@@ -68,7 +75,7 @@ export class PodLoad {
     const all: Promise<void>[] = [];
     const begun = performance.now();
     for (let n = 0; ; n++) {
-      const due = (n * 1_000) / PER_SECOND;
+      const due = (n * 1_000) / perSecond;
       const wait = begun + due - performance.now();
       // A server that cannot keep up gets fewer, not longer.
       if (Math.max(due, due - wait) >= 1_000 * seconds) break;
