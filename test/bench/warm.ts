@@ -5,7 +5,7 @@ import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
 import { drain } from './drain.ts';
 import type { Bench, BenchGroup } from './group.ts';
 import { GIB, pushImage, type PushedImage } from './images.ts';
-import { bundleLarder, startProxy, startStore, storeAuthorization } from './larder.ts';
+import { bundleLarder, startProxy, startStore, storeAuthorization, type RunningProxy } from './larder.ts';
 import { Programs, type Program } from './programs.ts';
 import { startDistribution, startNginx } from './rivals.ts';
 import { median, percentile } from './statistics.ts';
@@ -37,6 +37,7 @@ export const warm: BenchGroup = {
       meaning: '50 connections, through the proxy, minus the p99 of the store itself',
       goal: { atMost: 10 },
     },
+    { key: 'cpu_ms_per_manifest_warm', meaning: 'CPU milliseconds of the proxy per manifest' },
     { key: 'cpu_s_per_gib_warm', meaning: 'CPU seconds of the proxy per GiB' },
     { key: 'cpu_s_per_gib_warm_nginx', meaning: 'CPU seconds of nginx per GiB' },
   ],
@@ -95,7 +96,7 @@ async function measure(programs: Programs, bench: Bench): Promise<void> {
     contender('pull-through', pullThrough),
     contender('store', { url: store.readerUrl, program: store.program }, { authorization }),
   ]);
-  await measureManifests(bench, image, { proxy: proxy.url, store: store.readerUrl }, authorization);
+  await measureManifests(bench, image, { proxy, store: store.readerUrl }, authorization);
 }
 
 /** One after the other in each round, so that whatever else the machine does hits all alike. */
@@ -140,20 +141,24 @@ async function warmUp(name: string, url: string, headers: Readonly<Record<string
 async function measureManifests(
   bench: Bench,
   image: PushedImage,
-  urls: { readonly proxy: string; readonly store: string },
+  { proxy, store }: { readonly proxy: RunningProxy; readonly store: string },
   authorization: string,
 ): Promise<void> {
   const path = `/v2/${REPOSITORY}/manifests/${image.digest}`;
   const proxied: number[] = [];
   const direct: number[] = [];
+  const cpuMs: number[] = [];
   for (let round = 0; round < MANIFEST_ROUNDS; round += 1) {
-    direct.push(await manifestP99(urls.store + path, { authorization }, bench.signal));
-    proxied.push(await manifestP99(urls.proxy + path, {}, bench.signal));
+    direct.push(await manifestP99(store + path, { authorization }, bench.signal));
+    const before = proxy.program.cpuSeconds();
+    proxied.push(await manifestP99(proxy.url + path, {}, bench.signal));
+    cpuMs.push(((proxy.program.cpuSeconds() - before) / REQUESTS) * 1_000);
   }
   const differences = proxied.map((value, round) => value - (direct[round] ?? NaN));
   const list = (values: readonly number[]): string => values.map((value) => value.toFixed(1)).join(' ');
   bench.report(`manifest p99 in ms: proxy ${list(proxied)}; store ${list(direct)}`);
   bench.record('warm_manifest_p99_ms', median(differences));
+  bench.record('cpu_ms_per_manifest_warm', median(cpuMs));
 }
 
 /** Milliseconds that all but one in a hundred requests stay below, with 50 connections that ask without pause. */
