@@ -193,7 +193,10 @@ async function lull(server: Server, ms: number, patienceMs: number): Promise<boo
 function drain(server: Server, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const idle = setInterval(() => {
-      server.closeIdleConnections();
+      // What was asked while this process did not run is taken in first.
+      setImmediate(() => {
+        server.closeIdleConnections();
+      });
     }, 50);
     const late = setTimeout(() => {
       server.closeAllConnections();
