@@ -21,6 +21,8 @@ interface Circuit {
   opened: number;
   /** 0 while closed. */
   openUntil: number;
+  /** Somebody finds out whether it can be closed. */
+  isProbed: boolean;
 }
 
 /** All times are milliseconds of one monotonic clock, given by the caller. */
@@ -39,7 +41,13 @@ export class CircuitBreaker {
     if (now < circuit.openUntil) return 'deny';
     // One caller probes; the others are denied until it reports or is given up on.
     circuit.openUntil = now + this.policy.probeMs;
+    circuit.isProbed = true;
     return 'probe';
+  }
+
+  /** Whether a probe is under way. Who was denied for that may call all the same, if going elsewhere costs more than to fail with it. */
+  isProbed(key: string, now: number): boolean {
+    return this.isOpen(key, now) && this.circuits.get(key)?.isProbed === true;
   }
 
   /** Whether calls are denied just now; asks for nothing. */
@@ -53,7 +61,10 @@ export class CircuitBreaker {
   }
 
   failed(key: string, now: number): void {
-    const circuit = this.circuits.get(key) ?? { failures: 0, opened: 0, openUntil: 0 };
+    const circuit = this.circuits.get(key) ?? { failures: 0, opened: 0, openUntil: 0, isProbed: false };
+    // Many who called together fail together, which is one failure and not many in a row.
+    if (!circuit.isProbed && this.isOpen(key, now)) return;
+    circuit.isProbed = false;
     circuit.failures += 1;
     if (circuit.opened > 0 || circuit.failures >= this.policy.failureThreshold) {
       circuit.openUntil =

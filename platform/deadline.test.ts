@@ -100,6 +100,16 @@ describe('a circuit breaker', () => {
     expect(waits).toEqual([100, 200, 300, 300]);
   });
 
+  it('takes many that fail together for one failure, and tells who may fail with a probe', () => {
+    const breaker = new CircuitBreaker({ ...policy, failureThreshold: 1 });
+    for (let i = 0; i < 5; i++) breaker.failed('up', i);
+    expect([breaker.isProbed('up', 99), breaker.request('up', 100)]).toEqual([false, 'probe']);
+    expect([breaker.request('up', 101), breaker.isProbed('up', 101)]).toEqual(['deny', true]);
+    for (let i = 0; i < 5; i++) breaker.failed('up', 102);
+    expect(breaker.isProbed('up', 103)).toBe(false);
+    expect([breaker.request('up', 301), breaker.request('up', 302)]).toEqual(['deny', 'probe']);
+  });
+
   it('does not wait forever for a probe that never reports', () => {
     const breaker = new CircuitBreaker({ ...policy, failureThreshold: 1 });
     breaker.failed('up', 0);

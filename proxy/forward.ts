@@ -44,7 +44,7 @@ export class Forwarder {
       if (origin === undefined || !mayAsk(step, failures)) continue;
       const circuit = circuitOf(step, exchange);
       // An origin that is known to hang is asked all the same, but after those that answer.
-      if (!postponed && breaker.request(circuit, now()) === 'deny') {
+      if (!postponed && !this.#admits(step, circuit)) {
         const comesAgain = waiting.some(({ step: { origin: later } }) => later === step.origin);
         if (!comesAgain) waiting.push({ step, postponed: true });
         continue;
@@ -58,6 +58,12 @@ export class Forwarder {
       onFailure(exchange, outcome);
     }
     throw mostMeaningful(failures) ?? new RegistryError('there is nobody to ask', { reason: 'Unreachable' });
+  }
+
+  /** While one finds out whether an origin that hung is back, the patient wait with it: else a crowd would go past it to upstream. */
+  #admits({ isPatient }: Step, circuit: string): boolean {
+    const { breaker, now } = this.#options;
+    return breaker.request(circuit, now()) !== 'deny' || (isPatient && breaker.isProbed(circuit, now()));
   }
 }
 

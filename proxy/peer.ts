@@ -95,7 +95,7 @@ export class Peer {
     discard(answer);
     const { breaker, now } = replicas;
     const decision = breaker.request(owner.host, now());
-    if (decision !== 'deny') {
+    if (decision !== 'deny' || breaker.isProbed(owner.host, now())) {
       try {
         const owned = await this.#send({ ...call, isPatient: call.isPatient && decision === 'allow' }, owner);
         breaker.succeeded(owner.host);
