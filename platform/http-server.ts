@@ -95,7 +95,7 @@ function build(options: HttpServerOptions): Server {
   const server = options.tls
     ? createTlsServer(secureOptions(options.tls.get()), options.handler)
     : createServer(options.handler);
-  closeWhatIsIdle(server);
+  tellIdleApart(server);
   options.configure?.(server);
   return server;
 }
@@ -105,7 +105,7 @@ function build(options: HttpServerOptions): Server {
  * it is idle once its answers have left. And Node.js never counts one as idle on which nothing was asked, which clients keep too: those
  * in Go open one when all are busy, and use another that became free meanwhile.
  */
-function closeWhatIsIdle(server: Server): void {
+function tellIdleApart(server: Server): void {
   interface Connection {
     answersUnderWay: number;
     /** By `performance.now()`. */

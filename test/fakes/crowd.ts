@@ -32,8 +32,6 @@ export type Manner = { readonly afterMs: number } | 'frozen';
 export interface CrowdOptions {
   readonly proxies: number;
   readonly patienceMs: number;
-  /** How long a proxy asks a copier last that hung. Default: for ever. */
-  readonly openMs?: number;
 }
 
 export class Crowd {
@@ -53,7 +51,7 @@ export class Crowd {
     this.store = store;
   }
 
-  static async start({ proxies, ...waits }: CrowdOptions): Promise<Crowd> {
+  static async start({ proxies, patienceMs }: CrowdOptions): Promise<Crowd> {
     const crowd = new Crowd(await FakeRegistry.start(), await FakeRegistry.start());
     const ca = await createCa('crowd', 1, Date.now());
     const certificate = await issueServerCertificate(ca, [NAME], 1, Date.now());
@@ -67,7 +65,7 @@ export class Crowd {
       { host: SERVICE, port: 0 },
     );
     for (const address of REPLICAS) await crowd.#startCopier(address, port, certificate);
-    for (let n = 0; n < proxies; n += 1) await crowd.#startProxy(port, ca.cert, waits);
+    for (let n = 0; n < proxies; n += 1) await crowd.#startProxy(port, ca.cert, patienceMs);
     return crowd;
   }
 
@@ -131,11 +129,7 @@ export class Crowd {
     await this.#listen(door, { host: address, port });
   }
 
-  async #startProxy(
-    copierPort: number,
-    ca: string,
-    { patienceMs, openMs = 60_000 }: Omit<CrowdOptions, 'proxies'>,
-  ): Promise<void> {
+  async #startProxy(copierPort: number, ca: string, patienceMs: number): Promise<void> {
     const agent = new Agent({ keepAlive: true, ca, servername: NAME });
     this.#agents.push(agent);
     const credentials = {
@@ -143,7 +137,7 @@ export class Crowd {
       renew: () => Promise.resolve(undefined),
     };
     const breaker = (): CircuitBreaker =>
-      new CircuitBreaker({ failureThreshold: 1, openMs, maxOpenMs: openMs, probeMs: HEAD_MS });
+      new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: HEAD_MS });
     const now = (): number => performance.now();
     const copier = new Peer({
       name: 'copier',

@@ -3,12 +3,9 @@ import { createHash } from 'node:crypto';
 import { Crowd } from '../fakes/crowd.ts';
 import { testImage, type TestImage } from '../fakes/images.ts';
 import type { RecordedRequest } from '../fakes/registry.ts';
-import { waitFor } from '../cluster/wait.ts';
 
 const PROXIES = 8;
 const LAYER_BYTES = 300_000;
-/** Of an image: two layers and their configuration. */
-const BLOBS = 3;
 
 function imageCalled(name: string): TestImage {
   return testImage([`${name} 1 `, `${name} 2 `].map((text) => Buffer.alloc(LAYER_BYTES, text)));
@@ -36,12 +33,6 @@ describe('a crowd that pulls an image nobody has', () => {
       ]);
   }
 
-  function blobsLookedFor(repository: string): number {
-    return crowd.store.requests.filter(
-      ({ method, path }) => method === 'GET' && path.includes(`/${repository}/blobs/`),
-    ).length;
-  }
-
   afterEach(async () => {
     await crowd.settled();
     await crowd.stop();
@@ -58,26 +49,6 @@ describe('a crowd that pulls an image nobody has', () => {
       crowd.manners.set(replica, { afterMs: replica === owner ? owners : others });
     await pull('acme/app');
     expect(Object.values(fetches(crowd.upstream.requests))).toEqual([1, 1, 1, 1]);
-  });
-
-  it('costs upstream one fetch with copiers that hung a moment ago', async () => {
-    crowd = await Crowd.start({ proxies: PROXIES, patienceMs: 200, openMs: 1 });
-    for (const replica of crowd.replicas) crowd.manners.set(replica, 'frozen');
-    await pull('acme/before');
-    crowd.manners.clear();
-    // Until all proxies have looked for all blobs in the store none is there.
-    const isLookedFor = (): Promise<boolean> =>
-      Promise.resolve(blobsLookedFor('acme/app') >= PROXIES * BLOBS);
-    crowd.upstream.intercept = async ({ url = '' }) => {
-      if (url.includes('/acme/app/blobs/'))
-        await waitFor('all to look into the store', isLookedFor, { deadlineMs: 20_000, intervalMs: 20 });
-      return false;
-    };
-    await pull('acme/app');
-    const counts = Object.entries(fetches(crowd.upstream.requests));
-    expect(counts.filter(([path]) => path.includes('/acme/app/')).map(([, count]) => count)).toEqual([
-      1, 1, 1, 1,
-    ]);
   });
 
   it('is served all the same when the owner is frozen', async () => {
