@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { Agent, request } from 'undici';
+import { fixedTls } from '../test/fakes/tls.ts';
 import { FileValue } from './file-watch.ts';
 import { healthServer, Readiness } from './health.ts';
 import { httpServer, type HttpServerComponent } from './http-server.ts';
@@ -24,9 +25,7 @@ const urlOf = (server: HttpServerComponent, path = '/') => `http://127.0.0.1:${s
 
 async function certificate(): Promise<FileValue<TlsKeyPair>> {
   const now = Date.now();
-  const { cert, key } = await issueServerCertificate(await createCa('test', 1, now), ['127.0.0.1'], 1, now);
-  const parse = () => ({ cert: Buffer.from(cert), key: Buffer.from(key) });
-  return await FileValue.read({ paths: [], log: silentLogger, parse });
+  return fixedTls(await issueServerCertificate(await createCa('test', 1, now), ['127.0.0.1'], 1, now));
 }
 
 describe('a server', () => {

@@ -11,7 +11,6 @@ import type {
   Pod,
   Resource,
 } from '../../platform/kube/resource.ts';
-import { FileValue } from '../../platform/file-watch.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import type { Running } from '../../platform/run.ts';
@@ -21,6 +20,7 @@ import { ClusterView } from '../../webhook/cluster-view.ts';
 import { webhookApp } from '../../webhook/server.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { SURROUNDINGS } from '../fakes/surroundings.ts';
+import { fixedTls } from '../fakes/tls.ts';
 import { ApiServer } from '../envtest/api-server.ts';
 import { render } from '../larder/render.ts';
 
@@ -43,11 +43,7 @@ beforeAll(async () => {
   const ca = await createCa('larder', 2, now);
   const caBundle = Buffer.from(ca.cert).toString('base64');
   const pair = await issueServerCertificate(ca, ['127.0.0.1'], 1, now);
-  const tls = await FileValue.read({
-    paths: [],
-    log: silentLogger,
-    parse: () => ({ cert: Buffer.from(pair.cert), key: Buffer.from(pair.key) }),
-  });
+  const tls = await fixedTls(pair);
   const metrics = new Metrics('webhook');
   calls = async () => {
     const counter = await metrics.registry.getSingleMetric('larder_admission_reviews_total')?.get();
