@@ -13,7 +13,7 @@ COPY store/distribution/ ./
 RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH \
     go build -trimpath -mod=readonly -ldflags '-s -w' -o /programs/registry github.com/distribution/distribution/v3/cmd/registry
 WORKDIR /src/steer-port
-COPY platform/steer-port/ ./
+COPY proxy/takeover/steer-port/ ./
 RUN CGO_ENABLED=0 GOOS=linux GOARCH=$TARGETARCH go build -trimpath -ldflags '-s -w' -o /programs/steer-port .
 
 FROM node:24.21.0-bookworm-slim

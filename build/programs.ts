@@ -17,7 +17,7 @@ const registry: Program = {
 };
 
 /** Says for a proxy and its successor who of them gets callers. */
-const steerPort: Program = { name: 'steer-port', folder: 'platform/steer-port', package: '.' };
+const steerPort: Program = { name: 'steer-port', folder: 'proxy/takeover/steer-port', package: '.' };
 
 type Build = (arch?: GoTarget['arch'], options?: BuildOptions) => Promise<string>;
 

@@ -7,8 +7,8 @@ import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
 import { LeaderElection } from '../platform/kube/lease.ts';
 import { runMain } from '../platform/main.ts';
 import { config } from './config.ts';
-import { controllerFigures } from './figures.ts';
-import { lead } from './term.ts';
+import { controllerFigures } from './metrics.ts';
+import { lead } from './leader.ts';
 
 await runMain({
   process: 'controller',

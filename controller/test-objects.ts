@@ -5,11 +5,11 @@ import { API_GROUP, API_VERSION, cachedImageName } from '../api/names.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';
 import { parseReference } from '../registry/core/reference.ts';
-import type { CopyFailure, CopyRequest } from './copy-state.ts';
-import type { Gathered } from './decision.ts';
-import type { LifeRules } from './life-rules.ts';
-import type { WantingRules } from './pod-view.ts';
-import type { ImageUsage } from './usage.ts';
+import type { CopyFailure, CopyRequest } from './jobs/copy-state.ts';
+import type { Gathered } from './image/decision.ts';
+import type { LifeRules } from './image/life-rules.ts';
+import type { WantingRules } from './cluster/pod-view.ts';
+import type { ImageUsage } from './cluster/usage.ts';
 
 export const NOW = Date.parse('2026-11-21T03:00:00Z');
 export const DIGEST = `sha256:${'a'.repeat(64)}`;

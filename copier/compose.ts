@@ -2,32 +2,35 @@
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
-import { storePolicies, upstreamPolicies } from '../registry/transport/connection-policy.ts';
-import { createConnections } from '../registry/transport/connector.ts';
-import { StoreAuthenticator } from '../registry/transport/store-login.ts';
-import type { OutboundProxies } from '../registry/transport/outbound-proxy.ts';
+import { storePolicies, upstreamPolicies } from '../registry/transport/http/connection-policy.ts';
+import { createConnections } from '../registry/transport/http/connector.ts';
+import { StoreAuthenticator } from '../registry/transport/auth/store-login.ts';
+import type { OutboundProxies } from '../registry/transport/http/outbound-proxy.ts';
 import { Pace } from '../registry/transport/pace.ts';
 import { Transport } from '../registry/transport/transport.ts';
-import { storePlace } from '../registry/transport/store-place.ts';
-import { settingsFor, type UpstreamSettingsSource } from '../registry/transport/upstream-settings.ts';
-import { BlobFlights } from './blob-flights.ts';
-import { Blobs } from './blobs.ts';
-import { Completion } from './completion.ts';
+import { storePlace } from '../registry/transport/settings/store-place.ts';
+import {
+  settingsFor,
+  type UpstreamSettingsSource,
+} from '../registry/transport/settings/upstream-settings.ts';
+import { BlobFlights } from './download/downloads.ts';
+import { Blobs } from './images/blobs.ts';
+import { Completion } from './images/completion.ts';
 import type { copierConfig } from './config.ts';
-import { Keyring, type PullSecretSource } from './keyring.ts';
-import { Lists } from './lists.ts';
-import { Manifests, type PullTarget } from './manifests.ts';
-import { Orders } from './orders.ts';
-import { Outages } from './outages.ts';
-import { FreshTags, RecentManifests } from './recent.ts';
-import type { UpstreamRepository } from './repositories.ts';
-import { PullPolicies } from './policies.ts';
+import { Keyring, type PullSecretSource } from './upstream/keyring.ts';
+import { Lists } from './images/lists.ts';
+import { Manifests, type PullTarget } from './images/manifests.ts';
+import { Orders } from './images/orders.ts';
+import { Outages } from './upstream/outages.ts';
+import { FreshTags, RecentManifests } from './images/recent.ts';
+import type { UpstreamRepository } from './upstream/upstream-repository.ts';
+import { PullPolicies } from './images/pull-policies.ts';
 import type { PolicyRecord } from '../api/policy-records.ts';
-import { Shelves } from './shelves.ts';
-import { Spool } from './spool.ts';
-import { Store, type StoreSide } from './store.ts';
-import { Turns } from './turns.ts';
-import { Upstreams } from './upstreams.ts';
+import { Shelves } from './store/shared-blobs.ts';
+import { Spool } from './download/spool.ts';
+import { Store, type StoreSide } from './store/store.ts';
+import { Turns } from './upstream/host-limiter.ts';
+import { Upstreams } from './upstream/upstreams.ts';
 
 export type CopierSettings = Omit<
   ConfigOf<typeof copierConfig>,

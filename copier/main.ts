@@ -12,17 +12,17 @@ import { endpointSlices, type EndpointSlice } from '../platform/kube/resource.ts
 import { runMain } from '../platform/main.ts';
 import { loop, type Component } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
-import { parseUpstreamSettings, upstreamFiles } from '../registry/transport/upstream-settings.ts';
-import { outboundProxies } from '../registry/transport/outbound-proxy.ts';
-import { Authenticator, discoverKeys } from './authn.ts';
+import { parseUpstreamSettings, upstreamFiles } from '../registry/transport/settings/upstream-settings.ts';
+import { outboundProxies } from '../registry/transport/http/outbound-proxy.ts';
+import { Authenticator, discoverKeys } from './api/callers.ts';
 import { composeCopier } from './compose.ts';
 import { copierConfig } from './config.ts';
-import { copierMetrics } from './copier-metrics.ts';
-import { type Claim, claimRecords, indexClaims, KubePullSecrets } from './kube-secrets.ts';
-import { Placement, readyAddresses } from './placement.ts';
+import { copierMetrics } from './metrics.ts';
+import { type Claim, claimRecords, indexClaims, KubePullSecrets } from './upstream/kube-secrets.ts';
+import { Placement, readyAddresses } from './api/placement.ts';
 import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
-import { keepSelfTestImage } from './self-test-image.ts';
-import { copierHandler } from './server.ts';
+import { keepSelfTestImage } from './store/self-test-image.ts';
+import { copierHandler } from './api/server.ts';
 
 /** How long a pull waits for the CachedImage of a pod that has just been made, in milliseconds. */
 const CACHED_IMAGE_PATIENCE_MS = 2_000;

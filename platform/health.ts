@@ -1,8 +1,7 @@
 /** `/healthz`, `/readyz` and `/metrics` of a process. */
 import express, { type Express } from 'express';
-import { httpServer, type HttpServerComponent } from './http-server.ts';
+import { httpServer, type HttpServerComponent, type SharedPort } from './http-server.ts';
 import type { Metrics } from './metrics.ts';
-import type { PortSteering } from './port-steering.ts';
 import type { ListenAddress } from './settings.ts';
 
 /** Says what is missing for readiness, or nothing when all is well. Must not wait or throw. */
@@ -38,7 +37,7 @@ export function healthServer(options: {
   readonly metrics: Metrics;
   readonly readiness: Readiness;
   /** As of every server: for processes that replace one another at the same address. */
-  readonly sharedPort?: PortSteering;
+  readonly sharedPort?: SharedPort;
 }): HttpServerComponent {
   return httpServer({
     name: 'health',

@@ -13,14 +13,11 @@ import { healthServer, Readiness } from './health.ts';
 import { httpServer, type HttpServerComponent } from './http-server.ts';
 import { silentLogger } from './log.ts';
 import { Metrics } from './metrics.ts';
-import { PortSteering } from './port-steering.ts';
 import type { TlsKeyPair } from './tls-files.ts';
 import { createCa, issueServerCertificate } from './x509.ts';
 
 const LOOPBACK = [{ host: '127.0.0.1', port: 0 }] as const;
 const { signal } = new AbortController();
-/** Without its program, as in a container that forbids it: the kernel goes on choosing. */
-const sharedPort = new PortSteering({ program: '/absent/steer-port', log: silentLogger });
 const urlOf = (server: HttpServerComponent, path = '/') => `http://127.0.0.1:${server.bound[0]?.port}${path}`;
 
 async function certificate(): Promise<FileValue<TlsKeyPair>> {
@@ -111,43 +108,6 @@ describe('a server', () => {
     await once(client, 'finish');
     await running.stop();
     expect((await ended)[0]).toMatchObject({ code: 'ECONNRESET' });
-  });
-
-  it('listens beside its successor, which takes over when it stops', async () => {
-    const first = serve((_req, res) => res.end('old'), { sharedPort });
-    const old = await first.start(signal);
-    const addresses = [{ host: '127.0.0.1', port: first.bound[0]?.port ?? 0 }];
-    const successor = serve((_req, res) => res.end('new'), { sharedPort, addresses });
-    const running = await successor.start(signal);
-    const ask = async (): Promise<string> => {
-      const { body } = await request(urlOf(first), { dispatcher: new Agent({ pipelining: 0 }) });
-      return body.text();
-    };
-    const both = await Promise.all(Array.from({ length: 50 }, ask));
-    expect([...new Set(both)].sort()).toEqual(['new', 'old']);
-    await old.stop();
-    const after = await Promise.all(Array.from({ length: 50 }, ask));
-    expect([...new Set(after)]).toEqual(['new']);
-    await running.stop();
-  });
-
-  it('closes its door beside a successor only once nobody comes', async () => {
-    const server = serve((_req, res) => res.end('here'), { sharedPort, lullMs: 400 });
-    const running = await server.start(signal);
-    let open = true;
-    const stopped = running.stop().then(() => {
-      open = false;
-    });
-    const asked = performance.now();
-    while (performance.now() - asked < 1_000) {
-      const { body } = await request(urlOf(server), { dispatcher: new Agent({ pipelining: 0 }) });
-      expect(await body.text()).toBe('here');
-    }
-    expect(open).toBe(true);
-    await stopped;
-    await expect(once(connect(server.bound[0]?.port ?? 0, '127.0.0.1'), 'connect')).rejects.toMatchObject({
-      code: 'ECONNREFUSED',
-    });
   });
 
   it('sends callers away while it lingers', async () => {

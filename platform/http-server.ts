@@ -2,12 +2,20 @@
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FileValue } from './file-watch.ts';
-import { type PortSteering, STEERING_MS } from './port-steering.ts';
 import type { Component } from './run.ts';
 import type { ListenAddress } from './settings.ts';
 import type { TlsKeyPair } from './tls-files.ts';
+
+/** What a server does around listening when another process may listen on the same port (`SO_REUSEPORT`). */
+export interface SharedPort {
+  /** Called once the server listens. */
+  readonly opened: (server: Server) => Promise<void>;
+  /** Resolves when the server may stop listening; at most `closingMs` later. */
+  readonly closing: (server: Server) => Promise<void>;
+  readonly closingMs: number;
+}
 
 export interface HttpServerOptions {
   readonly name: string;
@@ -16,12 +24,8 @@ export interface HttpServerOptions {
   readonly addresses: readonly ListenAddress[];
   /** Serves TLS 1.2 or newer with this certificate; plain HTTP without. */
   readonly tls?: FileValue<TlsKeyPair>;
-  /** Lets an old and a new process listen side by side while one replaces the other; who stops first has callers sent to the other. */
-  readonly sharedPort?: PortSteering;
-  /** With `sharedPort`: how long to go on when nobody else listens yet. Default 0. */
-  readonly successorMs?: number;
-  /** With `sharedPort`: how long nobody may have come before the server closes its door; waited for up to 10 s. Default 100. */
-  readonly lullMs?: number;
+  /** Lets an old and a new process listen on the same port while one replaces the other. */
+  readonly sharedPort?: SharedPort;
   /**
    * How long to go on serving once the server shall stop, for callers that have not heard of it yet; each answer then closes its
    * connection, so that callers go elsewhere by themselves. Default 0.
@@ -38,11 +42,6 @@ const DRAIN_MS = 15_000;
 const CUT_MS = 1_000;
 /** Who has just connected has so long to ask before it is taken for idle. */
 const FIRST_REQUEST_MS = 1_000;
-const LULL_MS = 100;
-const LULL_PATIENCE_MS = 10_000;
-/** So long callers who were sent elsewhere may still come before they are sent again. */
-const RETURN_MS = 500;
-const LEAVE_ATTEMPTS = 10;
 
 /** A server component that also tells where it listens once started. */
 export interface HttpServerComponent extends Component {
@@ -52,10 +51,10 @@ export interface HttpServerComponent extends Component {
 
 export function httpServer(options: HttpServerOptions): HttpServerComponent {
   const bound: AddressInfo[] = [];
-  const { lingerMs = 0, drainMs = DRAIN_MS, lullMs = LULL_MS, sharedPort, successorMs = 0 } = options;
+  const { lingerMs = 0, drainMs = DRAIN_MS, sharedPort } = options;
   return {
     name: options.name,
-    stopMs: lingerMs + (sharedPort ? successorMs + STEERING_MS + LULL_PATIENCE_MS : 0) + drainMs + CUT_MS,
+    stopMs: lingerMs + (sharedPort?.closingMs ?? 0) + drainMs + CUT_MS,
     bound,
     start: async () => {
       const servers: Server[] = [];
@@ -64,7 +63,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           const server = build(options);
           servers.push(server);
           bound.push(await listen(server, address, sharedPort !== undefined));
-          await sharedPort?.join(server);
+          await sharedPort?.opened(server);
         }
       } catch (error) {
         await Promise.all(servers.filter((server) => server.listening).map((server) => drain(server, 0)));
@@ -81,7 +80,7 @@ export function httpServer(options: HttpServerOptions): HttpServerComponent {
           unsubscribe?.();
           await Promise.all(
             servers.map(async (server) => {
-              if (sharedPort) await leave(server, sharedPort, { successorMs, lullMs });
+              await sharedPort?.closing(server);
               await drain(server, drainMs);
             }),
           );
@@ -149,44 +148,6 @@ function listen(server: Server, { host, port }: ListenAddress, reusePort: boolea
 
 function closeAfterAnswer(_request: unknown, response: ServerResponse): void {
   response.setHeader('connection', 'close');
-}
-
-/**
- * Resolves when callers go to a successor and nobody has come for a while. The kernel resets those whom it has queued for a listener
- * that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
- * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it.
- */
-async function leave(
-  server: Server,
-  sharedPort: PortSteering,
-  { successorMs, lullMs }: { readonly successorMs: number; readonly lullMs: number },
-): Promise<void> {
-  for (let attempt = 0; attempt < LEAVE_ATTEMPTS; attempt += 1) {
-    const goElsewhere = await sharedPort.leave(server, successorMs);
-    const isQuiet = await lull(server, lullMs, goElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
-    if (isQuiet || !goElsewhere) return;
-    // A successor that begins to listen, or has proven itself, just then has had callers sent to us again.
-  }
-}
-
-/** Lets in who comes, until nobody has come for `ms`: then true. False after `patienceMs`. */
-async function lull(server: Server, ms: number, patienceMs: number): Promise<boolean> {
-  const began = performance.now();
-  let last = began;
-  const onConnection = (): void => {
-    last = performance.now();
-  };
-  server.on('connection', onConnection);
-  try {
-    for (;;) {
-      await delay(last + ms - performance.now());
-      await polled(); // whoever came while this process did not run is taken in first
-      if (performance.now() - last >= ms) return true;
-      if (performance.now() - began >= patienceMs) return false;
-    }
-  } finally {
-    server.off('connection', onConnection);
-  }
 }
 
 /** Takes no more connections, closes idle ones as they become idle, and after `ms` whatever is left. */

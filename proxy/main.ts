@@ -8,31 +8,32 @@ import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import type { Logger } from '../platform/log.ts';
 import { runMain, type MainContext } from '../platform/main.ts';
-import { PortSteering } from '../platform/port-steering.ts';
+import { PortSteering } from './takeover/port-steering.ts';
+import { sharedPort } from './takeover/shared-port.ts';
 import type { Component } from '../platform/run.ts';
 import type { ListenAddress } from '../platform/settings.ts';
-import { upstreamPolicies } from '../registry/transport/connection-policy.ts';
-import { createConnections } from '../registry/transport/connector.ts';
-import { outboundProxies } from '../registry/transport/outbound-proxy.ts';
+import { upstreamPolicies } from '../registry/transport/http/connection-policy.ts';
+import { createConnections } from '../registry/transport/http/connector.ts';
+import { outboundProxies } from '../registry/transport/http/outbound-proxy.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import {
   parseUpstreamSettings,
   upstreamFiles,
   type UpstreamSettings,
   type UpstreamSettingsSource,
-} from '../registry/transport/upstream-settings.ts';
+} from '../registry/transport/settings/upstream-settings.ts';
 import { TenantDoor } from './caller.ts';
 import { proxyConfig } from './config.ts';
-import { copierAgent } from './copier-agent.ts';
-import { Forwarder } from './forward.ts';
-import { ownDoor } from './own-door.ts';
-import { Peer } from './peer.ts';
-import { PeerOrigin } from './peer-origin.ts';
-import { proxyMetrics } from './proxy-metrics.ts';
+import { copierAgent } from './origins/copier-agent.ts';
+import { Forwarder } from './origins/forward.ts';
+import { ownDoor } from './takeover/own-door.ts';
+import { Peer } from './origins/peer.ts';
+import { PeerOrigin } from './origins/peer-origin.ts';
+import { proxyMetrics } from './metrics.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
-import { SelfTest } from './self-test.ts';
-import { storeOrigin } from './store-origin.ts';
-import { UpstreamOrigin } from './upstream-origin.ts';
+import { SelfTest } from './takeover/self-test.ts';
+import { storeOrigin } from './origins/store-origin.ts';
+import { UpstreamOrigin } from './origins/upstream-origin.ts';
 
 type Context = MainContext<typeof proxyConfig>;
 
@@ -84,8 +85,7 @@ await runMain({
       addresses: loopbackAddresses(settings.port),
       handler,
       configure: answerTlsInPlain,
-      sharedPort: steering,
-      successorMs: SUCCESSOR_MS,
+      sharedPort: sharedPort({ steering, successorMs: SUCCESSOR_MS }),
       drainMs: settings.drain,
     });
     const selfTest = new SelfTest({
@@ -104,7 +104,7 @@ await runMain({
       address: settings.metricsListen,
       metrics,
       readiness,
-      sharedPort: steering,
+      sharedPort: sharedPort({ steering }),
     });
     return [
       token.component('copier token'),

@@ -2,15 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { isShelf } from '../api/shelf.ts';
+import { isShelf } from '../api/shared-blobs.ts';
 import type { Logger } from '../platform/log.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core/errors.ts';
 import { parsePullPath, type PullPath } from '../registry/core/pull-path.ts';
-import { keepForwardedHeaders, returnedHeaders } from './answer.ts';
-import type { Forwarder } from './forward.ts';
-import type { ProxyMetrics } from './proxy-metrics.ts';
-import { relay } from './relay.ts';
+import { keepForwardedHeaders, returnedHeaders } from './transfer/response.ts';
+import type { Forwarder } from './origins/forward.ts';
+import type { ProxyMetrics } from './metrics.ts';
+import { relay } from './transfer/relay.ts';
 
 export interface PullServerOptions {
   readonly forwarder: Forwarder;

@@ -1,7 +1,7 @@
 /** The two names of an image, upstream's and the cache's, and how to get from one to the other. */
 import { restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
 import { formatReference, parseReference } from '../../registry/core/reference.ts';
-import { unlessInvalid } from '../unless-invalid.ts';
+import { unlessInvalid } from '../cluster/unless-invalid.ts';
 
 /**
  * What the author of a Pod asked for, when its image goes through the proxy; undefined when it does not.

@@ -1,7 +1,7 @@
 /** The patch that gives containers of a Pod other images, and says so on the Pod: pure. */
 import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION, REWRITTEN_LABEL } from '../../api/names.ts';
 import type { Patch } from '../../platform/kube/client.ts';
-import type { ContainerRef, PodNotes } from './stuck-pod.ts';
+import type { ContainerRef, PodNotes } from '../cluster/stuck-pod.ts';
 
 export interface ImageChange {
   readonly container: ContainerRef;

@@ -13,15 +13,15 @@ import { WorkQueue } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Component } from '../../platform/run.ts';
 import { loop } from '../../platform/run.ts';
-import type { Writer } from '../fenced.ts';
-import { podRecords } from '../resources.ts';
-import type { ImageRecord, PodRecord } from '../resources.ts';
-import type { UsageIndex } from '../usage.ts';
+import type { Writer } from '../cluster/fenced.ts';
+import { podRecords } from '../cluster/resources.ts';
+import type { ImageRecord, PodRecord } from '../cluster/resources.ts';
+import type { UsageIndex } from '../cluster/usage.ts';
 import { decideRescue } from './decide-rescue.ts';
 import type { Plight, Rescue } from './decide-rescue.ts';
 import { imageInCache, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
-import type { ContainerRef, StuckPod } from './stuck-pod.ts';
+import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
 
 /** What a stuck pod waits for (a proxy, a copy, the end of our patience) is looked for so often. */
 const LOOK_AGAIN_MS = 3_000;

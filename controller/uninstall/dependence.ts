@@ -2,7 +2,7 @@
 import type { Pod } from '../../platform/kube/resource.ts';
 import { originalImage } from '../rescue/other-image.ts';
 import type { ImageChange } from '../rescue/patch-images.ts';
-import { containersOf, notesOf } from '../rescue/stuck-pod.ts';
+import { containersOf, notesOf } from '../cluster/stuck-pod.ts';
 
 const FINISHED: readonly string[] = ['Succeeded', 'Failed'];
 

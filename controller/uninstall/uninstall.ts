@@ -13,11 +13,11 @@ import {
 } from '../../platform/kube/resource.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
-import { releaseFinalizers } from '../release-finalizers.ts';
+import { releaseFinalizers } from './release-finalizers.ts';
 import { patchImages } from '../rescue/patch-images.ts';
-import { notesOf } from '../rescue/stuck-pod.ts';
-import { cacheRecords } from '../resources.ts';
-import { hasStartupTaint, startupTaintOff } from '../untaint.ts';
+import { notesOf } from '../cluster/stuck-pod.ts';
+import { cacheRecords } from '../cluster/resources.ts';
+import { hasStartupTaint, startupTaintOff } from '../cluster/untaint.ts';
 import { dependence, restoration } from './dependence.ts';
 import { restartOwners } from './owners.ts';
 

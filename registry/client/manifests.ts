@@ -5,8 +5,8 @@ import type { ManifestReference } from '../core/distribution-path.ts';
 import type { Manifest } from '../core/manifest.ts';
 import { manifestTooLarge, MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
 import { MANIFEST_ACCEPT, mediaTypeOf } from '../core/media-types.ts';
-import type { HttpResponse } from '../transport/exchange.ts';
-import { networkError, readBody } from '../transport/http-error.ts';
+import type { HttpResponse } from '../transport/http/exchange.ts';
+import { networkError, readBody } from '../transport/http/http-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 import { discard } from './repository-client.ts';
 

@@ -3,7 +3,7 @@ import { FakeRegistry } from '../../test/fakes/registry.ts';
 import type { FakeLogin } from '../../test/fakes/registry.ts';
 import { registrySuite } from '../../test/conformance/registry-suite.ts';
 import type { Credential } from '../core/credentials.ts';
-import { createConnections } from '../transport/connector.ts';
+import { createConnections } from '../transport/http/connector.ts';
 import { Transport } from '../transport/transport.ts';
 
 const credential: Credential = { username: 'larder', password: 'secret' };

@@ -1,9 +1,9 @@
 /** One repository at one endpoint: the place from which the reading and the writing side send their requests. */
 import type { DistributionPath } from '../core/distribution-path.ts';
 import { formatDistributionPath } from '../core/distribution-path.ts';
-import type { Authenticator } from '../transport/authenticator.ts';
-import type { Action, Scope } from '../transport/scope.ts';
-import type { Deadlines, HttpRequest, HttpResponse } from '../transport/exchange.ts';
+import type { Authenticator } from '../transport/auth/authenticator.ts';
+import type { Action, Scope } from '../transport/auth/scope.ts';
+import type { Deadlines, HttpRequest, HttpResponse } from '../transport/http/exchange.ts';
 import type { Lane } from '../transport/pace.ts';
 import type { Transport } from '../transport/transport.ts';
 

@@ -1,7 +1,7 @@
 /** Pushing blobs (OCI distribution 1.1, "Pushing blobs"): mounted, in one PUT when the size is known, else in chunks. */
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
-import type { HttpResponse } from '../transport/exchange.ts';
+import type { HttpResponse } from '../transport/http/exchange.ts';
 import type { RepositoryClient } from './repository-client.ts';
 import { discard } from './repository-client.ts';
 import { verified } from './verified.ts';

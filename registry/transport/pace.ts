@@ -1,6 +1,6 @@
 /** Leaves registries alone for as long as they ask: 429 with Retry-After, and RateLimit headers that say that nothing is left. */
 import { RegistryError } from '../core/errors.ts';
-import { parseRetryAfter } from './http-error.ts';
+import { parseRetryAfter } from './http/http-error.ts';
 
 export interface PaceOptions {
   /** After a 429 that does not say for how long, in milliseconds. */

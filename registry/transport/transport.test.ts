@@ -3,12 +3,12 @@ import { inspect } from 'node:util';
 import { Agent } from 'undici';
 import { FakeRegistry } from '../../test/fakes/registry.ts';
 import type { FakeRegistryOptions } from '../../test/fakes/registry.ts';
-import { noAuthentication } from './authenticator.ts';
-import { upstreamPolicies } from './connection-policy.ts';
-import { createConnections } from './connector.ts';
+import { noAuthentication } from './auth/authenticator.ts';
+import { upstreamPolicies } from './http/connection-policy.ts';
+import { createConnections } from './http/connector.ts';
 import type { RegistryRequest } from './transport.ts';
 import { Transport } from './transport.ts';
-import type { UpstreamSettings, UpstreamSettingsSource } from './upstream-settings.ts';
+import type { UpstreamSettings, UpstreamSettingsSource } from './settings/upstream-settings.ts';
 
 const scopes = [{ repository: 'acme/app', actions: ['pull'] as const }];
 const fixed = (settings: UpstreamSettings[]): UpstreamSettingsSource => ({ get: () => settings });

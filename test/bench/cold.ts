@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { COPY_PATH, copyEventSchema } from '../../api/copier-api.ts';
-import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
+import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
 import { startCopier, type RunningCopier } from './copier.ts';

@@ -7,7 +7,7 @@ import { parseDocument } from 'yaml';
 import { RULES_KEY } from '../../api/rules.ts';
 import { bundle } from '../../build/bundle.ts';
 import { CACHED_IMAGE_FINALIZER, cachedImageName } from '../../api/names.ts';
-import { imageRecords, type ImageRecord } from '../../controller/resources.ts';
+import { imageRecords, type ImageRecord } from '../../controller/cluster/resources.ts';
 import { KubeClient, type Patch } from '../../platform/kube/client.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { ObjectCache, cacheWatch } from '../../platform/kube/cache.ts';

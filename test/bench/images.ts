@@ -1,6 +1,6 @@
 /** Images to measure with: as large as is asked, of noise, so that nothing on the way makes them smaller. */
-import { createConnections } from '../../registry/transport/connector.ts';
-import type { Authenticator } from '../../registry/transport/authenticator.ts';
+import { createConnections } from '../../registry/transport/http/connector.ts';
+import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { putManifest } from '../../registry/client/manifests.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
 import { bundle } from '../../build/bundle.ts';
 import { buildRegistry } from '../../build/programs.ts';
-import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
+import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { freePort, type Program, type Programs } from './programs.ts';
 
 export interface RunningStore {

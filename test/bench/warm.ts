@@ -1,6 +1,6 @@
 /** The warm path: what a cached image costs through the proxy, beside nginx and beside distribution as a pull-through cache. */
 import { Agent, request } from 'undici';
-import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
+import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
 import { drain } from './drain.ts';
 import type { Bench, BenchGroup } from './group.ts';

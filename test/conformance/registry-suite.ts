@@ -1,6 +1,6 @@
 /** What our client expects of any registry: run on the fake and on the real thing, so that the fake cannot lie. */
 import { digestOf } from '../../registry/core/digest.ts';
-import type { Authenticator } from '../../registry/transport/authenticator.ts';
+import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import { getBlob, getVerifiedBlob, headBlob, readBlob } from '../../registry/client/blobs.ts';
 import { allTags, listReferrers, listTags } from '../../registry/client/listing.ts';

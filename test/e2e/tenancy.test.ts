@@ -1,6 +1,6 @@
 /** The tenancy table: what one namespace's credentials can read, no other namespace gets, by whatever way it asks. */
 import { importPKCS8 } from 'jose';
-import { signStoreToken, type StoreAccess } from '../../registry/transport/store-login.ts';
+import { signStoreToken, type StoreAccess } from '../../registry/transport/auth/store-login.ts';
 import { HostileSite } from '../hostile/site.ts';
 import { NAMESPACE, RELEASE } from '../larder/install.ts';
 import { nodeFetch } from '../larder/node-fetch.ts';

@@ -1,7 +1,7 @@
 /** A cache with a limit, on a real API server: what goes, what stays, and how it is told. */
 import type { CachedImage } from '../../api/cached-image.ts';
 import { cachedImageName, COLLECT_ANNOTATION } from '../../api/names.ts';
-import { cacheRecords, imageRecords, type CacheRecord } from '../../controller/resources.ts';
+import { cacheRecords, imageRecords, type CacheRecord } from '../../controller/cluster/resources.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { events } from '../../platform/kube/resource.ts';
 import { parseReference } from '../../registry/core/reference.ts';

@@ -1,6 +1,6 @@
 /** The controller against a real API server and a copier that answers as it is told. */
 import { cachedImageName } from '../../api/names.ts';
-import { imageRecords } from '../../controller/resources.ts';
+import { imageRecords } from '../../controller/cluster/resources.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { mutatingWebhookConfigurations, namespaces, pods } from '../../platform/kube/resource.ts';
 import { parseReference } from '../../registry/core/reference.ts';

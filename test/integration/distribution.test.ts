@@ -9,8 +9,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { buildRegistry } from '../../build/programs.ts';
-import { createConnections } from '../../registry/transport/connector.ts';
-import { StoreAuthenticator } from '../../registry/transport/store-login.ts';
+import { createConnections } from '../../registry/transport/http/connector.ts';
+import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { registrySuite } from '../conformance/registry-suite.ts';
 

@@ -1,6 +1,6 @@
 /** Two replicas of the controller as processes: one that leads is frozen or killed in the middle of its work. */
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
-import { imageRecords } from '../../controller/resources.ts';
+import { imageRecords } from '../../controller/cluster/resources.ts';
 import { leases } from '../../platform/kube/resource.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ControllerBench, NAMES, readyBecause, RELEASE, type Replica } from '../envtest/controller.ts';

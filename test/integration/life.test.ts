@@ -1,8 +1,8 @@
 /** The life of a cached image, on a real API server, with timers short enough to wait for. */
 import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER, cachedImageName } from '../../api/names.ts';
-import { releaseFinalizers } from '../../controller/release-finalizers.ts';
-import { imageRecords } from '../../controller/resources.ts';
+import { releaseFinalizers } from '../../controller/uninstall/release-finalizers.ts';
+import { imageRecords } from '../../controller/cluster/resources.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { events, leases } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedImageName } from '../../api/names.ts';
-import { policyRecords, type PolicyRecord } from '../../controller/resources.ts';
+import { policyRecords, type PolicyRecord } from '../../controller/cluster/resources.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { waitFor } from '../cluster/wait.ts';

@@ -1,6 +1,6 @@
 /** What happens before an uninstall, on a real API server and with no more rights than the chart gives. */
 import { STARTUP_TAINT } from '../../api/names.ts';
-import { cacheRecords } from '../../controller/resources.ts';
+import { cacheRecords } from '../../controller/cluster/resources.ts';
 import { prepareUninstall } from '../../controller/uninstall/uninstall.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { KubeClient } from '../../platform/kube/client.ts';

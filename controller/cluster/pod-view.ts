@@ -1,0 +1,127 @@
+/** What of a Pod matters to the cache, and which cached images it therefore wants. */
+import { type CachePolicy, isToBeCached } from '../../api/cache-policy.ts';
+import type { Pod } from '../../platform/kube/resource.ts';
+import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../../api/names.ts';
+import { imageAllowed, namespaceAllowed, type Rules } from '../../api/rules.ts';
+import { tenantOf } from '../../api/tenancy.ts';
+import { cacheReference, restoreImage } from '../../registry/core/cached-name.ts';
+import { InvalidReference, parseReference } from '../../registry/core/reference.ts';
+import type { Reference } from '../../registry/core/reference.ts';
+
+const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
+const FINISHED: readonly string[] = ['Succeeded', 'Failed'];
+
+/** Kept for every pod of the cluster, so as small as can be. */
+export interface PodView {
+  readonly namespace: string;
+  /** Its images in the order of the spec, without those that are never pulled. */
+  readonly images: readonly string[];
+  readonly pullSecrets: readonly string[];
+  /** Whether admission rewrote it: it then depends on the cache whatever its namespace's label says by now. */
+  readonly rewritten: boolean;
+  /** Not all of its containers have started. */
+  readonly waiting: boolean;
+  /** What its containers run, as the runtime says; tags may have moved since. */
+  readonly digests: readonly string[];
+}
+
+/** An image that the cache should hold, and with which secrets of the tenant's namespace it is fetched. */
+export interface WantedImage {
+  readonly reference: Reference;
+  readonly tenant?: string;
+  readonly pullSecrets: readonly string[];
+}
+
+export interface WantingRules {
+  /** The administrator's. */
+  readonly rules: Rules;
+  readonly policies: readonly CachePolicy[];
+  /** Host and port that rewritten images name. */
+  readonly proxyHost: string;
+}
+
+/** Undefined for pods that need nothing of the cache: finished ones, mirrors of static pods, and those that opted out. */
+export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefined {
+  const { namespace = '', labels = {}, annotations = {} } = metadata;
+  const rewritten = labels[REWRITTEN_LABEL] === 'true';
+  const optedOut = !rewritten && labels[CACHE_LABEL] === CACHE_DISABLED;
+  const phase = status?.phase ?? 'Pending';
+  if (optedOut || FINISHED.includes(phase) || annotations[MIRROR_ANNOTATION] !== undefined) return undefined;
+  return {
+    namespace,
+    images: imagesOf(spec),
+    pullSecrets: (spec?.imagePullSecrets ?? []).flatMap(({ name }) => name ?? []),
+    rewritten,
+    waiting: phase === 'Pending',
+    digests: digestsOf(status),
+  };
+}
+
+/** @param optedIn whether the pod's namespace asks for the cache */
+export function wantedImages(pod: PodView, optedIn: boolean, wanting: WantingRules): readonly WantedImage[] {
+  const wants = pod.rewritten || (optedIn && namespaceAllowed(wanting.rules, pod.namespace));
+  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, wanting) ?? []) : [];
+}
+
+function wantedImage(image: string, pod: PodView, wanting: WantingRules): WantedImage | undefined {
+  const { rules, proxyHost } = wanting;
+  try {
+    const named = parseReference(image);
+    const restored = restoreImage(named, proxyHost);
+    const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
+    if (isLoopback(original)) return undefined;
+    // What was rewritten before a rule forbade it is needed all the same.
+    if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
+    // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
+    const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
+    const tenant = trusted
+      ? restored.tenant
+      : tenantOf({ ...pod, publicRepositories: rules.publicRepositories, image: original });
+    return tenant === undefined
+      ? { reference: original, pullSecrets: [] }
+      : { reference: original, tenant, pullSecrets: pod.pullSecrets };
+  } catch (error) {
+    // Admission has already warned its author, and the runtime will refuse it.
+    if (error instanceof InvalidReference) return undefined;
+    throw error;
+  }
+}
+
+function isAllowed(image: Reference, namespace: string, { rules, policies }: WantingRules): boolean {
+  return imageAllowed(rules, image) && isToBeCached(policies, { ...image, namespaces: [namespace] });
+}
+
+/** Somebody may have rewritten what was rewritten already. */
+function originalOf(image: Reference, proxyHost: string): Reference {
+  const restored = restoreImage(image, proxyHost);
+  return restored === undefined ? image : originalOf(restored.reference, proxyHost);
+}
+
+function imagesOf(spec: Pod['spec']): readonly string[] {
+  const containers = [
+    ...(spec?.initContainers ?? []),
+    ...(spec?.containers ?? []),
+    ...(spec?.ephemeralContainers ?? []),
+  ];
+  const volumes = (spec?.volumes ?? []).flatMap(({ image }) =>
+    image?.reference ? [{ image: image.reference, imagePullPolicy: image.pullPolicy }] : [],
+  );
+  const pulled = [...containers, ...volumes].filter(({ imagePullPolicy }) => imagePullPolicy !== 'Never');
+  return [...new Set(pulled.flatMap(({ image }) => image ?? []))];
+}
+
+function digestsOf(status: Pod['status']): readonly string[] {
+  const containers = [
+    ...(status?.initContainerStatuses ?? []),
+    ...(status?.containerStatuses ?? []),
+    ...(status?.ephemeralContainerStatuses ?? []),
+  ];
+  return [
+    ...new Set(containers.flatMap(({ imageID }) => /@(sha(?:256|512):[0-9a-f]+)$/.exec(imageID)?.[1] ?? [])),
+  ];
+}
+
+/** A registry on the node itself is none that the copier could reach. */
+function isLoopback({ host }: Reference): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
+}

@@ -1,0 +1,200 @@
+/** The resource types that the controller watches, cut down to what it uses: there may be many thousands of each. */
+import { type CachePolicy, parseCachePolicy } from '../../api/cache-policy.ts';
+import type { CachedImage } from '../../api/cached-image.ts';
+import { parseCachedImage } from '../../api/cached-image.ts';
+import {
+  API_GROUP,
+  API_VERSION,
+  CACHE_POLICY_KIND,
+  CACHE_POLICY_PLURAL,
+  CACHE_LABEL,
+  CACHED_IMAGE_KIND,
+  CACHED_IMAGE_PLURAL,
+  cachedImageName,
+  COLLECT_ANNOTATION,
+  IMAGE_CACHE_KIND,
+  IMAGE_CACHE_PLURAL,
+} from '../../api/names.ts';
+import type { ImageCacheStatus } from '../../api/image-cache.ts';
+import type { Condition } from '../../platform/kube/conditions.ts';
+import { nodes, namespaces, pods } from '../../platform/kube/resource.ts';
+import type { KubeObject, Namespace, Node, ObjectMeta, Pod, Resource } from '../../platform/kube/resource.ts';
+import { RegistryError } from '../../registry/core/errors.ts';
+import { parseReference, type Reference } from '../../registry/core/reference.ts';
+import { platformOf } from './node-platforms.ts';
+import { repositoryOf } from '../../api/stored-image.ts';
+import { viewPod } from './pod-view.ts';
+import type { PodView } from './pod-view.ts';
+import { readyProxyOn } from './proxies.ts';
+import { viewStuck } from './stuck-pod.ts';
+import type { StuckPod } from './stuck-pod.ts';
+import { unlessInvalid } from './unless-invalid.ts';
+import { hasStartupTaint } from './untaint.ts';
+
+interface Kept extends KubeObject {
+  readonly metadata: ObjectMeta;
+}
+
+/** `view` is absent for pods that need nothing of the cache. */
+export interface PodRecord extends Kept {
+  readonly view?: PodView;
+  /** Absent for pods none of whose containers lacks its image. */
+  readonly stuck?: StuckPod;
+  /** The node of a proxy that is ready; absent for every other pod. */
+  readonly proxyOn?: string;
+}
+
+export interface NamespaceRecord extends Kept {
+  /** The value of its label `larder.dev/cache`. */
+  readonly cacheLabel?: string;
+}
+
+/** `platform` is absent until the kubelet has told it. */
+export interface NodeRecord extends Kept {
+  readonly platform?: string;
+  /** While it has the startup taint: when it was created, in milliseconds since the epoch. */
+  readonly waitsSince?: number;
+}
+
+/** `standsFor` is the name that `cachedImageName` gives its image: its own, unless somebody named it otherwise. */
+export interface ImageRecord extends Kept {
+  readonly image: CachedImage;
+  readonly reference?: Reference;
+  readonly standsFor?: string;
+  /** Where in the store it lies. */
+  readonly repository?: string;
+}
+
+/** `problem` says why it cannot be read as a policy, which then applies to nothing. */
+export interface PolicyRecord extends Kept {
+  readonly policy?: CachePolicy;
+  readonly problem?: string;
+  readonly matchedImages?: number;
+  readonly conditions: readonly Condition[];
+}
+
+/** `collectRequest` is what its annotation asks for. */
+export interface CacheRecord extends Kept {
+  readonly status: ImageCacheStatus;
+  readonly collectRequest?: string;
+}
+
+export const podRecords: Resource<PodRecord> = {
+  ...pods,
+  decode: (raw) => {
+    const view = viewPod(raw as Pod);
+    const stuck = viewStuck(raw as Pod);
+    const proxyOn = readyProxyOn(raw as Pod);
+    return {
+      metadata: withUid(raw),
+      ...(view === undefined ? {} : { view }),
+      ...(stuck === undefined ? {} : { stuck }),
+      ...(proxyOn === undefined ? {} : { proxyOn }),
+    };
+  },
+};
+
+export const namespaceRecords: Resource<NamespaceRecord> = {
+  ...namespaces,
+  decode: (raw) => {
+    const { metadata } = raw as Namespace;
+    const cacheLabel = metadata?.labels?.[CACHE_LABEL];
+    return { metadata: identity(raw), ...(cacheLabel === undefined ? {} : { cacheLabel }) };
+  },
+};
+
+export const nodeRecords: Resource<NodeRecord> = {
+  ...nodes,
+  decode: (raw) => {
+    const node = raw as Node;
+    const platform = platformOf(node);
+    return {
+      metadata: identity(raw),
+      ...(platform === undefined ? {} : { platform }),
+      ...(hasStartupTaint(node)
+        ? { waitsSince: Date.parse(node.metadata?.creationTimestamp ?? '') || 0 }
+        : {}),
+    };
+  },
+};
+
+/** For reading; what is written goes through {@link cachedImages}. */
+export const imageRecords: Resource<ImageRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: CACHED_IMAGE_KIND,
+  plural: CACHED_IMAGE_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const image = unlessInvalid(() => parseCachedImage(raw));
+    if (image === undefined) return undefined;
+    const { image: text, tenant } = image.spec;
+    const place = unlessInvalid(() => {
+      const reference = parseReference(text);
+      const repository = repositoryOf({ reference, ...(tenant === undefined ? {} : { tenant }) });
+      return { reference, standsFor: cachedImageName(reference, tenant), repository };
+    });
+    return { metadata: identity(raw), image, ...place };
+  },
+};
+
+export const policyRecords: Resource<PolicyRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: CACHE_POLICY_KIND,
+  plural: CACHE_POLICY_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const { metadata, status } = raw as KubeObject & {
+      status?: { matchedImages?: number; conditions?: Condition[] };
+    };
+    const { generation } = metadata ?? {};
+    return {
+      metadata: { ...withUid(raw), ...(generation === undefined ? {} : { generation }) },
+      ...readPolicy(raw),
+      ...(status?.matchedImages === undefined ? {} : { matchedImages: status.matchedImages }),
+      conditions: status?.conditions ?? [],
+    };
+  },
+};
+
+export const cacheRecords: Resource<CacheRecord> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: IMAGE_CACHE_KIND,
+  plural: IMAGE_CACHE_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const { metadata, status = {} } = raw as KubeObject & { status?: ImageCacheStatus };
+    const request = metadata?.annotations?.[COLLECT_ANNOTATION];
+    return {
+      metadata: withUid(raw),
+      status,
+      ...(request === undefined ? {} : { collectRequest: request }),
+    };
+  },
+};
+
+function readPolicy(raw: unknown): Pick<PolicyRecord, 'policy' | 'problem'> {
+  try {
+    return { policy: parseCachePolicy(raw) };
+  } catch (error) {
+    if (error instanceof RegistryError) return { problem: error.message };
+    throw error;
+  }
+}
+
+function identity(raw: unknown): ObjectMeta {
+  const { name, namespace, resourceVersion } = (raw as KubeObject).metadata ?? {};
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(resourceVersion === undefined ? {} : { resourceVersion }),
+  };
+}
+
+/** For those that Events are about. */
+function withUid(raw: unknown): ObjectMeta {
+  const { uid } = (raw as KubeObject).metadata ?? {};
+  return { ...identity(raw), ...(uid === undefined ? {} : { uid }) };
+}

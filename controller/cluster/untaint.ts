@@ -1,0 +1,17 @@
+/** The startup taint of a node, on which pods wait for their proxy: who has it, and the patch that takes it off. */
+import { STARTUP_TAINT } from '../../api/names.ts';
+import type { Patch } from '../../platform/kube/client.ts';
+import type { Node } from '../../platform/kube/resource.ts';
+
+export function hasStartupTaint({ spec }: Node): boolean {
+  return spec?.taints?.some(({ key }) => key === STARTUP_TAINT) ?? false;
+}
+
+/** For a node as it was read: whoever changes it meanwhile must not lose a taint of theirs, so that the server then answers 409. */
+export function startupTaintOff({ metadata, spec }: Node): Patch {
+  const taints = (spec?.taints ?? []).filter(({ key }) => key !== STARTUP_TAINT);
+  return {
+    type: 'merge',
+    body: { metadata: { resourceVersion: metadata?.resourceVersion }, spec: { taints } },
+  };
+}

@@ -1,0 +1,145 @@
+/** What to do about one CachedImage: a pure decision over everything that was gathered about it. */
+import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
+import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
+import { cacheReference } from '../../registry/core/cached-name.ts';
+import { RegistryError } from '../../registry/core/errors.ts';
+import { formatPlatform, parsePlatform } from '../../registry/core/platform.ts';
+import { formatReference, parseReference } from '../../registry/core/reference.ts';
+import type { Reference } from '../../registry/core/reference.ts';
+import { assess, isMadeForPods, stopCopying } from './assess.ts';
+import type { CopyRequest } from '../jobs/copy-state.ts';
+import type { AppliedSpec, Decision, Gathered } from './decision.ts';
+import { decideDeletion } from './deletion.ts';
+import { learn } from './findings.ts';
+import type { Findings } from './findings.ts';
+import { eventsOf } from './events.ts';
+import { expiresAt } from './life-rules.ts';
+import { nextStatus } from './status.ts';
+import type { Situation } from './status.ts';
+import { timestamp } from '../../platform/kube/time.ts';
+import type { ImageUsage } from '../cluster/usage.ts';
+import { upkeep } from './upkeep.ts';
+
+/** The definition of the resource allows no more. */
+const MAX_PULL_SECRETS = 64;
+
+export function decide(gathered: Gathered): Decision {
+  const { image, usage, copy } = gathered;
+  if (image === undefined) {
+    return { events: [], ...(usage === undefined ? stopCopying(copy) : { apply: specFor(usage) }) };
+  }
+  const target = readTarget(image);
+  const parsed = target instanceof RegistryError ? undefined : target;
+  if (image.metadata.deletionTimestamp !== undefined) return decideDeletion(gathered, image, parsed);
+  const decision =
+    target instanceof RegistryError
+      ? concluded(gathered, image, image.status ?? {}, { is: 'invalid', message: target.message }, {})
+      : decideLife(gathered, image, target);
+  const guarded = image.metadata.finalizers?.includes(CACHED_IMAGE_FINALIZER);
+  return guarded === true ? decision : { ...decision, finalizer: 'add' };
+}
+
+function decideLife(gathered: Gathered, image: CachedImage, target: Reference): Decision {
+  const { usage, now, verify } = gathered;
+  const request = requestFor(image, target, gathered);
+  const findings = findingsOf(gathered);
+  const status = learn(image.status ?? {}, findings);
+  const [situation, rest] = assess(gathered, image, status, request);
+  const { errands, againAt } = upkeep(gathered, image, status, request);
+  const spec = usage && specFor(usage);
+  const lacking = spec?.pullSecrets?.some((name) => image.spec.pullSecrets?.includes(name) !== true);
+  const moments = [...againAt.map((at) => at - now), rest.againInMs ?? Infinity].filter(
+    (ms) => ms < Infinity,
+  );
+  const lost =
+    verify.phase === 'done' && !verify.answer.complete && image.status?.requestedPlatforms !== undefined;
+  return concluded(gathered, image, status, situation, {
+    ...rest,
+    errands: [...(rest.errands ?? []), ...errands],
+    settled: SETTLING.filter((errand) => findings[FINDING_OF[errand]] !== undefined),
+    ...(lacking === true ? { apply: spec } : {}),
+    ...(lost ? { suspect: true } : {}),
+    ...(moments.length > 0 ? { againInMs: Math.ceil(Math.min(...moments)) } : {}),
+  });
+}
+
+const FINDING_OF = { check: 'check', verify: 'verification', remove: 'removal' } as const;
+const SETTLING = ['check', 'verify', 'remove'] as const;
+
+function findingsOf({ check, verify, removal, pinnedDigests }: Gathered): Findings {
+  return {
+    pinnedDigests,
+    ...(check.phase === 'done' ? { check } : {}),
+    ...(verify.phase === 'done' ? { verification: verify } : {}),
+    ...(removal.phase === 'done' ? { removal } : {}),
+  };
+}
+
+function concluded(
+  gathered: Gathered,
+  image: CachedImage,
+  learned: CachedImageStatus,
+  situation: Situation,
+  rest: Omit<Decision, 'status' | 'events'>,
+): Decision {
+  const { usage, now } = gathered;
+  const situated = nextStatus({ ...image, status: learned }, usage, situation, now);
+  const expires = goesAt(gathered, image, situated);
+  const status = {
+    ...situated,
+    policy: gathered.rules.policy,
+    expirationTime: expires === undefined ? undefined : timestamp(expires),
+  };
+  const decision = { ...rest, status, events: eventsOf(image.status, status, usage !== undefined) };
+  if (expires === undefined) return decision;
+  const againInMs = Math.min(rest.againInMs ?? Infinity, expires > now ? expires - now : RETRY_EXPIRY_MS);
+  if (gathered.copy.phase !== 'idle') return { ...decision, againInMs };
+  if (expires <= now) return { ...decision, againInMs, expire: 'Expired' };
+  if (!gathered.evict) return { ...decision, againInMs };
+  return { ...decision, againInMs: Math.min(againInMs, RETRY_EXPIRY_MS), expire: 'Evicted' };
+}
+
+/** When an expired image that could not be deleted is looked at again. */
+const RETRY_EXPIRY_MS = 5_000;
+
+/** One whose copy never got anywhere, and which only pods wanted, is not kept as long as one that the cache holds. */
+function goesAt(
+  { usage, rules }: Gathered,
+  image: CachedImage,
+  status: CachedImageStatus,
+): number | undefined {
+  const begun = status.digest !== undefined || !isMadeForPods(image);
+  return expiresAt(image, status, usage, begun ? rules : { ...rules, expireAfterMs: rules.dropAfterMs });
+}
+
+function requestFor(
+  { spec }: CachedImage,
+  reference: Reference,
+  { usage, nodePlatforms, rules }: Gathered,
+): CopyRequest {
+  const extra = (spec.platforms ?? []).map((text) => formatPlatform(parsePlatform(text)));
+  return {
+    reference,
+    ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),
+    platforms: [...new Set([...nodePlatforms, ...rules.platforms, ...extra])].sort(),
+    pullSecrets: [...new Set([...(spec.pullSecrets ?? []), ...(usage?.pullSecrets ?? [])])].sort(),
+    ...(rules.referrers === undefined ? {} : { referrers: rules.referrers }),
+  };
+}
+
+function readTarget({ spec }: CachedImage): Reference | RegistryError {
+  try {
+    spec.platforms?.forEach(parsePlatform);
+    return cacheReference(parseReference(spec.image));
+  } catch (error) {
+    if (error instanceof RegistryError) return error;
+    throw error;
+  }
+}
+
+function specFor({ reference, tenant, pullSecrets }: ImageUsage): AppliedSpec {
+  return {
+    image: formatReference(reference),
+    ...(tenant === undefined ? {} : { tenant, pullSecrets: pullSecrets.slice(0, MAX_PULL_SECRETS) }),
+  };
+}

@@ -1,0 +1,218 @@
+/** Orders to the copier over TLS: what it answers as domain values, what goes wrong as one typed error. */
+import { Agent, request } from 'undici';
+import type { Dispatcher } from 'undici';
+import {
+  CHECK_PATH,
+  checkAnswerSchema,
+  COPY_PATH,
+  copyEventSchema,
+  DELETE_PATH,
+  parseMessage,
+  VERIFY_PATH,
+  verifyAnswerSchema,
+} from '../../api/copier-api.ts';
+import type { CheckAnswer, CopyEvent, CopyOrderJson } from '../../api/copier-api.ts';
+import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
+import type { ReadyReason } from '../../api/reasons.ts';
+import { formatReference } from '../../registry/core/reference.ts';
+import type { CopyProgress, CopyRequest, CopyResult } from './copy-state.ts';
+import type { Verification } from './answers.ts';
+import { lines } from './lines.ts';
+import type { StoredImage } from '../../api/stored-image.ts';
+
+export interface CopierClientOptions {
+  readonly url: URL;
+  /** The name in the copier's certificate; the URL only holds an address. */
+  readonly serverName: string;
+  /** The CAs to trust, PEM; asked at every order, for they are renewed. */
+  readonly ca: () => string;
+  /** Our ServiceAccount token; asked at every order, for it is renewed. */
+  readonly token: () => Promise<string>;
+  /** Throws when nothing may be ordered any more, because another leads by now. */
+  readonly beforeOrder: () => void;
+  /** How long the copier may take to answer, and to be silent afterwards, in milliseconds. */
+  readonly silenceMs: number;
+}
+
+/** An order that was not carried out. `message` is fit for users. */
+export class OrderFailed extends Error {
+  override readonly name = 'OrderFailed';
+  readonly reason: ReadyReason;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(
+    message: string,
+    reason: ReadyReason,
+    options: { cause?: unknown; retryAfterSeconds?: number } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.reason = reason;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+/** Copies an image; aborting the signal cancels the order at the copier as well. */
+export type Copy = (
+  request: CopyRequest,
+  options: { readonly signal: AbortSignal; readonly onProgress: (progress: CopyProgress) => void },
+) => Promise<CopyResult>;
+
+export class CopierClient {
+  private readonly options: CopierClientOptions;
+  private agent: { readonly ca: string; readonly dispatcher: Agent } | undefined;
+
+  constructor(options: CopierClientOptions) {
+    this.options = options;
+  }
+
+  /** @throws OrderFailed; the signal's reason when it was aborted */
+  readonly copy: Copy = async (order, { signal, onProgress }) => {
+    const body = await this.post(COPY_PATH, orderJson(order), signal);
+    try {
+      for await (const line of lines(body)) {
+        const event = parseEvent(line);
+        if (event.type === 'done') return event;
+        if (event.type === 'failed') throw failureOf(event);
+        onProgress(event);
+      }
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error instanceof OrderFailed ? error : unavailable('the copier broke off its answer', error);
+    }
+    throw unavailable('the copier ended its answer before the copy was done');
+  };
+
+  /** Asks upstream. @throws OrderFailed; the signal's reason when it was aborted */
+  readonly check = async (order: CopyRequest, signal: AbortSignal): Promise<CheckAnswer> => {
+    const { image, tenant, pullSecrets, referrers } = orderJson(order);
+    const question = { image, tenant, pullSecrets, referrers };
+    return parseMessage(checkAnswerSchema, await this.ask(CHECK_PATH, question, signal));
+  };
+
+  /** Asks the store. @throws OrderFailed; the signal's reason when it was aborted */
+  readonly verify = async (order: CopyRequest, signal: AbortSignal): Promise<Verification> => {
+    const { image, tenant, platforms } = orderJson(order);
+    const question = { image, tenant, platforms };
+    const answer = parseMessage(verifyAnswerSchema, await this.ask(VERIFY_PATH, question, signal));
+    return { ...answer, requested: order.platforms };
+  };
+
+  /** Deletes what the store holds for an image. @throws OrderFailed; the signal's reason when it was aborted */
+  readonly remove = async ({ reference, tenant }: StoredImage, signal: AbortSignal): Promise<void> => {
+    const order = { image: formatReference(reference), ...(tenant === undefined ? {} : { tenant }) };
+    await (await this.post(DELETE_PATH, order, signal)).dump();
+  };
+
+  async close(): Promise<void> {
+    await this.agent?.dispatcher.close();
+  }
+
+  private async ask(path: string, order: object, signal: AbortSignal): Promise<unknown> {
+    const body = await this.post(path, order, signal);
+    try {
+      return await body.json();
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unavailable('the copier broke off its answer', error);
+    }
+  }
+
+  private async post(
+    path: string,
+    order: object,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData['body']> {
+    const answer = await this.sendToOwner(path, order, signal);
+    if (answer.statusCode === 200 || answer.statusCode === 204) return answer.body;
+    await answer.body.dump();
+    if (answer.statusCode === 400)
+      throw new OrderFailed('the copier does not understand the order', 'Internal');
+    throw unavailable(`the copier answered with status ${answer.statusCode}`);
+  }
+
+  /** The replica that owns the image carries the order out; when it does not answer, whoever we came to first does. */
+  private async sendToOwner(
+    path: string,
+    order: object,
+    signal: AbortSignal,
+  ): Promise<Dispatcher.ResponseData> {
+    const answer = await this.send(new URL(path, this.options.url), order, signal);
+    const location = answer.headers['location'];
+    if (answer.statusCode !== 307 || typeof location !== 'string' || !URL.canParse(location)) return answer;
+    await answer.body.dump();
+    const owner = new URL(path, location);
+    try {
+      // It has to show the copier's certificate before it sees our token.
+      if (owner.protocol === this.options.url.protocol) return await this.send(owner, order, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof OrderFailed)) throw error;
+    }
+    return await this.send(new URL(path, this.options.url), order, signal, { [SERVE_HERE_HEADER]: '1' });
+  }
+
+  private async send(
+    url: URL,
+    order: object,
+    signal: AbortSignal,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<Dispatcher.ResponseData> {
+    const token = await this.options.token();
+    this.options.beforeOrder();
+    try {
+      return await request(url, {
+        dispatcher: this.dispatcher(),
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          authorization: `Bearer ${token}`,
+          ...headers,
+        },
+        body: JSON.stringify(order),
+        headersTimeout: this.options.silenceMs,
+        bodyTimeout: this.options.silenceMs,
+        signal,
+      });
+    } catch (error) {
+      signal.throwIfAborted();
+      throw unavailable('the copier cannot be reached', error);
+    }
+  }
+
+  private dispatcher(): Dispatcher {
+    const ca = this.options.ca();
+    if (this.agent?.ca !== ca) {
+      // Orders under way keep the old one until they end.
+      void this.agent?.dispatcher.close();
+      const connect = { ca, servername: this.options.serverName, timeout: 5_000 };
+      this.agent = { ca, dispatcher: new Agent({ connect, allowH2: false }) };
+    }
+    return this.agent.dispatcher;
+  }
+}
+
+function orderJson({ reference, tenant, platforms, pullSecrets, referrers }: CopyRequest): CopyOrderJson {
+  return {
+    image: formatReference(reference),
+    ...(tenant === undefined ? {} : { tenant }),
+    platforms: [...platforms],
+    pullSecrets: [...pullSecrets],
+    ...(referrers === undefined ? {} : { referrers }),
+  };
+}
+
+function parseEvent(line: string): CopyEvent {
+  return parseMessage(copyEventSchema, JSON.parse(line));
+}
+
+function failureOf({
+  message,
+  reason,
+  retryAfterSeconds,
+}: Extract<CopyEvent, { type: 'failed' }>): OrderFailed {
+  return new OrderFailed(message, reason, retryAfterSeconds === undefined ? {} : { retryAfterSeconds });
+}
+
+function unavailable(message: string, cause?: unknown): OrderFailed {
+  return new OrderFailed(message, 'CopierUnavailable', { cause });
+}

@@ -1,0 +1,39 @@
+/** Composes what the release itself needs to work: its certificates, logins and trust, made once and kept. */
+import { releaseNames } from '../../api/names.ts';
+import type { Component } from '../../platform/run.ts';
+import type { Writer } from '../cluster/fenced.ts';
+import type { TermOptions } from '../leader-options.ts';
+import { TrustedBundle } from './ca-bundle.ts';
+import { keepRelease } from './keep-release.ts';
+import { kubeObjects } from './kube-objects.ts';
+import { ensureRelease } from './release-objects.ts';
+
+export interface ReleaseParts {
+  /** Whom all processes of the release trust, in PEM. */
+  readonly ca: TrustedBundle['get'];
+  readonly components: readonly Component[];
+}
+
+export function releaseParts(
+  { settings, client, clock, log }: Pick<TermOptions, 'settings' | 'client' | 'clock' | 'log'>,
+  writer: Writer,
+): ReleaseParts {
+  const { namespace } = settings;
+  const names = releaseNames(settings.fullname);
+  const trusted = new TrustedBundle({
+    client,
+    writer,
+    log,
+    ...(settings.ownWebhookCertificate ? { name: names.webhookConfiguration } : {}),
+  });
+  const release = keepRelease(
+    (ensuring) =>
+      ensureRelease(
+        kubeObjects(client, writer, namespace, ensuring),
+        { ...settings, names, publish: (bundle) => trusted.publish(bundle, ensuring) },
+        { now: clock.now(), settleMs: settings.caSettleTime },
+      ),
+    { clock, log, everyMs: settings.certificateCheck },
+  );
+  return { ca: trusted.get, components: [release, ...trusted.components()] };
+}

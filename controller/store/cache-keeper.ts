@@ -1,0 +1,184 @@
+/** Keeps the cache within its limit, tells on the ImageCache how the cache stands, and takes requests for a collection from it. */
+import { isDeepStrictEqual } from 'node:util';
+import { CONDITION_WITHIN_LIMIT, type ImageCacheStatus } from '../../api/image-cache.ts';
+import { CONDITION_READY } from '../../api/reasons.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { ObjectCache } from '../../platform/kube/cache.ts';
+import { findCondition, isTrue } from '../../platform/kube/conditions.ts';
+import { isConflict } from '../../platform/kube/error.ts';
+import { apiVersionOf } from '../../platform/kube/resource.ts';
+import type { Logger } from '../../platform/log.ts';
+import { loop, type Component } from '../../platform/run.ts';
+import { formatReference } from '../../registry/core/reference.ts';
+import type { ObjectEvent } from '../cluster/object-events.ts';
+import type { Writer } from '../cluster/fenced.ts';
+import { parseTime } from '../image/life-rules.ts';
+import { cacheRecords, type CacheRecord, type ImageRecord } from '../cluster/resources.ts';
+import type { StoreKeeper } from './store-keeper.ts';
+import type { UsageIndex } from '../cluster/usage.ts';
+import { capacity, type Capacity, type Holding } from './capacity.ts';
+import { cacheStatus, type CacheView } from './cache-status.ts';
+
+/** Changes come in crowds: each look takes in all of the last seconds. */
+const EVERY_MS = 3_000;
+const FIELD_MANAGER = 'larder-controller';
+
+export interface CacheKeeperOptions {
+  /** Of the ImageCache. */
+  readonly name: string;
+  readonly caches: ObjectCache<CacheRecord>;
+  readonly images: ObjectCache<ImageRecord>;
+  readonly standingFor: (name: string) => readonly ImageRecord[];
+  readonly usage: UsageIndex;
+  /** Absent when the store is none of the release's own. */
+  readonly store?: Pick<StoreKeeper, 'status' | 'garbageBytes' | 'hasCollected' | 'collectNow'>;
+  /** What the images may take, in bytes; absent: whatever they do. */
+  readonly limitBytes?: number;
+  /** Called with the name of every image that is to go. */
+  readonly onEvict: (name: string) => void;
+  readonly writer: Writer;
+  readonly tell: (cache: CacheRecord, event: ObjectEvent) => void;
+  readonly synced: (signal: AbortSignal) => Promise<void>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class CacheKeeper {
+  private readonly options: CacheKeeperOptions;
+  private evicted: ReadonlySet<string> = new Set();
+  private isRefused = false;
+  private last: Capacity = { evict: [], heldBytes: 0, excessBytes: 0 };
+
+  constructor(options: CacheKeeperOptions) {
+    this.options = options;
+  }
+
+  /** Whether an image is to go because the cache holds more than it may. */
+  readonly isEvicted = (name: string): boolean => this.evicted.has(name);
+
+  get limitBytes(): number | undefined {
+    return this.options.limitBytes;
+  }
+
+  /** As of the last look. */
+  get capacity(): Capacity {
+    return this.last;
+  }
+
+  component(): Component {
+    const { synced, clock, log } = this.options;
+    return loop('cache keeper', async (signal) => {
+      await synced(signal);
+      for (;;) {
+        await clock.sleep(EVERY_MS, signal);
+        this.weigh();
+        try {
+          await this.report(signal);
+          this.isRefused = false;
+        } catch (error) {
+          signal.throwIfAborted();
+          // The watch brings what somebody else wrote, and the next look takes that in.
+          if (!isConflict(error) && !this.isRefused) {
+            log.warn('the ImageCache cannot be written, which is tried on and on', { error });
+            this.isRefused = true;
+          }
+        }
+      }
+    });
+  }
+
+  private weigh(): void {
+    const { images, store, limitBytes, onEvict } = this.options;
+    const holdings = [...images.values()].flatMap((record) => holdingOf(record) ?? []);
+    const volume = store?.status?.volume;
+    const use = store && volume && { usedBytes: volume.usedBytes, garbageBytes: store.garbageBytes };
+    this.last = capacity(holdings, use ?? undefined, limitBytes);
+    const { evict } = this.last;
+    // What a former leader removed may still take room: that goes before any image.
+    if (evict.length > 0 && store?.hasCollected === false) store.collectNow();
+    else for (const name of evict) onEvict(name);
+    this.evicted = new Set(store?.hasCollected === false ? [] : evict);
+  }
+
+  private async report(signal: AbortSignal): Promise<void> {
+    const { name, caches, clock } = this.options;
+    const record = caches.get(name) ?? (await this.create(signal));
+    const request = this.collect(record);
+    const next = cacheStatus(record.status, { ...this.view(), ...request }, clock.now());
+    if (isDeepStrictEqual(next, record.status)) return;
+    const { resourceVersion } = record.metadata;
+    const written = await this.write({ metadata: { name, resourceVersion }, status: next }, signal);
+    const [was, is] = [record.status, next].map(({ conditions }) =>
+      findCondition(conditions, CONDITION_WITHIN_LIMIT),
+    );
+    if (is?.status === 'False' && was?.status !== 'False') {
+      this.options.tell(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
+    }
+  }
+
+  /** Takes up what the annotation asks for, once for each of its values. */
+  private collect(record: CacheRecord): Pick<ImageCacheStatus, 'collectRequest'> {
+    const { store, tell } = this.options;
+    const { collectRequest = record.status.collectRequest } = record;
+    if (collectRequest !== record.status.collectRequest) {
+      store?.collectNow();
+      tell(
+        record,
+        store === undefined
+          ? { type: 'Warning', reason: 'CollectionRefused', message: 'the store is not one of the release' }
+          : { type: 'Normal', reason: 'CollectionOrdered', message: 'the store is about to collect garbage' },
+      );
+    }
+    return collectRequest === undefined ? {} : { collectRequest };
+  }
+
+  private view(): CacheView {
+    const { images, usage, standingFor, store, limitBytes } = this.options;
+    const inUse = [...usage.names()];
+    const lacking = inUse.filter((name) => !standingFor(name).some(isReady));
+    const lastCollection = store?.status?.lastCollection;
+    return {
+      images: [...images.values()].filter(isReady).length,
+      imagesInUse: inUse.length,
+      lacking: lacking
+        .flatMap((name) => usage.of(name) ?? [])
+        .map(({ reference }) => formatReference(reference))
+        .sort(),
+      capacity: this.last,
+      ...(limitBytes === undefined ? {} : { limitBytes }),
+      ...(lastCollection ? { lastCollection } : {}),
+    };
+  }
+
+  private create(signal: AbortSignal): Promise<CacheRecord> {
+    return this.write({ metadata: { name: this.options.name } }, signal);
+  }
+
+  private async write(
+    content: { readonly metadata: object; readonly status?: ImageCacheStatus },
+    signal: AbortSignal,
+  ): Promise<CacheRecord> {
+    const { name, caches, writer } = this.options;
+    const body = { apiVersion: apiVersionOf(cacheRecords), kind: cacheRecords.kind, ...content };
+    const patch = { type: 'apply', body, fieldManager: FIELD_MANAGER, force: true } as const;
+    const options = content.status === undefined ? { signal } : ({ subresource: 'status', signal } as const);
+    const object = await writer.patch(cacheRecords, { name }, patch, options);
+    caches.apply({ type: 'upsert', object });
+    return object;
+  }
+}
+
+/** Undefined for what the cache does not hold, or not any more. */
+function holdingOf({ image: { metadata, status } }: ImageRecord): Holding | undefined {
+  if (status?.digest === undefined || metadata.deletionTimestamp !== undefined) return undefined;
+  return {
+    name: metadata.name,
+    sizeBytes: status.sizeBytes ?? 0,
+    lastUsedAt: parseTime(status.lastUsedTime) ?? parseTime(metadata.creationTimestamp) ?? 0,
+    mayGo: status.expirationTime !== undefined,
+  };
+}
+
+function isReady({ image: { status } }: ImageRecord): boolean {
+  return isTrue(status?.conditions, CONDITION_READY);
+}

@@ -1,0 +1,42 @@
+/** Composes what follows the release's own store. */
+import { releaseNames } from '../../api/names.ts';
+import { secrets } from '../../platform/kube/resource.ts';
+import { StoreClient } from './store-client.ts';
+import { StoreKeeper } from './store-keeper.ts';
+import type { TermOptions } from '../leader-options.ts';
+
+export type OwnStoreParts = Pick<TermOptions, 'settings' | 'client' | 'assertLeader' | 'clock' | 'log'>;
+
+/** Undefined when the store is none of the release's own. */
+export function ownStoreKeeper(
+  { settings, client, assertLeader, clock, log }: OwnStoreParts,
+  onOtherVolume: () => void,
+): StoreKeeper | undefined {
+  const { namespace, fullname, storeUrl, storePoll, collectWorth, collectAfter, maxSize } = settings;
+  if (storeUrl === undefined) return undefined;
+  const name = releaseNames(fullname).storeWriter;
+  return new StoreKeeper({
+    store: new StoreClient({
+      url: storeUrl,
+      login: async () => readLogin((await client.get(secrets, { name, namespace })).data),
+    }),
+    rules: {
+      worthBytes: collectWorth,
+      afterMs: collectAfter,
+      ...(maxSize === undefined ? {} : { limitBytes: maxSize }),
+    },
+    everyMs: storePoll,
+    onOtherVolume,
+    assertLeader,
+    clock,
+    log,
+  });
+}
+
+function readLogin(data: Readonly<Record<string, string>> = {}): { privateKey: string; keyId: string } {
+  const read = (key: string): string =>
+    Buffer.from(data[key] ?? '', 'base64')
+      .toString()
+      .trim();
+  return { privateKey: read('private-key.pem'), keyId: read('key-id') };
+}

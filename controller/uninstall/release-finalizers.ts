@@ -1,0 +1,85 @@
+/** Takes our finalizer off every CachedImage, once nobody leads who would put it back. */
+import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { KubeClient } from '../../platform/kube/client.ts';
+import { isConflict, isNotFound } from '../../platform/kube/error.ts';
+import { microTime } from '../../platform/kube/lease.ts';
+import { leases } from '../../platform/kube/resource.ts';
+import type { ObjectRef } from '../../platform/kube/resource.ts';
+import type { Logger } from '../../platform/log.ts';
+import { imageRecords } from '../cluster/resources.ts';
+
+export interface ReleaseFinalizersOptions {
+  readonly client: KubeClient;
+  readonly lease: ObjectRef;
+  readonly identity: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Should the job die on its way, a controller leads again after this time. */
+const WORKING_SECONDS = 60;
+/**
+ * For helm to remove the controllers once the job is done: one that led before would put the finalizers back. A new install made
+ * meanwhile leads as late, and rewrites no image until then.
+ */
+const LEAVING_SECONDS = 15;
+/** Somebody may write to an image at the same time. */
+const ATTEMPTS = 5;
+
+/** @returns how many images had it. @throws KubeError */
+export async function releaseFinalizers(options: ReleaseFinalizersOptions): Promise<number> {
+  const { clock, log, signal } = options;
+  const leadsForMs = await takeLease(options, WORKING_SECONDS);
+  // The leader that the lease was taken from learns of it at its next renewal, and puts finalizers back until then.
+  log.info('waiting until the controller no longer leads', { seconds: leadsForMs / 1_000 });
+  await clock.sleep(leadsForMs, signal);
+  const released = await release(options);
+  await takeLease(options, LEAVING_SECONDS);
+  return released;
+}
+
+async function release({ client }: ReleaseFinalizersOptions): Promise<number> {
+  let released = 0;
+  for (let attempt = 1; ; attempt++) {
+    const { items } = await client.listAll(imageRecords);
+    const held = items.filter(({ image }) => image.metadata.finalizers?.includes(CACHED_IMAGE_FINALIZER));
+    if (held.length === 0) return released;
+    if (attempt > ATTEMPTS) throw new Error(`${held.length} CachedImages keep their finalizer`);
+    for (const { image } of held) {
+      const { name, resourceVersion, finalizers = [] } = image.metadata;
+      const others = finalizers.filter((finalizer) => finalizer !== CACHED_IMAGE_FINALIZER);
+      const body = { metadata: { resourceVersion, finalizers: others } };
+      try {
+        await client.patch(imageRecords, { name }, { type: 'merge', body });
+        released += 1;
+      } catch (error) {
+        if (!isConflict(error) && !isNotFound(error)) throw error;
+      }
+    }
+  }
+}
+
+/** @returns how long whoever held the lease may still believe that it leads, in milliseconds: as long as it was given */
+async function takeLease(
+  { client, clock, lease, identity, log }: ReleaseFinalizersOptions,
+  seconds: number,
+): Promise<number> {
+  const now = microTime(clock.now());
+  const spec = {
+    holderIdentity: `${identity}-uninstall`,
+    leaseDurationSeconds: seconds,
+    renewTime: now,
+    acquireTime: now,
+  };
+  try {
+    const { spec: held } = await client.get(leases, lease);
+    await client.patch(leases, lease, { type: 'merge', body: { spec } });
+    return held?.holderIdentity ? (held.leaseDurationSeconds ?? 0) * 1_000 : 0;
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    log.info('there is no lease, so nobody leads', { lease: lease.name });
+    return 0;
+  }
+}

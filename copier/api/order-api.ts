@@ -1,0 +1,122 @@
+/** The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or a stream of JSON lines out. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  CHECK_PATH,
+  checkOrderSchema,
+  COPY_PATH,
+  copyOrderSchema,
+  DELETE_PATH,
+  deleteOrderSchema,
+  parseMessage,
+  VERIFY_PATH,
+  verifyOrderSchema,
+  type CopyEventJson,
+} from '../../api/copier-api.ts';
+import { RegistryError } from '../../registry/core/errors.ts';
+import type { CopyProgress } from '../../registry/copy/progress.ts';
+import { repositoryOf, type Orders } from '../images/orders.ts';
+import { sentElsewhere, type Placement } from './placement.ts';
+
+export interface OrderExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** Aborted when the client has gone, which cancels the order. */
+  readonly signal: AbortSignal;
+}
+
+const MAX_BODY_BYTES = 256 * 1024;
+/** Also keeps the connection from looking dead while a registry takes its time. */
+const PROGRESS_MS = 1_000;
+
+export interface OrderApiOptions {
+  readonly orders: Orders;
+  readonly placement: Placement;
+}
+
+type Handler = (options: OrderApiOptions, body: unknown, exchange: OrderExchange) => Promise<void>;
+
+const HANDLERS: Readonly<Record<string, Handler>> = {
+  [COPY_PATH]: async ({ orders, placement }, body, exchange) => {
+    const { response, signal } = exchange;
+    const order = parseMessage(copyOrderSchema, body);
+    // Beside the pulls of the same image, so that nothing is fetched by both.
+    if (sentElsewhere(placement, exchange, repositoryOf(order))) return;
+    await streamCopy(response, (onProgress) => orders.copy(order, onProgress, signal));
+  },
+  [CHECK_PATH]: async ({ orders }, body, { response, signal }) => {
+    sendJson(response, await orders.check(parseMessage(checkOrderSchema, body), signal));
+  },
+  [VERIFY_PATH]: async ({ orders }, body, { response, signal }) => {
+    sendJson(response, await orders.verify(parseMessage(verifyOrderSchema, body), signal));
+  },
+  [DELETE_PATH]: async ({ orders }, body, { response, signal }) => {
+    await orders.delete(parseMessage(deleteOrderSchema, body), signal);
+    response.writeHead(204).end();
+  },
+};
+
+/** @throws RegistryError to be answered with an OCI error */
+export async function serveOrder(options: OrderApiOptions, exchange: OrderExchange): Promise<void> {
+  const { request } = exchange;
+  const handler = Object.hasOwn(HANDLERS, request.url ?? '') ? HANDLERS[request.url ?? ''] : undefined;
+  if (handler === undefined)
+    throw new RegistryError('no such order', { reason: 'NotFound', code: 'UNSUPPORTED' });
+  if (request.method !== 'POST') {
+    throw new RegistryError('orders are sent with POST', {
+      reason: 'Invalid',
+      code: 'UNSUPPORTED',
+      status: 405,
+    });
+  }
+  await handler(options, await readJson(request), exchange);
+}
+
+async function streamCopy(
+  response: ServerResponse,
+  copy: (onProgress: (progress: CopyProgress) => void) => Promise<CopyEventJson>,
+): Promise<void> {
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+  response.flushHeaders();
+  const send = (event: CopyEventJson): void => {
+    response.write(`${JSON.stringify(event)}\n`);
+  };
+  let latest: CopyProgress = { completedBytes: 0, totalBytes: 0 };
+  const timer = setInterval(() => {
+    send({ type: 'progress', ...latest });
+  }, PROGRESS_MS);
+  try {
+    const last = await copy((progress) => {
+      latest = progress;
+    });
+    if (latest.totalBytes > 0) send({ type: 'progress', ...latest });
+    send(last);
+  } finally {
+    clearInterval(timer);
+    response.end();
+  }
+}
+
+function sendJson(response: ServerResponse, body: unknown): void {
+  const text = JSON.stringify(body);
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.byteLength;
+    if (size > MAX_BODY_BYTES) throw noOrder('an order is no longer than 256 KiB', 413);
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    throw noOrder('the order is not JSON', 400);
+  }
+}
+
+function noOrder(message: string, status: number): RegistryError {
+  return new RegistryError(message, { reason: 'Invalid', code: 'UNSUPPORTED', status });
+}

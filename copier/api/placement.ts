@@ -1,0 +1,70 @@
+/**
+ * Which replica of the copier a repository belongs to: what several nodes ask for at the same time is then fetched from upstream once,
+ * however many replicas they ask (docs/adr/0005).
+ */
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
+import type { EndpointSlice } from '../../platform/kube/resource.ts';
+
+/**
+ * Rendezvous hashing: every replica that knows of the same others comes to the same one, and when one goes only what was its moves.
+ * @param replicas addresses; undefined when there are none
+ */
+export function ownerOf(repository: string, replicas: Iterable<string>): string | undefined {
+  let owner: { readonly replica: string; readonly weight: string } | undefined;
+  for (const replica of replicas) {
+    const weight = createHash('sha256').update(`${replica} ${repository}`).digest('hex');
+    if (owner === undefined || weight > owner.weight) owner = { replica, weight };
+  }
+  return owner?.replica;
+}
+
+/** Addresses of the replicas that take requests. */
+export function readyAddresses(slices: Iterable<EndpointSlice>): string[] {
+  return [...slices].flatMap(({ endpoints = [] }) =>
+    endpoints
+      .filter(({ conditions }) => conditions?.ready !== false)
+      .flatMap(({ addresses }) => addresses.slice(0, 1)),
+  );
+}
+
+export interface PlacementOptions {
+  /** Our own address; undefined for a copier that is alone. */
+  readonly self: string | undefined;
+  readonly port: number;
+  readonly replicas: () => readonly string[];
+}
+
+export class Placement {
+  readonly #options: PlacementOptions;
+
+  constructor(options: PlacementOptions) {
+    this.#options = options;
+  }
+
+  /** Origin of the replica that the repository belongs to; undefined when that is this one, or nobody knows better. */
+  elsewhere(repository: string): string | undefined {
+    const { self, port, replicas } = this.#options;
+    if (self === undefined) return undefined;
+    const owner = ownerOf(repository, replicas());
+    if (owner === undefined || owner === self) return undefined;
+    return `https://${owner.includes(':') ? `[${owner}]` : owner}:${port}`;
+  }
+}
+
+/**
+ * Answers 307 when the repository belongs to another replica, unless the client has been there in vain.
+ * @returns whether it has answered
+ */
+export function sentElsewhere(
+  placement: Placement,
+  { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  repository: string,
+): boolean {
+  if (request.headers[SERVE_HERE_HEADER] !== undefined) return false;
+  const origin = placement.elsewhere(repository);
+  if (origin === undefined) return false;
+  response.writeHead(307, { location: `${origin}${request.url ?? ''}`, 'content-length': 0 }).end();
+  return true;
+}

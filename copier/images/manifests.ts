@@ -1,0 +1,153 @@
+/** Manifests for whoever pulls: from the cache when that is as good as upstream, from upstream when it is not. */
+import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { CachedName } from '../../registry/core/cached-name.ts';
+import type { Digest } from '../../registry/core/digest.ts';
+import { toRegistryError, type RegistryError } from '../../registry/core/errors.ts';
+import type { StoredManifest } from '../../registry/client/manifests.ts';
+import type { FreshTags, RecentManifests } from './recent.ts';
+import type { ManifestStore } from '../store/content-store.ts';
+import type { UpstreamRepository } from '../upstream/upstream-repository.ts';
+import { SingleFlight } from '../download/single-flight.ts';
+
+/** A repository of the cache and what stands behind it. */
+export interface PullTarget {
+  readonly repository: string;
+  readonly cached: CachedName;
+}
+
+export interface FetchedManifest {
+  readonly stored: StoredManifest;
+  /** Under which it was asked for, if it was. */
+  readonly tag?: string;
+}
+
+export interface ManifestsOptions {
+  readonly store: ManifestStore;
+  readonly upstream: (
+    target: PullTarget,
+    tag: string | undefined,
+    signal: AbortSignal,
+  ) => Promise<UpstreamRepository>;
+  /** Takes what came from upstream, to complete and store it in the background. */
+  readonly onFetched: (target: PullTarget, fetched: FetchedManifest) => void;
+  readonly recent: RecentManifests;
+  readonly fresh: FreshTags;
+  /** How long a tag is served without asking upstream, in milliseconds; Infinity: as long as it is cached. */
+  readonly freshForMs: (name: CachedName) => number;
+  /** Per upstream host. */
+  readonly breaker: CircuitBreaker;
+  /** How long upstream may take to say whether a cached tag has moved, in milliseconds. */
+  readonly revalidateMs: number;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
+  readonly log: Logger;
+  /** Ends what outlives a single request. */
+  readonly signal: AbortSignal;
+}
+
+export class Manifests {
+  readonly #options: ManifestsOptions;
+  readonly #fetches = new SingleFlight<StoredManifest>();
+
+  constructor(options: ManifestsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws RegistryError with upstream's meaning when it is not in the cache either */
+  async byDigest(target: PullTarget, digest: Digest): Promise<StoredManifest> {
+    return (await this.#cached(target, { digest })) ?? this.fetch(target, digest);
+  }
+
+  /** From upstream whatever the store has, once for everybody who wants it at about the same time. @throws RegistryError */
+  async fetch(target: PullTarget, digest: Digest): Promise<StoredManifest> {
+    return (
+      this.#options.recent.get(target.repository, digest) ??
+      this.#fetches.run(`${target.repository}@${digest}`, () => this.#fetch(target, { digest }))
+    );
+  }
+
+  /** @throws RegistryError with upstream's meaning when it is not in the cache either */
+  async byTag(target: PullTarget, tag: string): Promise<StoredManifest> {
+    return this.#fetches.run(`${target.repository}:${tag}`, async () => {
+      const freshForMs = this.#options.freshForMs(target.cached);
+      const fresh = await this.#fresh(target, tag, freshForMs);
+      if (fresh !== undefined) return fresh;
+      const cached = await this.#cached(target, { tag });
+      if (cached === undefined) return this.#fetch(target, { tag });
+      return freshForMs === Infinity ? cached : this.#revalidate(target, tag, cached);
+    });
+  }
+
+  /** A manifest that was found lately, unless it has got lost on the way to the store and upstream has gone since. */
+  async #fresh(target: PullTarget, tag: string, freshForMs: number): Promise<StoredManifest | undefined> {
+    const digest = this.#options.fresh.get(target.repository, tag, freshForMs);
+    if (digest === undefined) return undefined;
+    return this.byDigest(target, digest).catch(() => undefined);
+  }
+
+  /** What the cache has stays good whatever upstream answers, short of another digest whose manifest it gives. */
+  async #revalidate(target: PullTarget, tag: string, cached: StoredManifest): Promise<StoredManifest> {
+    const { breaker, fresh, log, now, recent } = this.#options;
+    const { host } = target.cached;
+    if (breaker.request(host, now()) === 'deny') return cached;
+    try {
+      const digest = await this.#currentDigest(target, tag);
+      breaker.succeeded(host);
+      recent.set(target.repository, cached);
+      if (digest !== cached.digest)
+        return await this.#fetch(target, digest === undefined ? { tag } : { tag, digest });
+      fresh.set(target.repository, tag, digest);
+    } catch (thrown) {
+      const error = toRegistryError(thrown);
+      if (isOutage(error)) breaker.failed(host, now());
+      else breaker.succeeded(host);
+      log.warn('upstream does not confirm a cached tag', {
+        repository: target.repository,
+        tag,
+        error: error.message,
+      });
+    }
+    return cached;
+  }
+
+  async #currentDigest(target: PullTarget, tag: string): Promise<Digest | undefined> {
+    const { revalidateMs, signal } = this.#options;
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(revalidateMs)]);
+    const upstream = await this.#options.upstream(target, tag, deadline);
+    return upstream.headManifest({ tag }, deadline);
+  }
+
+  async #fetch(
+    target: PullTarget,
+    { tag, digest }: { tag?: string; digest?: Digest },
+  ): Promise<StoredManifest> {
+    const { fresh, onFetched, recent, signal } = this.#options;
+    const upstream = await this.#options.upstream(target, tag, signal);
+    const stored = await upstream.getManifest(digest === undefined ? { tag: tag ?? '' } : { digest }, signal);
+    recent.set(target.repository, stored);
+    if (tag !== undefined) fresh.set(target.repository, tag, stored.digest);
+    onFetched(target, { stored, ...(tag === undefined ? {} : { tag }) });
+    return stored;
+  }
+
+  /** A store that cannot be asked is as good as one that has nothing: upstream may still help. */
+  async #cached(
+    target: PullTarget,
+    reference: { tag: string } | { digest: Digest },
+  ): Promise<StoredManifest | undefined> {
+    const { log, recent, signal, store } = this.#options;
+    const remembered = 'digest' in reference ? recent.get(target.repository, reference.digest) : undefined;
+    if (remembered !== undefined) return remembered;
+    try {
+      return await store.getManifest(target.repository, reference, signal);
+    } catch (error) {
+      log.warn('store cannot be asked for a manifest', { repository: target.repository, error });
+      return undefined;
+    }
+  }
+}
+
+function isOutage({ reason }: RegistryError): boolean {
+  return reason === 'TimedOut' || reason === 'Unreachable';
+}

@@ -1,0 +1,112 @@
+/** Pull secrets from the Kubernetes API: the CachedImage of an image says which, its tenant's namespace holds them. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import { API_GROUP, API_VERSION, CACHED_IMAGE_KIND, CACHED_IMAGE_PLURAL } from '../../api/names.ts';
+import type { ObjectCache } from '../../platform/kube/cache.ts';
+import type { KubeClient } from '../../platform/kube/client.ts';
+import { isNotFound } from '../../platform/kube/error.ts';
+import { secrets, type KubeObject, type ObjectMeta, type Resource } from '../../platform/kube/resource.ts';
+import type { CachedName } from '../../registry/core/cached-name.ts';
+import { RegistryError } from '../../registry/core/errors.ts';
+import { parseReference, type Reference } from '../../registry/core/reference.ts';
+import type { PullSecretSource } from './keyring.ts';
+
+const POLL_MS = 50;
+const BY_REPOSITORY = 'repository';
+
+/** A tenant's CachedImage cut down to what says who may fetch it. */
+export interface Claim extends KubeObject {
+  readonly tenant: string;
+  readonly image: Reference;
+  readonly pullSecrets: readonly string[];
+}
+
+const specSchema = z.object({
+  tenant: z.string(),
+  image: z.string().transform((image) => parseReference(image)),
+  pullSecrets: z.array(z.string()).default([]),
+});
+
+/** Those of public images are left out: there are thousands, and no secret belongs to them. */
+export const claimRecords: Resource<Claim> = {
+  group: API_GROUP,
+  version: API_VERSION,
+  kind: CACHED_IMAGE_KIND,
+  plural: CACHED_IMAGE_PLURAL,
+  namespaced: false,
+  decode: (raw) => {
+    const { metadata, spec } = raw as { metadata?: ObjectMeta; spec?: { tenant?: unknown } };
+    if (spec?.tenant === undefined) return undefined;
+    try {
+      const { name = '', resourceVersion = '' } = metadata ?? {};
+      return { metadata: { name, resourceVersion }, ...specSchema.parse(spec) };
+    } catch {
+      return undefined;
+    }
+  },
+};
+
+/** To be kept up to date by a watch. */
+export function indexClaims(claims: ObjectCache<Claim>): ObjectCache<Claim> {
+  claims.addIndex(BY_REPOSITORY, ({ tenant, image }) => [keyOf({ ...image, tenant })]);
+  return claims;
+}
+
+export class KubePullSecrets implements PullSecretSource {
+  readonly #kube: Pick<KubeClient, 'get'>;
+  readonly #claims: ObjectCache<Claim>;
+  readonly #patienceMs: number;
+
+  /**
+   * @param claims see `indexClaims`
+   * @param patienceMs how long to wait for the CachedImage of a pod that has just been made, in milliseconds
+   */
+  constructor(kube: Pick<KubeClient, 'get'>, claims: ObjectCache<Claim>, patienceMs: number) {
+    this.#kube = kube;
+    this.#claims = claims;
+    this.#patienceMs = patienceMs;
+  }
+
+  async readSecret(namespace: string, name: string, signal: AbortSignal): Promise<unknown> {
+    return this.#kube.get(secrets, { namespace, name }, { signal }).catch((error: unknown) => {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    });
+  }
+
+  /** @throws RegistryError while the CachedImages are not known yet */
+  async secretNames(
+    name: CachedName,
+    reference: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    // Other images of the repository are fetched with the same secrets; the one that is asked for may be about to be made.
+    const isDone = (found: readonly string[]): boolean =>
+      this.#claims.isSynced && (reference === undefined || found.length > 0);
+    const giveUpAt = performance.now() + this.#patienceMs;
+    for (;;) {
+      const found = this.#known(name, reference);
+      if (isDone(found)) return found;
+      if (performance.now() >= giveUpAt) {
+        if (this.#claims.isSynced) return found;
+        throw new RegistryError('the CachedImages, which say whose secrets to use, are not known yet', {
+          reason: 'Internal',
+        });
+      }
+      await delay(POLL_MS, undefined, { signal });
+    }
+  }
+
+  #known(name: CachedName, reference: string | undefined): readonly string[] {
+    const claims = this.#claims.byIndex(BY_REPOSITORY, keyOf(name));
+    const own = claims.find(({ image: { tag, digest } }) => reference === (digest ?? tag));
+    const names = own?.pullSecrets.length
+      ? own.pullSecrets
+      : claims.flatMap(({ pullSecrets }) => pullSecrets);
+    return [...new Set(names)];
+  }
+}
+
+function keyOf({ tenant = '', host, repository }: CachedName): string {
+  return `${tenant} ${host}/${repository}`;
+}

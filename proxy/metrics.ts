@@ -1,0 +1,49 @@
+/** What the proxy counts: requests, bytes and waiting times by origin. */
+import type { Metrics } from '../platform/metrics.ts';
+import type { Failure } from './origins/plan.ts';
+
+export interface RequestFigures {
+  readonly kind: string;
+  /** Who served it; `proxy` when nobody did. */
+  readonly origin: string;
+  readonly status: number;
+  /** Whether the client got the whole answer. */
+  readonly complete: boolean;
+  readonly bytes: number;
+  /** Until the head of the answer. */
+  readonly seconds: number;
+}
+
+export interface ProxyMetrics {
+  observe(figures: RequestFigures): void;
+  failed(failure: Failure): void;
+}
+
+export function proxyMetrics(metrics: Metrics): ProxyMetrics {
+  const requests = metrics.counter('proxy_requests_total', 'Pull requests by who served them', [
+    'kind',
+    'origin',
+    'status',
+    'complete',
+  ]);
+  const sent = metrics.counter('proxy_sent_bytes_total', 'Bytes sent to runtimes', ['origin']);
+  const head = metrics.histogram('proxy_head_seconds', 'Time until the head of the answer', [
+    'kind',
+    'origin',
+  ]);
+  const failures = metrics.counter('proxy_origin_failures_total', 'Origins that did not serve', [
+    'origin',
+    'verdict',
+    'reason',
+  ]);
+  return {
+    observe: ({ kind, origin, status, complete, bytes, seconds }) => {
+      requests.inc({ kind, origin, status, complete: String(complete) });
+      sent.inc({ origin }, bytes);
+      head.observe({ kind, origin }, seconds);
+    },
+    failed: ({ origin, verdict, error }) => {
+      failures.inc({ origin, verdict, reason: error.reason });
+    },
+  };
+}

@@ -1,0 +1,29 @@
+/** Connections to the copier: kept open, TLS verified with Larder's own CA, made anew when that CA changes. */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type { FileValue } from '../../platform/file-watch.ts';
+
+/** @param serverName name that the copier's certificate must have, whatever address it is reached at */
+export function copierAgent(
+  url: URL,
+  serverName: string | undefined,
+  ca: FileValue<string>,
+): () => HttpAgent {
+  if (url.protocol === 'http:') {
+    const plain = new HttpAgent({ keepAlive: true });
+    return () => plain;
+  }
+  const make = (certificates: string): HttpsAgent =>
+    new HttpsAgent({
+      keepAlive: true,
+      minVersion: 'TLSv1.2',
+      ...(certificates === '' ? {} : { ca: certificates }),
+      ...(serverName === undefined ? {} : { servername: serverName }),
+    });
+  let agent = make(ca.get());
+  ca.subscribe((certificates) => {
+    // Transfers under way keep the old agent's connections; idle ones run into its timeout.
+    agent = make(certificates);
+  });
+  return () => agent;
+}

@@ -1,0 +1,42 @@
+/** The store as an origin: our own reader, or a registry of the user's in its place. */
+import { storePolicies } from '../../registry/transport/http/connection-policy.ts';
+import { createConnections } from '../../registry/transport/http/connector.ts';
+import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
+import { storePlace } from '../../registry/transport/settings/store-place.ts';
+import { Transport } from '../../registry/transport/transport.ts';
+import {
+  settingsFor,
+  type UpstreamSettingsSource,
+} from '../../registry/transport/settings/upstream-settings.ts';
+import { Peer } from './peer.ts';
+import { PeerOrigin } from './peer-origin.ts';
+import { storeAgent } from './store-agent.ts';
+import { StorePass } from './store-pass.ts';
+
+export interface StoreOriginOptions {
+  /** Perhaps with a path, see `storePlace`. */
+  readonly url: URL;
+  /** Folder with the login; undefined when it asks for none. */
+  readonly login: string | undefined;
+  /** How long it may take to begin its answer, in milliseconds. Whatever it has, it has at hand: its sign of life is its answer. */
+  readonly deadlineMs: number;
+  /** Where its authority and its token server's hosts stand, when it is the user's. */
+  readonly upstreams: UpstreamSettingsSource;
+}
+
+export function storeOrigin({ url: given, login, deadlineMs, upstreams }: StoreOriginOptions): PeerOrigin {
+  const { url, prefix } = storePlace(given);
+  const dispatcher = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
+  const transport = new Transport(dispatcher, { headMs: deadlineMs, silenceMs: deadlineMs });
+  const { tokenHosts = [] } = settingsFor(upstreams.get(), url.host) ?? {};
+  const tokens = { endpoint: { origin: url.origin, tokenHosts }, server: transport.tokenServer };
+  const peer = new Peer({
+    name: 'store',
+    target: url,
+    prefix,
+    deadlines: { signMs: deadlineMs, headMs: deadlineMs },
+    agent: storeAgent(url, upstreams),
+    credentials: new StorePass(new StoreAuthenticator(login, tokens), prefix),
+  });
+  return new PeerOrigin('store', peer);
+}

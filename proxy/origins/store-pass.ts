@@ -1,0 +1,36 @@
+/** What the proxy shows to the store: a token per repository that may only read, or the login that an outside registry wants. */
+import { parseChallenges } from '../../registry/core/challenge.ts';
+import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
+import type { Scope } from '../../registry/transport/auth/scope.ts';
+import type { Answer, Exchange } from '../transfer/response.ts';
+import type { PeerCredentials } from './peer.ts';
+
+export class StorePass implements PeerCredentials {
+  readonly #authenticator: Authenticator;
+  readonly #prefix: string;
+
+  /** @param prefix of the repositories' names in the store */
+  constructor(authenticator: Authenticator, prefix: string) {
+    this.#authenticator = authenticator;
+    this.#prefix = prefix;
+  }
+
+  async authorization({ path, signal }: Exchange): Promise<string | undefined> {
+    return this.#authenticator.authorization(this.#scopes(path.name), signal);
+  }
+
+  async renew(
+    { path, signal }: Exchange,
+    header: string | undefined,
+    { headers }: Answer,
+  ): Promise<string | undefined> {
+    const challenge = headers['www-authenticate'];
+    const challenges = typeof challenge === 'string' ? parseChallenges(challenge) : [];
+    const refusal = { challenges, header, tried: 0, status: 401 };
+    return (await this.#authenticator.answer(refusal, this.#scopes(path.name), signal))?.header;
+  }
+
+  #scopes(name: string): Scope[] {
+    return [{ repository: this.#prefix + name, actions: ['pull'] }];
+  }
+}

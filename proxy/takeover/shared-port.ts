@@ -1,0 +1,65 @@
+/** How a proxy shares its port with its successor: callers stay with the old one at first, and go to the new one before the old one closes. */
+import type { Server } from 'node:http';
+import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
+import type { SharedPort } from '../../platform/http-server.ts';
+import { type PortSteering, STEERING_MS } from './port-steering.ts';
+
+export interface SharedPortOptions {
+  readonly steering: PortSteering;
+  /** How long to go on when nobody else listens yet, in milliseconds. Default 0. */
+  readonly successorMs?: number;
+  /** How long nobody may have come before the server closes its door, in milliseconds; waited for up to 10 s. Default 100. */
+  readonly lullMs?: number;
+}
+
+const LULL_MS = 100;
+const LULL_PATIENCE_MS = 10_000;
+/** So long callers who were sent elsewhere may still come before they are sent again. */
+const RETURN_MS = 500;
+const LEAVE_ATTEMPTS = 10;
+
+export function sharedPort({ steering, successorMs = 0, lullMs = LULL_MS }: SharedPortOptions): SharedPort {
+  return {
+    opened: (server) => steering.join(server),
+    closing: (server) => leave(server, steering, { successorMs, lullMs }),
+    closingMs: successorMs + STEERING_MS + LULL_PATIENCE_MS,
+  };
+}
+
+/**
+ * Resolves when callers go to a successor and nobody has come for a while. The kernel resets those whom it has queued for a listener
+ * that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
+ * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it.
+ */
+async function leave(
+  server: Server,
+  steering: PortSteering,
+  { successorMs, lullMs }: { readonly successorMs: number; readonly lullMs: number },
+): Promise<void> {
+  for (let attempt = 0; attempt < LEAVE_ATTEMPTS; attempt += 1) {
+    const goElsewhere = await steering.leave(server, successorMs);
+    const isQuiet = await lull(server, lullMs, goElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
+    if (isQuiet || !goElsewhere) return;
+    // A successor that begins to listen, or has proven itself, just then has had callers sent to us again.
+  }
+}
+
+/** Lets in who comes, until nobody has come for `ms`: then true. False after `patienceMs`. */
+async function lull(server: Server, ms: number, patienceMs: number): Promise<boolean> {
+  const began = performance.now();
+  let last = began;
+  const onConnection = (): void => {
+    last = performance.now();
+  };
+  server.on('connection', onConnection);
+  try {
+    for (;;) {
+      await delay(last + ms - performance.now());
+      await polled(); // whoever came while this process did not run is taken in first
+      if (performance.now() - last >= ms) return true;
+      if (performance.now() - began >= patienceMs) return false;
+    }
+  } finally {
+    server.off('connection', onConnection);
+  }
+}

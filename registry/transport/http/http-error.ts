@@ -1,0 +1,152 @@
+/** Turns what HTTP and the network answer into RegistryErrors, with capped bodies and redacted URLs. */
+import type { Readable } from 'node:stream';
+import { z } from 'zod';
+import type { OciErrorCode, Reason } from '../../core/errors.ts';
+import { hideSecrets } from './secrets.ts';
+import { errorField, OCI_ERROR_CODES, RegistryError, toRegistryError } from '../../core/errors.ts';
+
+/** How much of an error's body is read, in bytes. */
+export const MAX_ERROR_BODY = 64 * 1024;
+
+const MAX_QUOTED = 200;
+
+const bodySchema = z.object({
+  errors: z.array(z.object({ code: z.string().optional(), message: z.string().nullish() })).min(1),
+});
+
+/** Origin and path only: queries hold signatures, user information holds passwords. */
+export function redactUrl(url: URL): string {
+  return url.origin + url.pathname;
+}
+
+export interface HttpFailure {
+  readonly method: string;
+  readonly url: URL;
+  readonly status: number;
+  readonly retryAfter?: string | undefined;
+  /** The answer came from where the registry redirected to, whose 401 and 403 do not speak of the user's rights. */
+  readonly redirected: boolean;
+  readonly body: Uint8Array;
+  /** What was shown to whoever answered, and may come back in what it says. */
+  readonly secrets: readonly string[];
+}
+
+export function httpError(failure: HttpFailure, now: number): RegistryError {
+  const { method, url, status, body, redirected, secrets } = failure;
+  const told = parseErrorBody(body, secrets);
+  const message = `${method} ${redactUrl(url)} was answered ${status}${told.message === '' ? '' : `: ${told.message}`}`;
+  const reason = redirected && (status === 401 || status === 403) ? 'UpstreamError' : reasonOf(status);
+  return new RegistryError(message, {
+    reason,
+    ...(told.code === undefined ? {} : { code: told.code }),
+    retryAfterSeconds: parseRetryAfter(failure.retryAfter, now),
+  });
+}
+
+function reasonOf(status: number): Reason {
+  switch (status) {
+    case 401:
+      return 'Unauthorized';
+    case 403:
+      return 'Forbidden';
+    case 404:
+      return 'NotFound';
+    case 429:
+      return 'RateLimited';
+    case 408:
+    case 504:
+      return 'TimedOut';
+    case 507:
+      return 'StoreFull';
+    default:
+      return status >= 500 || status < 400 ? 'UpstreamError' : 'Invalid';
+  }
+}
+
+/** What fetch would call a network error: refused, reset, no such host, a certificate that is not trusted. */
+export function networkError(error: unknown, url: URL): RegistryError {
+  const known = toRegistryError(error);
+  if (known.reason !== 'Internal') return known;
+  const code = errorCode(error);
+  const reason = code === 'ETIMEDOUT' || code.endsWith('_TIMEOUT') ? 'TimedOut' : 'Unreachable';
+  const what = DESCRIPTIONS[code] ?? `cannot be reached (${code})`;
+  return new RegistryError(`${url.host} ${what}`, { reason, cause: error });
+}
+
+const DESCRIPTIONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'refuses connections',
+  ECONNRESET: 'broke the connection off',
+  UND_ERR_SOCKET: 'broke the connection off',
+  ENOTFOUND: 'has no address',
+  EAI_AGAIN: 'cannot be looked up',
+  UND_ERR_BODY_TIMEOUT: 'was silent for too long',
+  UND_ERR_CONNECT_TIMEOUT: 'does not accept connections in time',
+  ETIMEDOUT: 'does not accept connections in time',
+  CERT_HAS_EXPIRED: 'shows an expired certificate',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'shows a certificate that is not trusted',
+  SELF_SIGNED_CERT_IN_CHAIN: 'shows a certificate that is not trusted',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'shows a certificate that is not trusted',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'shows a certificate that is not trusted',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'shows a certificate for another name',
+};
+
+/** With several addresses the errors come as one AggregateError; the first is told. */
+function errorCode(error: unknown): string {
+  const code = errorField(error, 'code');
+  if (code !== '') return code;
+  const inner =
+    error instanceof AggregateError
+      ? (error.errors[0] as unknown)
+      : (error as { cause?: unknown } | null)?.cause;
+  return inner === undefined || inner === null ? errorField(error, 'name') : errorCode(inner);
+}
+
+/**
+ * Reads a body of which no more is expected than `limit` bytes.
+ * @throws RegistryError what `tooLarge` makes, when it is longer
+ */
+export async function readBody(
+  body: Readable,
+  limit: number,
+  tooLarge: () => RegistryError,
+): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    size += chunk.byteLength;
+    if (size > limit) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** The first bytes of an error's body; the rest is not waited for, and a body that breaks off is as good as none. */
+export async function readErrorBody(body: Readable): Promise<Uint8Array> {
+  const tooLarge = (): RegistryError =>
+    new RegistryError('error body too large', { reason: 'UpstreamError' });
+  return await readBody(body, MAX_ERROR_BODY, tooLarge).catch(() => new Uint8Array());
+}
+
+function parseErrorBody(
+  body: Uint8Array,
+  secrets: readonly string[],
+): { code?: OciErrorCode; message: string } {
+  try {
+    const { errors } = bodySchema.parse(JSON.parse(Buffer.from(body).toString('utf8')));
+    const code = OCI_ERROR_CODES.find((known) => known === errors[0]?.code);
+    const message = hideSecrets(errors[0]?.message ?? '', secrets)
+      .replaceAll(/[\p{Cc}\s]+/gu, ' ')
+      .slice(0, MAX_QUOTED);
+    return code === undefined ? { message } : { code, message };
+  } catch {
+    return { message: '' };
+  }
+}
+
+/** RFC 9110 section 10.2.3: seconds, or a date. */
+export function parseRetryAfter(header: string | undefined, now: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^[0-9]{1,9}$/.test(header)) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000));
+}
