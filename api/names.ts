@@ -1,8 +1,7 @@
 /** The names that the processes share: labels, annotations, ports, and the objects of a release. */
 import { createHash } from 'node:crypto';
 import { cacheReference } from '../registry/core/cached-name.ts';
-import type { Reference } from '../registry/core/reference.ts';
-import { formatReference } from '../registry/core/reference.ts';
+import { formatReference, type Reference } from '../registry/core/reference.ts';
 
 /** On a Namespace: its Pods are cached. On a Pod: this one is not. Both are selectors of the webhook configuration. */
 export const CACHE_LABEL = 'larder.dev/cache';

@@ -14,23 +14,23 @@ const LIBRARY_FOLDERS: Readonly<Record<Architecture, string>> = {
 
 /** An apt of its own for one architecture: this machine's sources, but none of its state is read or changed. */
 export class PrivateApt {
-  private readonly folder: string;
-  private readonly arch: Architecture;
-  private updated: Promise<unknown> | undefined;
+  readonly #folder: string;
+  readonly #arch: Architecture;
+  #updated: Promise<unknown> | undefined;
 
   constructor(folder: string, arch: Architecture) {
-    this.folder = folder;
-    this.arch = arch;
+    this.#folder = folder;
+    this.#arch = arch;
   }
 
   /** Downloads a package, at a version if one is given. @throws {Error} when Debian's archive no longer has it. */
   async download(name: string, version?: string): Promise<{ file: string; version: string; sha256: string }> {
-    this.updated ??= this.update();
-    await this.updated;
-    const into = join(this.folder, 'debs', name.replace(/\W/g, '-'));
+    this.#updated ??= this.#update();
+    await this.#updated;
+    const into = join(this.#folder, 'debs', name.replace(/\W/g, '-'));
     await rm(into, { recursive: true, force: true });
     await mkdir(into, { recursive: true });
-    await this.apt(['download', version === undefined ? name : `${name}=${version}`], into);
+    await this.#apt(['download', version === undefined ? name : `${name}=${version}`], into);
     const file = join(into, (await readdir(into))[0] ?? '');
     const found = await run(['dpkg-deb', '--field', file, 'Version']);
     const sha256 = createHash('sha256')
@@ -39,20 +39,20 @@ export class PrivateApt {
     return { file, version: found.trim(), sha256 };
   }
 
-  private async update(): Promise<void> {
-    await mkdir(join(this.folder, 'state/lists/partial'), { recursive: true });
-    await mkdir(join(this.folder, 'cache/archives/partial'), { recursive: true });
-    await writeFile(join(this.folder, 'state/status'), '');
-    await this.apt(['update', '-qq']);
+  async #update(): Promise<void> {
+    await mkdir(join(this.#folder, 'state/lists/partial'), { recursive: true });
+    await mkdir(join(this.#folder, 'cache/archives/partial'), { recursive: true });
+    await writeFile(join(this.#folder, 'state/status'), '');
+    await this.#apt(['update', '-qq']);
   }
 
-  private async apt(args: readonly string[], cwd?: string): Promise<void> {
+  async #apt(args: readonly string[], cwd?: string): Promise<void> {
     const settings = {
-      'Dir::State': join(this.folder, 'state'),
-      'Dir::State::status': join(this.folder, 'state/status'),
-      'Dir::Cache': join(this.folder, 'cache'),
-      'APT::Architecture': this.arch,
-      'APT::Architectures': this.arch,
+      'Dir::State': join(this.#folder, 'state'),
+      'Dir::State::status': join(this.#folder, 'state/status'),
+      'Dir::Cache': join(this.#folder, 'cache'),
+      'APT::Architecture': this.#arch,
+      'APT::Architectures': this.#arch,
       'APT::Sandbox::User': 'root',
     };
     const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);

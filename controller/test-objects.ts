@@ -1,6 +1,5 @@
 /** Builders of the objects that tests of the controller are about; each gives a plain one that a test then changes. */
-import { parseCachedImage } from '../api/cached-image.ts';
-import type { CachedImage, CachedImageSpec } from '../api/cached-image.ts';
+import { type CachedImage, type CachedImageSpec, parseCachedImage } from '../api/cached-image.ts';
 import { API_GROUP, API_VERSION, cachedImageName } from '../api/names.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';

@@ -27,58 +27,58 @@ interface Circuit {
 
 /** All times are milliseconds of one monotonic clock, given by the caller. */
 export class CircuitBreaker {
-  private readonly policy: CircuitBreakerPolicy;
-  private readonly circuits = new Map<string, Circuit>();
+  readonly #policy: CircuitBreakerPolicy;
+  readonly #circuits = new Map<string, Circuit>();
 
   constructor(policy: CircuitBreakerPolicy) {
-    this.policy = policy;
+    this.#policy = policy;
   }
 
   /** Asks to call. After `allow` or `probe`, report the outcome. */
   request(key: string, now: number): CircuitDecision {
-    const circuit = this.circuits.get(key);
+    const circuit = this.#circuits.get(key);
     if (!circuit || circuit.opened === 0) return 'allow';
     if (now < circuit.openUntil) return 'deny';
     // One caller probes; the others are denied until it reports or is given up on.
-    circuit.openUntil = now + this.policy.probeMs;
+    circuit.openUntil = now + this.#policy.probeMs;
     circuit.isProbed = true;
     return 'probe';
   }
 
   /** Whether a probe is under way. Who was denied for that may call all the same, if going elsewhere costs more than to fail with it. */
   isProbed(key: string, now: number): boolean {
-    return this.isOpen(key, now) && this.circuits.get(key)?.isProbed === true;
+    return this.isOpen(key, now) && this.#circuits.get(key)?.isProbed === true;
   }
 
   /** Whether calls are denied just now; asks for nothing. */
   isOpen(key: string, now: number): boolean {
-    const circuit = this.circuits.get(key);
+    const circuit = this.#circuits.get(key);
     return circuit !== undefined && circuit.opened > 0 && now < circuit.openUntil;
   }
 
   succeeded(key: string): void {
-    this.circuits.delete(key);
+    this.#circuits.delete(key);
   }
 
   failed(key: string, now: number): void {
-    const circuit = this.circuits.get(key) ?? { failures: 0, opened: 0, openUntil: 0, isProbed: false };
+    const circuit = this.#circuits.get(key) ?? { failures: 0, opened: 0, openUntil: 0, isProbed: false };
     // Many who called together fail together, which is one failure and not many in a row.
     if (!circuit.isProbed && this.isOpen(key, now)) return;
     circuit.isProbed = false;
     circuit.failures += 1;
-    if (circuit.opened > 0 || circuit.failures >= this.policy.failureThreshold) {
+    if (circuit.opened > 0 || circuit.failures >= this.#policy.failureThreshold) {
       circuit.openUntil =
-        now + Math.min(this.policy.maxOpenMs, this.policy.openMs * 2 ** Math.min(circuit.opened, 30));
+        now + Math.min(this.#policy.maxOpenMs, this.#policy.openMs * 2 ** Math.min(circuit.opened, 30));
       circuit.opened += 1;
     }
-    this.remember(key, circuit);
+    this.#remember(key, circuit);
   }
 
-  private remember(key: string, circuit: Circuit): void {
-    this.circuits.delete(key);
-    this.circuits.set(key, circuit);
-    if (this.circuits.size <= (this.policy.maxKeys ?? 1_000)) return;
-    const [oldest] = this.circuits.keys();
-    if (oldest !== undefined) this.circuits.delete(oldest);
+  #remember(key: string, circuit: Circuit): void {
+    this.#circuits.delete(key);
+    this.#circuits.set(key, circuit);
+    if (this.#circuits.size <= (this.#policy.maxKeys ?? 1_000)) return;
+    const [oldest] = this.#circuits.keys();
+    if (oldest !== undefined) this.#circuits.delete(oldest);
   }
 }

@@ -25,24 +25,24 @@ export const systemClock: Clock = {
 
 /** A clock that moves only when told to, for tests. */
 export class ManualClock implements Clock {
-  private time: number;
-  private sleepers: { wakeAt: number; wake: () => void }[] = [];
+  #time: number;
+  #sleepers: { wakeAt: number; wake: () => void }[] = [];
 
   constructor(start = 0) {
-    this.time = start;
+    this.#time = start;
   }
 
   now(): number {
-    return this.time;
+    return this.#time;
   }
 
   monotonic(): number {
-    return this.time;
+    return this.#time;
   }
 
   /** How many callers wait in {@link sleep}. */
   get sleeping(): number {
-    return this.sleepers.length;
+    return this.#sleepers.length;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
@@ -51,12 +51,12 @@ export class ManualClock implements Clock {
         reject(signal.reason as Error);
         return;
       }
-      const sleeper = { wakeAt: this.time + ms, wake: resolve };
-      this.sleepers.push(sleeper);
+      const sleeper = { wakeAt: this.#time + ms, wake: resolve };
+      this.#sleepers.push(sleeper);
       signal?.addEventListener(
         'abort',
         () => {
-          this.sleepers = this.sleepers.filter((other) => other !== sleeper);
+          this.#sleepers = this.#sleepers.filter((other) => other !== sleeper);
           reject(signal.reason as Error);
         },
         { once: true },
@@ -66,16 +66,16 @@ export class ManualClock implements Clock {
 
   /** Moves on and wakes, in order, who has slept enough; what they do next has been started when this resolves. */
   async advance(ms: number): Promise<void> {
-    const target = this.time + ms;
+    const target = this.#time + ms;
     for (;;) {
       await settle();
-      const next = this.sleepers.filter((s) => s.wakeAt <= target).sort((a, b) => a.wakeAt - b.wakeAt)[0];
+      const next = this.#sleepers.filter((s) => s.wakeAt <= target).sort((a, b) => a.wakeAt - b.wakeAt)[0];
       if (!next) break;
-      this.time = Math.max(this.time, next.wakeAt);
-      this.sleepers = this.sleepers.filter((other) => other !== next);
+      this.#time = Math.max(this.#time, next.wakeAt);
+      this.#sleepers = this.#sleepers.filter((other) => other !== next);
       next.wake();
     }
-    this.time = target;
+    this.#time = target;
     await settle();
   }
 }

@@ -32,35 +32,35 @@ export async function withDeadline<T>(
 
 /** Aborts its signal when {@link touch} was not called for a while, or when the parent is aborted. Always close it. */
 export class SilenceGuard {
-  private readonly controller = new AbortController();
-  private readonly timer: NodeJS.Timeout;
-  private readonly parent: AbortSignal | undefined;
-  private readonly onParent = (): void => {
-    this.controller.abort(this.parent?.reason);
+  readonly #controller = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #parent: AbortSignal | undefined;
+  readonly #onParent = (): void => {
+    this.#controller.abort(this.#parent?.reason);
   };
 
   constructor(step: string, ms: number, parent?: AbortSignal) {
-    this.parent = parent;
-    this.timer = setTimeout(() => {
-      this.controller.abort(new DeadlineError(step, ms));
+    this.#parent = parent;
+    this.#timer = setTimeout(() => {
+      this.#controller.abort(new DeadlineError(step, ms));
     }, ms);
-    if (parent?.aborted) this.onParent();
-    else parent?.addEventListener('abort', this.onParent, { once: true });
+    if (parent?.aborted) this.#onParent();
+    else parent?.addEventListener('abort', this.#onParent, { once: true });
   }
 
   get signal(): AbortSignal {
-    return this.controller.signal;
+    return this.#controller.signal;
   }
 
   /** Something happened: the time starts anew. */
   touch(): void {
-    this.timer.refresh();
+    this.#timer.refresh();
   }
 
   /** Ends the watch; the signal stays as it is. */
   close(): void {
-    clearTimeout(this.timer);
-    this.parent?.removeEventListener('abort', this.onParent);
+    clearTimeout(this.#timer);
+    this.#parent?.removeEventListener('abort', this.#onParent);
   }
 }
 

@@ -17,15 +17,15 @@ export interface FileValueOptions<T> {
 
 /** Always the last value that could be parsed: a broken file is logged and the former value stays. */
 export class FileValue<T> {
-  private readonly options: FileValueOptions<T>;
-  private readonly listeners = new Set<(value: T) => void>();
-  private contents: readonly (Buffer | undefined)[];
-  private value: T;
+  readonly #options: FileValueOptions<T>;
+  readonly #listeners = new Set<(value: T) => void>();
+  #contents: readonly (Buffer | undefined)[];
+  #value: T;
 
   private constructor(options: FileValueOptions<T>, contents: readonly (Buffer | undefined)[]) {
-    this.options = options;
-    this.contents = contents;
-    this.value = options.parse(contents);
+    this.#options = options;
+    this.#contents = contents;
+    this.#value = options.parse(contents);
   }
 
   /** @throws what `parse` throws for the first contents, or the error of a file that exists and cannot be read */
@@ -34,43 +34,43 @@ export class FileValue<T> {
   }
 
   get(): T {
-    return this.value;
+    return this.#value;
   }
 
   /** Calls back on every change. Returns what ends it. */
   subscribe(listener: (value: T) => void): () => void {
-    this.listeners.add(listener);
-    return () => this.listeners.delete(listener);
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Reads the files now and tells listeners if something changed. */
   async refresh(): Promise<void> {
     try {
-      const contents = await readAll(this.options.paths);
-      if (sameContents(contents, this.contents)) return;
-      this.contents = contents;
-      this.value = this.options.parse(contents);
-      for (const listener of this.listeners) listener(this.value);
-      this.options.log.info('files reloaded', { paths: this.options.paths });
+      const contents = await readAll(this.#options.paths);
+      if (sameContents(contents, this.#contents)) return;
+      this.#contents = contents;
+      this.#value = this.#options.parse(contents);
+      for (const listener of this.#listeners) listener(this.#value);
+      this.#options.log.info('files reloaded', { paths: this.#options.paths });
     } catch (error) {
-      this.options.log.warn('files could not be reloaded', { paths: this.options.paths, error });
+      this.#options.log.warn('files could not be reloaded', { paths: this.#options.paths, error });
     }
   }
 
   /** The component that follows the files. */
   component(name: string): Component {
-    return { name, start: () => Promise.resolve({ stop: this.follow() }) };
+    return { name, start: () => Promise.resolve({ stop: this.#follow() }) };
   }
 
-  private follow(): () => Promise<void> {
+  #follow(): () => Promise<void> {
     let pending: Promise<void> = Promise.resolve();
     // The kubelet swaps a symbolic link beside the files, so the folder is watched and not the file.
     const again = (): void => {
       pending = pending.then(() => this.refresh());
     };
-    const folders = new Set(this.options.paths.map((path) => dirname(path)));
-    const watchers = [...folders].flatMap((folder) => this.watchFolder(folder, again));
-    const timer = setInterval(again, this.options.intervalMs ?? 30_000);
+    const folders = new Set(this.#options.paths.map((path) => dirname(path)));
+    const watchers = [...folders].flatMap((folder) => this.#watchFolder(folder, again));
+    const timer = setInterval(again, this.#options.intervalMs ?? 30_000);
     return async () => {
       clearInterval(timer);
       for (const watcher of watchers) watcher.close();
@@ -79,9 +79,9 @@ export class FileValue<T> {
   }
 
   /** Where inotify is exhausted, or the folder is not there or goes away, the interval still finds a change. */
-  private watchFolder(folder: string, onChange: () => void): FSWatcher[] {
+  #watchFolder(folder: string, onChange: () => void): FSWatcher[] {
     const failed = (error: unknown): void => {
-      this.options.log.warn('folder cannot be watched', { folder, error });
+      this.#options.log.warn('folder cannot be watched', { folder, error });
     };
     try {
       return [watch(folder, onChange).on('error', failed)];

@@ -9,19 +9,19 @@ export type ReadinessCheck = () => string | undefined;
 
 /** What a process needs before it may be sent work. */
 export class Readiness {
-  private readonly checks = new Map<string, ReadinessCheck>();
+  readonly #checks = new Map<string, ReadinessCheck>();
 
   constructor(signal: AbortSignal) {
     this.add('shutdown', () => (signal.aborted ? 'the process is stopping' : undefined));
   }
 
   add(name: string, check: ReadinessCheck): void {
-    this.checks.set(name, check);
+    this.#checks.set(name, check);
   }
 
   /** The problems by check; empty when ready. */
   problems(): Readonly<Record<string, string>> {
-    const found = [...this.checks].map(([name, check]) => [name, check()] as const);
+    const found = [...this.#checks].map(([name, check]) => [name, check()] as const);
     return Object.fromEntries(
       found.filter((entry): entry is readonly [string, string] => entry[1] !== undefined),
     );

@@ -1,11 +1,8 @@
 /** What every `main.ts` does around its own part: `--help`, settings, logger, signals, exit code. */
-import { ConfigError, describeConfig, loadConfig } from './config.ts';
-import type { ConfigDeclaration, ConfigOf } from './config.ts';
-import { createLogger, LOG_LEVELS } from './log.ts';
-import type { Logger } from './log.ts';
+import { type ConfigDeclaration, ConfigError, type ConfigOf, describeConfig, loadConfig } from './config.ts';
+import { createLogger, LOG_LEVELS, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
-import { runGroup } from './run.ts';
-import type { Component } from './run.ts';
+import { type Component, runGroup } from './run.ts';
 import { oneOf } from './settings.ts';
 
 /** Exit code for settings that cannot be used, as is customary for a wrong call. */

@@ -24,12 +24,12 @@ export interface ChildOptions {
 export class Child {
   /** Resolves when the program has ended; rejects when it could not be started. */
   readonly ended: Promise<Exit>;
-  private readonly child: ChildProcess;
+  readonly #child: ChildProcess;
 
   constructor({ program, args, env, background = false }: ChildOptions) {
-    this.child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
-    if (background && this.child.pid !== undefined) setPriority(this.child.pid, 10);
-    this.ended = (once(this.child, 'exit') as Promise<[Exit['code'], Exit['signal']]>).then(
+    this.#child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
+    if (background && this.#child.pid !== undefined) setPriority(this.#child.pid, 10);
+    this.ended = (once(this.#child, 'exit') as Promise<[Exit['code'], Exit['signal']]>).then(
       ([code, signal]) => ({
         code,
         signal,
@@ -43,12 +43,12 @@ export class Child {
     const kill = setTimeout(() => {
       this.kill();
     }, killAfterMs);
-    this.child.kill('SIGTERM');
+    this.#child.kill('SIGTERM');
     await this.ended.catch(() => undefined);
     clearTimeout(kill);
   }
 
   kill(): void {
-    this.child.kill('SIGKILL');
+    this.#child.kill('SIGKILL');
   }
 }

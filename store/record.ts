@@ -1,7 +1,6 @@
 /** What is remembered of the last collection, beyond a restart. */
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { collectionSchema } from '../api/store-api.ts';
-import type { Collection } from '../api/store-api.ts';
+import { type Collection, collectionSchema } from '../api/store-api.ts';
 
 /** The last collection; null when there was none, or when what is written cannot be read any more. */
 export async function readRecord(file: string): Promise<Collection | null> {

@@ -56,147 +56,147 @@ const READY_MS = 30_000;
 
 export class Supervisor implements Component {
   readonly name = 'supervisor';
-  private readonly options: SupervisorOptions;
-  private readonly env: NodeJS.ProcessEnv;
-  private readonly meter: UsageMeter | undefined;
+  readonly #options: SupervisorOptions;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #meter: UsageMeter | undefined;
   /** The root directory of the filesystem driver. */
   readonly images: string;
   /** One for both instances and all their runs: a client may go on with an upload that a restart interrupted. */
-  private readonly httpSecret = randomBytes(32).toString('base64url');
-  private readonly stopping = new AbortController();
-  private readonly instances = new Map<Role, Instance>();
-  private readonly leaving = new Set<Promise<void>>();
+  readonly #httpSecret = randomBytes(32).toString('base64url');
+  readonly #stopping = new AbortController();
+  readonly #instances = new Map<Role, Instance>();
+  readonly #leaving = new Set<Promise<void>>();
   /** Collections and changes of keys, one after the other. */
-  private work: Promise<void> = Promise.resolve();
-  private state: StoreStatus['state'] = 'serving';
-  private collectionAsked = false;
-  private lastCollection: Collection | null = null;
-  private volumeId: string | null = null;
+  #work: Promise<void> = Promise.resolve();
+  #state: StoreStatus['state'] = 'serving';
+  #collectionAsked = false;
+  #lastCollection: Collection | null = null;
+  #volumeId: string | null = null;
 
   constructor(options: SupervisorOptions) {
-    this.options = options;
-    this.env = distributionEnvironment(options.env);
+    this.#options = options;
+    this.#env = distributionEnvironment(options.env);
     this.images = join(options.settings.dataFolder, 'registry');
-    this.meter = options.settings.storage ? undefined : new UsageMeter(this.images, options.clock);
+    this.#meter = options.settings.storage ? undefined : new UsageMeter(this.images, options.clock);
   }
 
   async start(): Promise<{ stop: () => Promise<void> }> {
-    const { settings, trust } = this.options;
+    const { settings, trust } = this.#options;
     await mkdir(settings.runFolder, { recursive: true });
     await mkdir(this.images, { recursive: true });
-    if (!settings.storage) this.volumeId = await volumeId(join(this.images, 'volume-id'));
-    this.lastCollection = await readRecord(this.recordFile);
-    this.launch('reader');
-    this.launch('writer');
+    if (!settings.storage) this.#volumeId = await volumeId(join(this.images, 'volume-id'));
+    this.#lastCollection = await readRecord(this.#recordFile);
+    this.#launch('reader');
+    this.#launch('writer');
     const unsubscribe = trust.subscribe(() => {
-      this.enqueue('keys could not be changed', () => this.changeKeys());
+      this.#enqueue('keys could not be changed', () => this.#changeKeys());
     });
     return {
       stop: async () => {
         unsubscribe();
-        this.stopping.abort(new Error('the store is stopping'));
-        await this.work;
-        await Promise.all([...this.instances.values()].map((instance) => instance.stop(SHUTDOWN_KILL_MS)));
-        await Promise.all(this.leaving);
+        this.#stopping.abort(new Error('the store is stopping'));
+        await this.#work;
+        await Promise.all([...this.#instances.values()].map((instance) => instance.stop(SHUTDOWN_KILL_MS)));
+        await Promise.all(this.#leaving);
       },
     };
   }
 
   ready(role: Role): boolean {
-    return this.instances.get(role)?.ready ?? false;
+    return this.#instances.get(role)?.ready ?? false;
   }
 
   /** What an instance itself tells Prometheus; undefined while it does not answer. */
   registryMetrics(role: Role): Promise<string | undefined> {
-    return this.instances.get(role)?.metrics() ?? Promise.resolve(undefined);
+    return this.#instances.get(role)?.metrics() ?? Promise.resolve(undefined);
   }
 
   async status(): Promise<StoreStatus> {
     return {
-      volumeId: this.volumeId,
-      state: this.state,
+      volumeId: this.#volumeId,
+      state: this.#state,
       reader: { ready: this.ready('reader') },
       writer: { ready: this.ready('writer') },
-      volume: (await this.meter?.volume()) ?? null,
-      lastCollection: this.lastCollection,
+      volume: (await this.#meter?.volume()) ?? null,
+      lastCollection: this.#lastCollection,
     };
   }
 
   /** Has garbage collected as soon as possible. False when that was asked for already and has not ended yet. */
   requestCollection(): boolean {
-    if (this.collectionAsked) return false;
-    this.collectionAsked = true;
-    this.enqueue('collection failed', async () => {
+    if (this.#collectionAsked) return false;
+    this.#collectionAsked = true;
+    this.#enqueue('collection failed', async () => {
       try {
-        await this.collect();
+        await this.#collect();
       } finally {
-        this.collectionAsked = false;
+        this.#collectionAsked = false;
       }
     });
     return true;
   }
 
-  private enqueue(failure: string, task: () => Promise<void>): void {
-    this.work = this.work
-      .then(() => (this.stopping.signal.aborted ? undefined : task()))
+  #enqueue(failure: string, task: () => Promise<void>): void {
+    this.#work = this.#work
+      .then(() => (this.#stopping.signal.aborted ? undefined : task()))
       .catch((error: unknown) => {
-        if (!this.stopping.signal.aborted) this.options.log.error(failure, { error });
+        if (!this.#stopping.signal.aborted) this.#options.log.error(failure, { error });
       });
   }
 
   /** Stops the writer, collects, starts the writer again. The reader goes on. */
-  private async collect(): Promise<void> {
-    const { clock, events, log, settings } = this.options;
+  async #collect(): Promise<void> {
+    const { clock, events, log, settings } = this.#options;
     const startedAt = new Date(clock.now()).toISOString();
     const began = clock.monotonic();
     let outcome: Pick<Collection, 'freedBytes' | 'error'>;
     log.info('collection started');
-    this.state = 'draining';
+    this.#state = 'draining';
     try {
-      await this.instances.get('writer')?.stop(settings.drain + KILL_MARGIN_MS);
-      this.state = 'collecting';
-      outcome = { freedBytes: await this.sweep() };
+      await this.#instances.get('writer')?.stop(settings.drain + KILL_MARGIN_MS);
+      this.#state = 'collecting';
+      outcome = { freedBytes: await this.#sweep() };
     } catch (error) {
       log.error('collection failed', { error });
       outcome = { freedBytes: null, error: describe(error) };
     } finally {
-      this.state = 'serving';
-      if (!this.stopping.signal.aborted) this.launch('writer');
+      this.#state = 'serving';
+      if (!this.#stopping.signal.aborted) this.#launch('writer');
     }
     const seconds = Math.round(clock.monotonic() - began) / 1_000;
-    this.lastCollection = { startedAt, seconds, ...outcome };
-    log.info('collection ended', this.lastCollection);
-    events.onCollection(this.lastCollection);
-    await writeRecord(this.recordFile, this.lastCollection);
+    this.#lastCollection = { startedAt, seconds, ...outcome };
+    log.info('collection ended', this.#lastCollection);
+    events.onCollection(this.#lastCollection);
+    await writeRecord(this.#recordFile, this.#lastCollection);
   }
 
   /** Bytes on disk that were won; null where they cannot be counted. */
-  private async sweep(): Promise<number | null> {
-    const { settings } = this.options;
-    const before = await this.meter?.measure();
+  async #sweep(): Promise<number | null> {
+    const { settings } = this.#options;
+    const before = await this.#meter?.measure();
     if (!settings.storage) await prepareForCollector(this.images);
     await collectGarbage({
       program: settings.registryProgram,
-      env: this.env,
-      configFile: this.configFile('writer'),
+      env: this.#env,
+      configFile: this.#configFile('writer'),
       deadlineMs: settings.collectDeadline,
-      signal: this.stopping.signal,
+      signal: this.#stopping.signal,
     });
-    const after = await this.meter?.measure();
+    const after = await this.#meter?.measure();
     return before === undefined || after === undefined ? null : Math.max(0, before - after);
   }
 
   /** distribution reads its keys once: each instance is replaced, the second when the first works again. */
-  private async changeKeys(): Promise<void> {
-    const { log, settings } = this.options;
+  async #changeKeys(): Promise<void> {
+    const { log, settings } = this.#options;
     for (const role of ['writer', 'reader'] as const) {
-      const former = this.instances.get(role);
+      const former = this.#instances.get(role);
       // It stops listening at once and serves out what is under way, beside its successor.
-      if (former) this.leave(former.stop(settings.drain + KILL_MARGIN_MS));
-      const successor = this.launch(role);
+      if (former) this.#leave(former.stop(settings.drain + KILL_MARGIN_MS));
+      const successor = this.#launch(role);
       const deadline = AbortSignal.timeout(READY_MS);
       try {
-        await successor.whenReady(AbortSignal.any([this.stopping.signal, deadline]));
+        await successor.whenReady(AbortSignal.any([this.#stopping.signal, deadline]));
         log.info('keys changed', { instance: role });
       } catch (error) {
         if (!deadline.aborted) throw error;
@@ -205,52 +205,52 @@ export class Supervisor implements Component {
     }
   }
 
-  private leave(stopped: Promise<void>): void {
-    const left = stopped.finally(() => this.leaving.delete(left));
-    this.leaving.add(left);
+  #leave(stopped: Promise<void>): void {
+    const left = stopped.finally(() => this.#leaving.delete(left));
+    this.#leaving.add(left);
   }
 
-  private launch(role: Role): Instance {
-    const { clock, events, log, settings } = this.options;
+  #launch(role: Role): Instance {
+    const { clock, events, log, settings } = this.#options;
     const instance = new Instance({
       role,
       listen: role === 'reader' ? settings.readerListen : settings.writerListen,
       program: settings.registryProgram,
-      env: this.env,
-      prepare: (debugPort) => this.writeConfig(role, debugPort),
+      env: this.#env,
+      prepare: (debugPort) => this.#writeConfig(role, debugPort),
       onRestart: () => {
         events.onRestart(role);
       },
       clock,
       log,
     });
-    this.instances.set(role, instance);
+    this.#instances.set(role, instance);
     return instance;
   }
 
-  private async writeConfig(role: Role, debugPort: number): Promise<string> {
-    const { settings, trust } = this.options;
+  async #writeConfig(role: Role, debugPort: number): Promise<string> {
+    const { settings, trust } = this.#options;
     const jwksFile = join(settings.runFolder, `${role}.jwks.json`);
     const config = distributionConfig({
       role,
       listen: role === 'reader' ? settings.readerListen : settings.writerListen,
       debugPort,
       jwksFile,
-      httpSecret: this.httpSecret,
+      httpSecret: this.#httpSecret,
       drainMs: settings.drain,
       storage: settings.storage ?? { name: 'filesystem', parameters: { rootdirectory: this.images } },
     });
     await writeFile(jwksFile, JSON.stringify(acceptedKeys(trust.get(), role)), { mode: 0o600 });
-    await writeFile(this.configFile(role), JSON.stringify(config), { mode: 0o600 });
-    return this.configFile(role);
+    await writeFile(this.#configFile(role), JSON.stringify(config), { mode: 0o600 });
+    return this.#configFile(role);
   }
 
-  private configFile(role: Role): string {
-    return join(this.options.settings.runFolder, `${role}.json`);
+  #configFile(role: Role): string {
+    return join(this.#options.settings.runFolder, `${role}.json`);
   }
 
-  private get recordFile(): string {
-    return join(this.options.settings.dataFolder, 'last-collection.json');
+  get #recordFile(): string {
+    return join(this.#options.settings.dataFolder, 'last-collection.json');
   }
 }
 

@@ -25,38 +25,38 @@ interface Walk {
 
 /** Measures a folder; one walk over its files serves all who ask meanwhile and for some time after. */
 export class UsageMeter {
-  private readonly folder: string;
-  private readonly clock: Clock;
-  private readonly count: (folder: string) => Promise<number>;
-  private walk: Walk | undefined;
+  readonly #folder: string;
+  readonly #clock: Clock;
+  readonly #count: (folder: string) => Promise<number>;
+  #walk: Walk | undefined;
 
   constructor(folder: string, clock: Clock, count = bytesBelow) {
-    this.folder = folder;
-    this.clock = clock;
-    this.count = count;
+    this.#folder = folder;
+    this.#clock = clock;
+    this.#count = count;
   }
 
   async volume(): Promise<Volume> {
-    const [usedBytes, fs] = await Promise.all([this.usedBytes(), statfs(this.folder)]);
+    const [usedBytes, fs] = await Promise.all([this.#usedBytes(), statfs(this.#folder)]);
     return { usedBytes, freeBytes: fs.bavail * fs.bsize, sizeBytes: fs.blocks * fs.bsize };
   }
 
   /** Walks anew, whatever was found before. */
   measure(): Promise<number> {
-    const began = this.clock.monotonic();
-    const walk: Walk = { bytes: this.count(this.folder), freshUntil: Infinity };
-    this.walk = walk;
+    const began = this.#clock.monotonic();
+    const walk: Walk = { bytes: this.#count(this.#folder), freshUntil: Infinity };
+    this.#walk = walk;
     const end = (): void => {
-      const now = this.clock.monotonic();
+      const now = this.#clock.monotonic();
       walk.freshUntil = now + Math.max(FRESH_MS, FRESH_TIMES * (now - began));
     };
     walk.bytes.then(end, end);
     return walk.bytes;
   }
 
-  private usedBytes(): Promise<number> {
-    const { walk } = this;
-    return walk !== undefined && this.clock.monotonic() < walk.freshUntil ? walk.bytes : this.measure();
+  #usedBytes(): Promise<number> {
+    const walk = this.#walk;
+    return walk !== undefined && this.#clock.monotonic() < walk.freshUntil ? walk.bytes : this.measure();
   }
 }
 

@@ -1,6 +1,5 @@
 /** What the webhook knows of the cluster: the administrator's rules and policies, and the state of the proxies, by watches. */
-import type { Rules } from '../api/rules.ts';
-import { parseRules, RULES_KEY } from '../api/rules.ts';
+import { parseRules, type Rules, RULES_KEY } from '../api/rules.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
@@ -29,17 +28,17 @@ const UNKNOWN: Gate = { open: false, message: 'the rules and the proxies of the 
 /** Keeps what it knew last while the API server is away. */
 export class ClusterView {
   readonly components: readonly Component[];
-  private readonly options: ClusterViewOptions;
-  private readonly proxyCache = new ObjectCache<ProxyRecord>();
-  private readonly policyCache = new ObjectCache<PolicyRecord>();
-  private readonly proxies = new Proxies();
-  private readonly rules: ConfigMapValue<Rules>;
-  private gate: Gate = UNKNOWN;
+  readonly #options: ClusterViewOptions;
+  readonly #proxyCache = new ObjectCache<ProxyRecord>();
+  readonly #policyCache = new ObjectCache<PolicyRecord>();
+  readonly #proxies = new Proxies();
+  readonly #rules: ConfigMapValue<Rules>;
+  #gate: Gate = UNKNOWN;
 
   constructor(options: ClusterViewOptions) {
-    this.options = options;
+    this.#options = options;
     const { client, namespace, rulesName, proxySelector, log } = options;
-    this.rules = new ConfigMapValue({
+    this.#rules = new ConfigMapValue({
       client,
       name: rulesName,
       namespace,
@@ -47,43 +46,43 @@ export class ClusterView {
       parse: parseRules,
       log,
     });
-    this.rules.onChange(() => {
-      this.updateGate();
+    this.#rules.onChange(() => {
+      this.#updateGate();
     });
-    this.proxyCache.onChange(({ before, after }) => {
-      this.proxies.change(before, after);
-      this.updateGate();
+    this.#proxyCache.onChange(({ before, after }) => {
+      this.#proxies.change(before, after);
+      this.#updateGate();
     });
     this.components = [
-      this.rules.component,
-      cacheWatch(client, proxyRecords, this.proxyCache, { namespace, labelSelector: proxySelector, log }),
-      cacheWatch(client, policyRecords, this.policyCache, { log }),
+      this.#rules.component,
+      cacheWatch(client, proxyRecords, this.#proxyCache, { namespace, labelSelector: proxySelector, log }),
+      cacheWatch(client, policyRecords, this.#policyCache, { log }),
     ];
   }
 
   /** Undefined until there are rules to go by. */
   surroundings(): Surroundings | undefined {
-    const rules = this.rules.get();
+    const rules = this.#rules.get();
     if (!rules) return undefined;
-    const { proxyAddress } = this.options;
-    const policies = [...this.policyCache.values()].map(({ policy }) => policy);
-    return { proxyAddress, rules, policies, gate: this.gate, hasProxy: this.proxies.works };
+    const { proxyAddress } = this.#options;
+    const policies = [...this.#policyCache.values()].map(({ policy }) => policy);
+    return { proxyAddress, rules, policies, gate: this.#gate, hasProxy: this.#proxies.works };
   }
 
   /** For readiness: what is still missing. */
   missing(): string | undefined {
-    if (!this.rules.get()) return 'the rules have not been read yet';
-    return this.proxyCache.isSynced ? undefined : 'the proxies are not known yet';
+    if (!this.#rules.get()) return 'the rules have not been read yet';
+    return this.#proxyCache.isSynced ? undefined : 'the proxies are not known yet';
   }
 
   get isOpen(): boolean {
-    return this.gate.open;
+    return this.#gate.open;
   }
 
-  private updateGate(): void {
-    const former = this.gate;
-    const rules = this.rules.get();
-    this.gate = rules ? gateOf(this.proxies.counts(), rules.minReadyProxiesPercent) : UNKNOWN;
-    if (former.open !== this.gate.open) this.options.onGate(this.gate);
+  #updateGate(): void {
+    const former = this.#gate;
+    const rules = this.#rules.get();
+    this.#gate = rules ? gateOf(this.#proxies.counts(), rules.minReadyProxiesPercent) : UNKNOWN;
+    if (former.open !== this.#gate.open) this.#options.onGate(this.#gate);
   }
 }

@@ -1,6 +1,11 @@
 /** The proxies of the cluster: on which nodes they are and which of them work, followed Pod by Pod. */
-import type { ObjectMeta, KubeObject, Pod, Resource } from '../platform/kube/resource.ts';
-import { pods } from '../platform/kube/resource.ts';
+import {
+  type KubeObject,
+  type ObjectMeta,
+  type Pod,
+  pods,
+  type Resource,
+} from '../platform/kube/resource.ts';
 import type { ProxyCount } from './gate.ts';
 
 /** One Pod of the proxies' DaemonSet. */
@@ -32,30 +37,30 @@ export const proxyRecords: Resource<ProxyRecord> = {
 
 /** While a node's proxy is replaced by a new one there are two for a moment: one that is ready suffices. */
 export class Proxies {
-  private readonly records = new Map<string, ProxyRecord>();
-  private readonly readyOn = new Map<string, number>();
-  private readonly allOn = new Map<string, number>();
+  readonly #records = new Map<string, ProxyRecord>();
+  readonly #readyOn = new Map<string, number>();
+  readonly #allOn = new Map<string, number>();
 
   /** A proxy as it was and as it is; undefined where there was or is none. */
   change(before: ProxyRecord | undefined, after: ProxyRecord | undefined): void {
     const name = (after ?? before)?.metadata.name ?? '';
-    this.count(this.records.get(name), -1);
-    this.count(after, 1);
-    if (after) this.records.set(name, after);
-    else this.records.delete(name);
+    this.#count(this.#records.get(name), -1);
+    this.#count(after, 1);
+    if (after) this.#records.set(name, after);
+    else this.#records.delete(name);
   }
 
   /** By node. */
   counts(): ProxyCount {
-    return { all: this.allOn.size, ready: this.readyOn.size };
+    return { all: this.#allOn.size, ready: this.#readyOn.size };
   }
 
-  readonly works = (node: string): boolean => this.readyOn.has(node);
+  readonly works = (node: string): boolean => this.#readyOn.has(node);
 
-  private count(record: ProxyRecord | undefined, by: 1 | -1): void {
+  #count(record: ProxyRecord | undefined, by: 1 | -1): void {
     if (record?.node === undefined) return;
-    add(this.allOn, record.node, by);
-    if (record.ready) add(this.readyOn, record.node, by);
+    add(this.#allOn, record.node, by);
+    if (record.ready) add(this.#readyOn, record.node, by);
   }
 }
 

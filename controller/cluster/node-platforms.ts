@@ -3,11 +3,11 @@ import type { Node } from '../../platform/kube/resource.ts';
 import { formatPlatform, normalisePlatform } from '../../registry/core/platform.ts';
 
 export class NodePlatforms {
-  private readonly platformOfNode = new Map<string, string>();
+  readonly #platformOfNode = new Map<string, string>();
 
   /** Sorted, for example `['linux/amd64', 'linux/arm64']`. */
   all(): readonly string[] {
-    return [...new Set(this.platformOfNode.values())].sort();
+    return [...new Set(this.#platformOfNode.values())].sort();
   }
 
   /**
@@ -16,8 +16,8 @@ export class NodePlatforms {
    */
   setNode(name: string, platform: string | undefined): boolean {
     const before = this.all().join();
-    if (platform === undefined) this.platformOfNode.delete(name);
-    else this.platformOfNode.set(name, platform);
+    if (platform === undefined) this.#platformOfNode.delete(name);
+    else this.#platformOfNode.set(name, platform);
     return this.all().join() !== before;
   }
 }

@@ -5,8 +5,7 @@ import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../../api/names.ts
 import { imageAllowed, namespaceAllowed, type Rules } from '../../api/rules.ts';
 import { tenantOf } from '../../api/tenancy.ts';
 import { cacheReference, restoreImage } from '../../registry/core/cached-name.ts';
-import { InvalidReference, parseReference } from '../../registry/core/reference.ts';
-import type { Reference } from '../../registry/core/reference.ts';
+import { InvalidReference, parseReference, type Reference } from '../../registry/core/reference.ts';
 
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const FINISHED: readonly string[] = ['Succeeded', 'Failed'];

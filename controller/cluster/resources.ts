@@ -1,7 +1,6 @@
 /** The resource types that the controller watches, cut down to what it uses: there may be many thousands of each. */
 import { type CachePolicy, parseCachePolicy } from '../../api/cache-policy.ts';
-import type { CachedImage } from '../../api/cached-image.ts';
-import { parseCachedImage } from '../../api/cached-image.ts';
+import { type CachedImage, parseCachedImage } from '../../api/cached-image.ts';
 import {
   API_GROUP,
   API_VERSION,
@@ -17,17 +16,24 @@ import {
 } from '../../api/names.ts';
 import type { ImageCacheStatus } from '../../api/image-cache.ts';
 import type { Condition } from '../../platform/kube/conditions.ts';
-import { nodes, namespaces, pods } from '../../platform/kube/resource.ts';
-import type { KubeObject, Namespace, Node, ObjectMeta, Pod, Resource } from '../../platform/kube/resource.ts';
+import {
+  type KubeObject,
+  type Namespace,
+  namespaces,
+  type Node,
+  nodes,
+  type ObjectMeta,
+  type Pod,
+  pods,
+  type Resource,
+} from '../../platform/kube/resource.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { parseReference, type Reference } from '../../registry/core/reference.ts';
 import { platformOf } from './node-platforms.ts';
 import { repositoryOf } from '../../api/stored-image.ts';
-import { viewPod } from './pod-view.ts';
-import type { PodView } from './pod-view.ts';
+import { type PodView, viewPod } from './pod-view.ts';
 import { readyProxyOn } from './proxies.ts';
-import { viewStuck } from './stuck-pod.ts';
-import type { StuckPod } from './stuck-pod.ts';
+import { type StuckPod, viewStuck } from './stuck-pod.ts';
 import { unlessInvalid } from './unless-invalid.ts';
 import { hasStartupTaint } from './untaint.ts';
 

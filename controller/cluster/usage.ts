@@ -1,8 +1,7 @@
 /** Which cached images are in use and by whom, kept up to date pod by pod. */
 import { cachedImageName } from '../../api/names.ts';
 import type { Reference } from '../../registry/core/reference.ts';
-import type { PodView, WantedImage, WantingRules } from './pod-view.ts';
-import { wantedImages } from './pod-view.ts';
+import { type PodView, type WantedImage, wantedImages, type WantingRules } from './pod-view.ts';
 
 /** The users of one image: all its unfinished pods. */
 export interface ImageUsage {
@@ -31,28 +30,28 @@ interface Entry {
 
 /** Keyed by the name of the CachedImage that stands for the image. Every change tells the names it touches. */
 export class UsageIndex {
-  private rules: WantingRules;
-  private readonly pods = new Map<string, PodView>();
-  private readonly podsOfNamespace = new Map<string, Set<string>>();
-  private readonly wantedByPod = new Map<string, readonly string[]>();
-  private readonly optedIn = new Set<string>();
-  private readonly entries = new Map<string, Entry>();
+  #rules: WantingRules;
+  readonly #pods = new Map<string, PodView>();
+  readonly #podsOfNamespace = new Map<string, Set<string>>();
+  readonly #wantedByPod = new Map<string, readonly string[]>();
+  readonly #optedIn = new Set<string>();
+  readonly #entries = new Map<string, Entry>();
 
   constructor(rules: WantingRules) {
-    this.rules = rules;
+    this.#rules = rules;
   }
 
   names(): IterableIterator<string> {
-    return this.entries.keys();
+    return this.#entries.keys();
   }
 
   /** The pods that use an image, as `namespace/name`. */
   *usersOf(name: string): Generator<readonly [string, PodView]> {
-    for (const [key, { view }] of this.entries.get(name)?.uses ?? []) yield [key, view];
+    for (const [key, { view }] of this.#entries.get(name)?.uses ?? []) yield [key, view];
   }
 
   of(name: string): ImageUsage | undefined {
-    const entry = this.entries.get(name);
+    const entry = this.#entries.get(name);
     if (entry === undefined) return undefined;
     const uses = [...entry.uses.values()];
     const { reference, tenant } = entry.wanted;
@@ -72,62 +71,62 @@ export class UsageIndex {
    * @param view undefined when the pod is gone or needs nothing
    */
   setPod(key: string, view: PodView | undefined): ReadonlySet<string> {
-    const namespace = view?.namespace ?? this.pods.get(key)?.namespace ?? '';
-    const members = this.podsOfNamespace.get(namespace) ?? new Set();
+    const namespace = view?.namespace ?? this.#pods.get(key)?.namespace ?? '';
+    const members = this.#podsOfNamespace.get(namespace) ?? new Set();
     if (view === undefined) {
-      this.pods.delete(key);
+      this.#pods.delete(key);
       members.delete(key);
     } else {
-      this.pods.set(key, view);
+      this.#pods.set(key, view);
       members.add(key);
     }
-    if (members.size === 0) this.podsOfNamespace.delete(namespace);
-    else this.podsOfNamespace.set(namespace, members);
-    return this.recompute(key);
+    if (members.size === 0) this.#podsOfNamespace.delete(namespace);
+    else this.#podsOfNamespace.set(namespace, members);
+    return this.#recompute(key);
   }
 
   setNamespace(namespace: string, optedIn: boolean): ReadonlySet<string> {
-    if (optedIn === this.optedIn.has(namespace)) return new Set();
-    if (optedIn) this.optedIn.add(namespace);
-    else this.optedIn.delete(namespace);
+    if (optedIn === this.#optedIn.has(namespace)) return new Set();
+    if (optedIn) this.#optedIn.add(namespace);
+    else this.#optedIn.delete(namespace);
     const touched = new Set<string>();
-    for (const key of this.podsOfNamespace.get(namespace) ?? []) {
-      for (const name of this.recompute(key)) touched.add(name);
+    for (const key of this.#podsOfNamespace.get(namespace) ?? []) {
+      for (const name of this.#recompute(key)) touched.add(name);
     }
     return touched;
   }
 
   /** What a pod wants by the rules of now, whether or not it is known here. */
   wantedBy(view: PodView): readonly WantedImage[] {
-    return wantedImages(view, this.optedIn.has(view.namespace), this.rules);
+    return wantedImages(view, this.#optedIn.has(view.namespace), this.#rules);
   }
 
   setRules(rules: WantingRules): ReadonlySet<string> {
-    this.rules = rules;
-    return new Set([...this.pods.keys()].flatMap((key) => [...this.recompute(key)]));
+    this.#rules = rules;
+    return new Set([...this.#pods.keys()].flatMap((key) => [...this.#recompute(key)]));
   }
 
-  private recompute(key: string): ReadonlySet<string> {
-    const former = this.wantedByPod.get(key) ?? [];
-    for (const name of former) this.forget(name, key);
-    const view = this.pods.get(key);
+  #recompute(key: string): ReadonlySet<string> {
+    const former = this.#wantedByPod.get(key) ?? [];
+    for (const name of former) this.#forget(name, key);
+    const view = this.#pods.get(key);
     const wanted = view === undefined ? [] : this.wantedBy(view);
     const names = wanted.map((image) => {
       const name = cachedImageName(image.reference, image.tenant);
-      const entry = this.entries.get(name) ?? { wanted: image, uses: new Map<string, Use>() };
-      this.entries.set(name, entry);
+      const entry = this.#entries.get(name) ?? { wanted: image, uses: new Map<string, Use>() };
+      this.#entries.set(name, entry);
       if (view !== undefined) entry.uses.set(key, { view, wanted: image });
       return name;
     });
-    if (names.length === 0) this.wantedByPod.delete(key);
-    else this.wantedByPod.set(key, names);
+    if (names.length === 0) this.#wantedByPod.delete(key);
+    else this.#wantedByPod.set(key, names);
     return new Set([...former, ...names]);
   }
 
-  private forget(name: string, key: string): void {
-    const entry = this.entries.get(name);
+  #forget(name: string, key: string): void {
+    const entry = this.#entries.get(name);
     entry?.uses.delete(key);
-    if (entry?.uses.size === 0) this.entries.delete(name);
+    if (entry?.uses.size === 0) this.#entries.delete(name);
   }
 }
 

@@ -8,36 +8,36 @@ import { UsageIndex } from './usage.ts';
 
 /** Lists all pods, so those who ask while a list is under way share the next one: each hears of what was there after it asked. */
 export class Users {
-  private readonly client: Pick<KubeClient, 'listAll'>;
-  private readonly rules: () => WantingRules;
-  private current: Promise<unknown> = Promise.resolve();
-  private next: Promise<UsageIndex> | undefined;
+  readonly #client: Pick<KubeClient, 'listAll'>;
+  readonly #rules: () => WantingRules;
+  #current: Promise<unknown> = Promise.resolve();
+  #next: Promise<UsageIndex> | undefined;
 
   constructor(client: Pick<KubeClient, 'listAll'>, rules: () => WantingRules) {
-    this.client = client;
-    this.rules = rules;
+    this.#client = client;
+    this.#rules = rules;
   }
 
   /** @throws KubeError, DeadlineError */
   readonly read = (): Promise<UsageIndex> => {
-    this.next ??= this.after(this.current);
-    return this.next;
+    this.#next ??= this.#after(this.#current);
+    return this.#next;
   };
 
-  private async after(current: Promise<unknown>): Promise<UsageIndex> {
+  async #after(current: Promise<unknown>): Promise<UsageIndex> {
     await current.catch(() => undefined);
-    const list = this.list();
-    this.current = list;
-    this.next = undefined;
+    const list = this.#list();
+    this.#current = list;
+    this.#next = undefined;
     return list;
   }
 
-  private async list(): Promise<UsageIndex> {
+  async #list(): Promise<UsageIndex> {
     const [pods, namespaces] = await Promise.all([
-      this.client.listAll(podRecords),
-      this.client.listAll(namespaceRecords),
+      this.#client.listAll(podRecords),
+      this.#client.listAll(namespaceRecords),
     ]);
-    const wanting = this.rules();
+    const wanting = this.#rules();
     const usage = new UsageIndex(wanting);
     for (const { metadata, cacheLabel } of namespaces.items)
       usage.setNamespace(metadata.name ?? '', namespaceAsks(wanting.rules, cacheLabel));

@@ -10,20 +10,18 @@ import type { Component } from '../../platform/run.ts';
 import type { WantingRules } from './pod-view.ts';
 import { NodePlatforms } from './node-platforms.ts';
 import {
+  type CacheRecord,
   cacheRecords,
+  type ImageRecord,
   imageRecords,
+  type NamespaceRecord,
   namespaceRecords,
+  type NodeRecord,
   nodeRecords,
+  type PodRecord,
   podRecords,
+  type PolicyRecord,
   policyRecords,
-} from './resources.ts';
-import type {
-  CacheRecord,
-  ImageRecord,
-  NamespaceRecord,
-  NodeRecord,
-  PodRecord,
-  PolicyRecord,
 } from './resources.ts';
 import { readyProxies } from './proxies.ts';
 import { UsageIndex } from './usage.ts';

@@ -1,10 +1,8 @@
 /** Where an image stands with its content, and what follows for its copying: pure. */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { MADE_FOR_LABEL, MADE_FOR_PODS } from '../../api/names.ts';
-import { sameRequest } from '../jobs/copy-state.ts';
-import type { CopyRequest, CopyState } from '../jobs/copy-state.ts';
-import { PRIORITY } from './decision.ts';
-import type { Decision, Gathered } from './decision.ts';
+import { type CopyRequest, type CopyState, sameRequest } from '../jobs/copy-state.ts';
+import { type Decision, type Gathered, PRIORITY } from './decision.ts';
 import type { Situation } from './status.ts';
 
 /** Where the image stands, and what follows for its copying. */

@@ -3,8 +3,7 @@ import { READY_REASONS } from '../../api/reasons.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import type { CopyState } from '../jobs/copy-state.ts';
 import { decide } from './decide.ts';
-import { PRIORITY } from './decision.ts';
-import type { Decision, Gathered } from './decision.ts';
+import { type Decision, type Gathered, PRIORITY } from './decision.ts';
 import {
   cachedImage,
   COPIED,

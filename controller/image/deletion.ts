@@ -2,8 +2,7 @@
 import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
 import type { Digest } from '../../registry/core/digest.ts';
-import { reference } from '../../registry/core/reference.ts';
-import type { Reference } from '../../registry/core/reference.ts';
+import { reference, type Reference } from '../../registry/core/reference.ts';
 import { stopCopying } from './assess.ts';
 import type { Decision, Gathered } from './decision.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';

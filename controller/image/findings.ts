@@ -1,8 +1,7 @@
 /** What checks, verifications and removals found out about an image, taken into its status: pure. */
 import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
-import { CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
-import type { UpstreamReason } from '../../api/reasons.ts';
+import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/reasons.ts';
 import { setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';

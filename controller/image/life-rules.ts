@@ -5,8 +5,7 @@ import { formatPlatform } from '../../registry/core/platform.ts';
 import type { config } from '../config.ts';
 import { createHash } from 'node:crypto';
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
-import { CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
-import type { UpstreamReason } from '../../api/reasons.ts';
+import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/reasons.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import type { ImageUsage } from '../cluster/usage.ts';
 

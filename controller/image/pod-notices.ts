@@ -54,31 +54,31 @@ export interface PodNoticesOptions {
 const MAX_PODS = 16;
 
 export class PodNotices {
-  private readonly options: PodNoticesOptions;
+  readonly #options: PodNoticesOptions;
   /** By Pod: what it was told of which image. */
-  private readonly told = new Map<string, Set<string>>();
+  readonly #told = new Map<string, Set<string>>();
 
   constructor(options: PodNoticesOptions) {
-    this.options = options;
+    this.#options = options;
     options.pods.onChange(({ before, after }) => {
-      if (before !== undefined && after === undefined) this.told.delete(keyOf(before));
+      if (before !== undefined && after === undefined) this.#told.delete(keyOf(before));
     });
   }
 
   /** @param name of the CachedImage that stands for the image; `image` as users name it */
   readonly tell = (name: string, image: string, status: CachedImageStatus): void => {
     for (const notice of noticesOf(image, status)) {
-      const concerned = [...this.options.usage.usersOf(name)].filter(([, view]) => notice.concerns(view));
-      for (const [key] of concerned.slice(0, MAX_PODS)) this.tellPod(key, name, notice);
+      const concerned = [...this.#options.usage.usersOf(name)].filter(([, view]) => notice.concerns(view));
+      for (const [key] of concerned.slice(0, MAX_PODS)) this.#tellPod(key, name, notice);
     }
   };
 
-  private tellPod(key: string, name: string, { reason, message }: PodNotice): void {
-    const { pods, record } = this.options;
+  #tellPod(key: string, name: string, { reason, message }: PodNotice): void {
+    const { pods, record } = this.#options;
     const pod = pods.get(key);
-    const told = this.told.get(key) ?? new Set<string>();
+    const told = this.#told.get(key) ?? new Set<string>();
     if (pod === undefined || told.has(`${name} ${reason}`)) return;
-    this.told.set(key, told.add(`${name} ${reason}`));
+    this.#told.set(key, told.add(`${name} ${reason}`));
     const regarding = subjectOf(podRecords, pod);
     record({ regarding, type: 'Warning', reason, action: 'Cache', note: message });
   }

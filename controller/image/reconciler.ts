@@ -32,53 +32,53 @@ export interface ReconcilerOptions {
 }
 
 export class Reconciler {
-  private readonly options: ReconcilerOptions;
+  readonly #options: ReconcilerOptions;
 
   constructor(options: ReconcilerOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** @throws KubeError when something could not be read or written; the queue then tries again */
   readonly reconcile = async (name: string, signal: AbortSignal): Promise<WorkResult> => {
-    const { gather, writer } = this.options;
+    const { gather, writer } = this.#options;
     const gathered = gather(name);
     const decision = decide(gathered);
     const { image } = gathered;
     try {
       await writer.write(name, image, decision, signal);
       if (image !== undefined && decision.expire !== undefined) {
-        await this.expire(image, decision.expire, signal);
+        await this.#expire(image, decision.expire, signal);
       }
     } catch (error) {
       if (isConflict(error) || isNotFound(error)) return { requeueAfterMs: AFTER_CONFLICT_MS };
       throw error;
     }
-    this.act(name, decision);
-    if (image === undefined) this.forget(name);
-    if (image !== undefined) this.tell(name, image, decision);
+    this.#act(name, decision);
+    if (image === undefined) this.#forget(name);
+    if (image !== undefined) this.#tell(name, image, decision);
     return decision.againInMs === undefined ? undefined : { requeueAfterMs: decision.againInMs };
   };
 
-  private async expire(
+  async #expire(
     image: CachedImage,
     reason: NonNullable<Decision['expire']>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { writer, onExpired, tell, log } = this.options;
+    const { writer, onExpired, tell, log } = this.#options;
     if (!(await writer.remove(image, signal))) return;
     onExpired(reason);
     tell(image, { type: 'Normal', reason, message: EXPIRY[reason] });
     log.info('image expired', { name: image.metadata.name, reason });
   }
 
-  private tell(name: string, image: CachedImage, { events, status }: Decision): void {
-    const { images, tell, tellPods } = this.options;
+  #tell(name: string, image: CachedImage, { events, status }: Decision): void {
+    const { images, tell, tellPods } = this.#options;
     for (const event of events) tell(image, event);
     if (status !== undefined) tellPods(images.get(name)?.standsFor ?? name, image.spec.image, status);
   }
 
-  private act(name: string, { copy, errands = [], settled = [], suspect }: Decision): void {
-    const { copies, errands: runners, suspicion } = this.options;
+  #act(name: string, { copy, errands = [], settled = [], suspect }: Decision): void {
+    const { copies, errands: runners, suspicion } = this.#options;
     for (const errand of settled) runners[errand].settle(name);
     for (const order of errands) {
       if (order.errand === 'remove') runners.remove.start(name, order.request);
@@ -90,8 +90,8 @@ export class Reconciler {
     if (suspect === true) suspicion.raise();
   }
 
-  private forget(name: string): void {
-    const { check, verify, remove } = this.options.errands;
+  #forget(name: string): void {
+    const { check, verify, remove } = this.#options.errands;
     for (const errands of [check, verify, remove]) errands.forget(name);
   }
 }

@@ -1,8 +1,16 @@
 /** The status of a CachedImage: what `kubectl get cachedimages` says, from where the image stands. */
-import type { CachedImage, CachedImageStatus, Condition } from '../../api/cached-image.ts';
-import { MAX_STATUS_NAMESPACES } from '../../api/cached-image.ts';
-import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
-import type { ReadyReason, UpstreamReason } from '../../api/reasons.ts';
+import {
+  type CachedImage,
+  type CachedImageStatus,
+  type Condition,
+  MAX_STATUS_NAMESPACES,
+} from '../../api/cached-image.ts';
+import {
+  CONDITION_READY,
+  CONDITION_UPSTREAM_AVAILABLE,
+  type ReadyReason,
+  type UpstreamReason,
+} from '../../api/reasons.ts';
 import { parsePlatform, platformMatches } from '../../registry/core/platform.ts';
 import { setCondition } from '../../platform/kube/conditions.ts';
 import type { CopyFailure, CopyRequest, CopyResult, CopyState } from '../jobs/copy-state.ts';

@@ -5,24 +5,24 @@ import type { Clock } from '../../platform/clock.ts';
 const SETTLES_MS = 30_000;
 
 export class Suspicion {
-  private readonly clock: Clock;
-  private readonly onRaised: () => void;
-  private raisedAt: number | undefined;
+  readonly #clock: Clock;
+  readonly #onRaised: () => void;
+  #raisedAt: number | undefined;
 
   constructor(clock: Clock, onRaised: () => void) {
-    this.clock = clock;
-    this.onRaised = onRaised;
+    this.#clock = clock;
+    this.#onRaised = onRaised;
   }
 
   /** Milliseconds since the epoch. */
   get at(): number | undefined {
-    return this.raisedAt;
+    return this.#raisedAt;
   }
 
   raise(): void {
-    const now = this.clock.now();
-    if (this.raisedAt !== undefined && now - this.raisedAt < SETTLES_MS) return;
-    this.raisedAt = now;
-    this.onRaised();
+    const now = this.#clock.now();
+    if (this.#raisedAt !== undefined && now - this.#raisedAt < SETTLES_MS) return;
+    this.#raisedAt = now;
+    this.#onRaised();
   }
 }

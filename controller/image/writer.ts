@@ -23,10 +23,10 @@ export interface ImageWriterOptions {
 }
 
 export class ImageWriter {
-  private readonly options: ImageWriterOptions;
+  readonly #options: ImageWriterOptions;
 
   constructor(options: ImageWriterOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** @throws KubeError, a conflict when somebody wrote in between */
@@ -37,15 +37,15 @@ export class ImageWriter {
     signal: AbortSignal,
   ): Promise<void> {
     let current = image;
-    if (apply !== undefined) current = await this.applySpec(name, image, apply, signal);
+    if (apply !== undefined) current = await this.#applySpec(name, image, apply, signal);
     else if (image !== undefined && finalizer !== undefined) {
-      current = await this.setFinalizer(image, finalizer, signal);
+      current = await this.#setFinalizer(image, finalizer, signal);
     }
     if (image === undefined || current === undefined || status === undefined) return;
-    await this.writeStatus(current, status, signal);
+    await this.#writeStatus(current, status, signal);
   }
 
-  private async applySpec(
+  async #applySpec(
     name: string,
     image: CachedImage | undefined,
     spec: AppliedSpec,
@@ -57,13 +57,13 @@ export class ImageWriter {
       { name, finalizers: [CACHED_IMAGE_FINALIZER], ...(forPods ? { labels } : {}) },
       { spec: { ...spec, ...(image === undefined ? {} : { image: image.spec.image }) } },
     );
-    const { image: applied } = await this.patch(name, patch, { signal });
-    if (image === undefined) this.options.log.info('image wanted', { image: spec.image, name });
+    const { image: applied } = await this.#patch(name, patch, { signal });
+    if (image === undefined) this.#options.log.info('image wanted', { image: spec.image, name });
     return applied;
   }
 
   /** The version makes it fail when somebody wrote in between. */
-  private async setFinalizer(
+  async #setFinalizer(
     image: CachedImage,
     change: 'add' | 'remove',
     signal: AbortSignal,
@@ -72,7 +72,7 @@ export class ImageWriter {
     const others = finalizers.filter((finalizer) => finalizer !== CACHED_IMAGE_FINALIZER);
     const next = change === 'add' ? [...others, CACHED_IMAGE_FINALIZER] : others;
     const body = { metadata: { resourceVersion, finalizers: next } };
-    return (await this.patch(name, { type: 'merge', body }, { signal })).image;
+    return (await this.#patch(name, { type: 'merge', body }, { signal })).image;
   }
 
   /**
@@ -80,7 +80,7 @@ export class ImageWriter {
    * @returns false when pods use it after all. @throws KubeError
    */
   async remove({ metadata }: CachedImage, signal: AbortSignal): Promise<boolean> {
-    const { images, readUsers, writer } = this.options;
+    const { images, readUsers, writer } = this.#options;
     const record = images.get(metadata.name);
     const { name, uid, resourceVersion } = record?.image.metadata ?? metadata;
     if ((await readUsers()).of(record?.standsFor ?? name) !== undefined) return false;
@@ -89,21 +89,17 @@ export class ImageWriter {
     return true;
   }
 
-  private async writeStatus(
-    image: CachedImage,
-    status: CachedImageStatus,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #writeStatus(image: CachedImage, status: CachedImageStatus, signal: AbortSignal): Promise<void> {
     if (isDeepStrictEqual(plain(image.status ?? {}), plain(status))) return;
     const { name, resourceVersion } = image.metadata;
     // The version makes it fail when somebody wrote in between: then we decided from what is no longer so.
     const patch = apply({ name, resourceVersion }, { status });
-    await this.patch(name, patch, { subresource: 'status', signal });
+    await this.#patch(name, patch, { subresource: 'status', signal });
   }
 
   /** The cache knows at once what was written, and need not wait for the watch to tell. */
-  private async patch(name: string, patch: Patch, options: WriteOptions): Promise<ImageRecord> {
-    const { images, writer } = this.options;
+  async #patch(name: string, patch: Patch, options: WriteOptions): Promise<ImageRecord> {
+    const { images, writer } = this.#options;
     const object = await writer.patch(imageRecords, { name }, patch, options);
     // Without its last finalizer it is gone; the watch tells.
     if (object.image.metadata.deletionTimestamp === undefined) images.apply({ type: 'upsert', object });

@@ -1,17 +1,18 @@
 /** Orders to the copier over TLS: what it answers as domain values, what goes wrong as one typed error. */
-import { Agent, request } from 'undici';
-import type { Dispatcher } from 'undici';
+import { Agent, type Dispatcher, request } from 'undici';
 import {
   CHECK_PATH,
+  type CheckAnswer,
   checkAnswerSchema,
   COPY_PATH,
+  type CopyEvent,
   copyEventSchema,
+  type CopyOrderJson,
   DELETE_PATH,
   parseMessage,
   VERIFY_PATH,
   verifyAnswerSchema,
 } from '../../api/copier-api.ts';
-import type { CheckAnswer, CopyEvent, CopyOrderJson } from '../../api/copier-api.ts';
 import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
 import type { ReadyReason } from '../../api/reasons.ts';
 import { formatReference } from '../../registry/core/reference.ts';
@@ -58,16 +59,16 @@ export type Copy = (
 ) => Promise<CopyResult>;
 
 export class CopierClient {
-  private readonly options: CopierClientOptions;
-  private agent: { readonly ca: string; readonly dispatcher: Agent } | undefined;
+  readonly #options: CopierClientOptions;
+  #agent: { readonly ca: string; readonly dispatcher: Agent } | undefined;
 
   constructor(options: CopierClientOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** @throws OrderFailed; the signal's reason when it was aborted */
   readonly copy: Copy = async (order, { signal, onProgress }) => {
-    const body = await this.post(COPY_PATH, orderJson(order), signal);
+    const body = await this.#post(COPY_PATH, orderJson(order), signal);
     try {
       for await (const line of lines(body)) {
         const event = parseEvent(line);
@@ -86,29 +87,29 @@ export class CopierClient {
   readonly check = async (order: CopyRequest, signal: AbortSignal): Promise<CheckAnswer> => {
     const { image, tenant, pullSecrets, referrers } = orderJson(order);
     const question = { image, tenant, pullSecrets, referrers };
-    return parseMessage(checkAnswerSchema, await this.ask(CHECK_PATH, question, signal));
+    return parseMessage(checkAnswerSchema, await this.#ask(CHECK_PATH, question, signal));
   };
 
   /** Asks the store. @throws OrderFailed; the signal's reason when it was aborted */
   readonly verify = async (order: CopyRequest, signal: AbortSignal): Promise<Verification> => {
     const { image, tenant, platforms } = orderJson(order);
     const question = { image, tenant, platforms };
-    const answer = parseMessage(verifyAnswerSchema, await this.ask(VERIFY_PATH, question, signal));
+    const answer = parseMessage(verifyAnswerSchema, await this.#ask(VERIFY_PATH, question, signal));
     return { ...answer, requested: order.platforms };
   };
 
   /** Deletes what the store holds for an image. @throws OrderFailed; the signal's reason when it was aborted */
   readonly remove = async ({ reference, tenant }: StoredImage, signal: AbortSignal): Promise<void> => {
     const order = { image: formatReference(reference), ...(tenant === undefined ? {} : { tenant }) };
-    await (await this.post(DELETE_PATH, order, signal)).dump();
+    await (await this.#post(DELETE_PATH, order, signal)).dump();
   };
 
   async close(): Promise<void> {
-    await this.agent?.dispatcher.close();
+    await this.#agent?.dispatcher.close();
   }
 
-  private async ask(path: string, order: object, signal: AbortSignal): Promise<unknown> {
-    const body = await this.post(path, order, signal);
+  async #ask(path: string, order: object, signal: AbortSignal): Promise<unknown> {
+    const body = await this.#post(path, order, signal);
     try {
       return await body.json();
     } catch (error) {
@@ -117,12 +118,8 @@ export class CopierClient {
     }
   }
 
-  private async post(
-    path: string,
-    order: object,
-    signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData['body']> {
-    const answer = await this.sendToOwner(path, order, signal);
+  async #post(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData['body']> {
+    const answer = await this.#sendToOwner(path, order, signal);
     if (answer.statusCode === 200 || answer.statusCode === 204) return answer.body;
     await answer.body.dump();
     if (answer.statusCode === 400)
@@ -131,37 +128,33 @@ export class CopierClient {
   }
 
   /** The replica that owns the image carries the order out; when it does not answer, whoever we came to first does. */
-  private async sendToOwner(
-    path: string,
-    order: object,
-    signal: AbortSignal,
-  ): Promise<Dispatcher.ResponseData> {
-    const answer = await this.send(new URL(path, this.options.url), order, signal);
+  async #sendToOwner(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+    const answer = await this.#send(new URL(path, this.#options.url), order, signal);
     const location = answer.headers['location'];
     if (answer.statusCode !== 307 || typeof location !== 'string' || !URL.canParse(location)) return answer;
     await answer.body.dump();
     const owner = new URL(path, location);
     try {
       // It has to show the copier's certificate before it sees our token.
-      if (owner.protocol === this.options.url.protocol) return await this.send(owner, order, signal);
+      if (owner.protocol === this.#options.url.protocol) return await this.#send(owner, order, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof OrderFailed)) throw error;
     }
-    return await this.send(new URL(path, this.options.url), order, signal, { [SERVE_HERE_HEADER]: '1' });
+    return await this.#send(new URL(path, this.#options.url), order, signal, { [SERVE_HERE_HEADER]: '1' });
   }
 
-  private async send(
+  async #send(
     url: URL,
     order: object,
     signal: AbortSignal,
     headers: Readonly<Record<string, string>> = {},
   ): Promise<Dispatcher.ResponseData> {
-    const token = await this.options.token();
-    this.options.beforeOrder();
+    const token = await this.#options.token();
+    this.#options.beforeOrder();
     try {
       return await request(url, {
-        dispatcher: this.dispatcher(),
+        dispatcher: this.#dispatcher(),
         method: 'POST',
         headers: {
           'content-type': 'application/json',
@@ -169,8 +162,8 @@ export class CopierClient {
           ...headers,
         },
         body: JSON.stringify(order),
-        headersTimeout: this.options.silenceMs,
-        bodyTimeout: this.options.silenceMs,
+        headersTimeout: this.#options.silenceMs,
+        bodyTimeout: this.#options.silenceMs,
         signal,
       });
     } catch (error) {
@@ -179,15 +172,15 @@ export class CopierClient {
     }
   }
 
-  private dispatcher(): Dispatcher {
-    const ca = this.options.ca();
-    if (this.agent?.ca !== ca) {
+  #dispatcher(): Dispatcher {
+    const ca = this.#options.ca();
+    if (this.#agent?.ca !== ca) {
       // Orders under way keep the old one until they end.
-      void this.agent?.dispatcher.close();
-      const connect = { ca, servername: this.options.serverName, timeout: 5_000 };
-      this.agent = { ca, dispatcher: new Agent({ connect, allowH2: false }) };
+      void this.#agent?.dispatcher.close();
+      const connect = { ca, servername: this.#options.serverName, timeout: 5_000 };
+      this.#agent = { ca, dispatcher: new Agent({ connect, allowH2: false }) };
     }
-    return this.agent.dispatcher;
+    return this.#agent.dispatcher;
   }
 }
 

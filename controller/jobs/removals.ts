@@ -30,16 +30,16 @@ export interface RemovalsOptions {
 }
 
 export class Removals {
-  private readonly options: RemovalsOptions;
-  private readonly repositories = new Set<string>();
+  readonly #options: RemovalsOptions;
+  readonly #repositories = new Set<string>();
 
   constructor(options: RemovalsOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Nothing may be copied into such a repository meanwhile: what is tagged there might go with what is removed. */
   isRemoving(repository: string): boolean {
-    return this.repositories.has(repository);
+    return this.#repositories.has(repository);
   }
 
   /** @throws when it is not known who uses the image, something is copied into its repository, or the copier cannot do it */
@@ -50,22 +50,23 @@ export class Removals {
     const answer = (inUse: boolean): RemovalAnswer =>
       previous === undefined ? { inUse } : { inUse, previous };
     const repositories = [...new Set(targets.map(repositoryOf))];
-    if (repositories.some((repository) => this.isBusy(repository))) throw new Error('the repository is busy');
-    for (const repository of repositories) this.repositories.add(repository);
+    if (repositories.some((repository) => this.#isBusy(repository)))
+      throw new Error('the repository is busy');
+    for (const repository of repositories) this.#repositories.add(repository);
     try {
-      const users = await this.options.readUsers();
+      const users = await this.#options.readUsers();
       if (targets.some((target) => isUsed(target, users))) return answer(true);
-      for (const target of targets) await this.options.remove(target, signal);
-      this.options.onRemoved(sizeBytes);
+      for (const target of targets) await this.#options.remove(target, signal);
+      this.#options.onRemoved(sizeBytes);
       return answer(false);
     } finally {
-      for (const repository of repositories) this.repositories.delete(repository);
-      this.options.onReleased();
+      for (const repository of repositories) this.#repositories.delete(repository);
+      this.#options.onReleased();
     }
   };
 
-  private isBusy(repository: string): boolean {
-    return this.isRemoving(repository) || this.options.isCopying(repository);
+  #isBusy(repository: string): boolean {
+    return this.isRemoving(repository) || this.#options.isCopying(repository);
   }
 }
 

@@ -1,8 +1,7 @@
 /** CachePolicies from the chart's values: made, brought up to date, and removed when the values name them no more. */
 import { z } from 'zod';
 import { MADE_FOR_LABEL } from '../../api/names.ts';
-import type { FileValue } from '../../platform/file-watch.ts';
-import { FileValue as Files } from '../../platform/file-watch.ts';
+import { type FileValue, FileValue as Files } from '../../platform/file-watch.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
 import { apiVersionOf } from '../../platform/kube/resource.ts';

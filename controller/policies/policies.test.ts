@@ -1,6 +1,5 @@
 import { parseCachePolicy } from '../../api/cache-policy.ts';
-import { expiresAt } from '../image/life-rules.ts';
-import { rulesUnder } from '../image/life-rules.ts';
+import { expiresAt, rulesUnder } from '../image/life-rules.ts';
 import { policyOf } from './policies.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { parseDigest } from '../../registry/core/digest.ts';

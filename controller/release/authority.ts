@@ -5,13 +5,13 @@
 import {
   createCa,
   expiryOf,
-  isTrusted,
   issuedAt,
   issueServerCertificate,
+  isTrusted,
+  type KeyPairPem,
   mergeBundle,
   renewalReason,
 } from '../../platform/x509.ts';
-import type { KeyPairPem } from '../../platform/x509.ts';
 
 /** Text by key, decoded. */
 export type Data = Readonly<Record<string, string>>;

@@ -2,8 +2,7 @@
 import { backoffMs } from '../../platform/backoff.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Component } from '../../platform/run.ts';
-import { loop } from '../../platform/run.ts';
+import { type Component, loop } from '../../platform/run.ts';
 
 const BACKOFF = { baseMs: 500, maxMs: 30_000 };
 

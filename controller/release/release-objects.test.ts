@@ -1,10 +1,8 @@
-import { createLocalJWKSet, importPKCS8, jwtVerify, SignJWT } from 'jose';
-import type { JSONWebKeySet } from 'jose';
+import { createLocalJWKSet, importPKCS8, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import { releaseNames } from '../../api/names.ts';
 import { isTrusted, renewalReason, splitBundle } from '../../platform/x509.ts';
-import { ensureRelease } from './release-objects.ts';
+import { ensureRelease, type ObjectStore } from './release-objects.ts';
 import type { Data } from './authority.ts';
-import type { ObjectStore } from './release-objects.ts';
 
 const NOW = Date.parse('2026-11-21T03:00:00Z');
 const YEAR_MS = 365 * 86_400_000;

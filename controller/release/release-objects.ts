@@ -11,8 +11,7 @@ import {
   type Data,
   type Moment,
 } from './authority.ts';
-import { createStoreLogin, isUsable, publicKeys } from './store-login.ts';
-import type { StoreLogin } from './store-login.ts';
+import { createStoreLogin, isUsable, publicKeys, type StoreLogin } from './store-login.ts';
 
 const BUNDLE_KEY = 'ca.crt';
 

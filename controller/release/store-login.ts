@@ -1,6 +1,5 @@
 /** Logins to our own store: a key pair each, of which the clients hold the private half and the store the public one. */
-import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, importPKCS8 } from 'jose';
-import type { JWK } from 'jose';
+import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, importPKCS8, type JWK } from 'jose';
 import { createPublicKey } from 'node:crypto';
 
 const ALGORITHM = 'ES256';

@@ -5,20 +5,15 @@ import type { Clock } from '../../platform/clock.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { isConflict, isNotFound, KubeError } from '../../platform/kube/error.ts';
-import type { EventToRecord } from '../../platform/kube/events.ts';
-import { subjectOf } from '../../platform/kube/events.ts';
+import { type EventToRecord, subjectOf } from '../../platform/kube/events.ts';
 import { keyOf } from '../../platform/kube/resource.ts';
-import type { WorkResult } from '../../platform/kube/work-queue.ts';
-import { WorkQueue } from '../../platform/kube/work-queue.ts';
+import { WorkQueue, type WorkResult } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Component } from '../../platform/run.ts';
-import { loop } from '../../platform/run.ts';
+import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import { podRecords } from '../cluster/resources.ts';
-import type { ImageRecord, PodRecord } from '../cluster/resources.ts';
+import { type ImageRecord, type PodRecord, podRecords } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
-import { decideRescue } from './decide-rescue.ts';
-import type { Plight, Rescue } from './decide-rescue.ts';
+import { decideRescue, type Plight, type Rescue } from './decide-rescue.ts';
 import { imageInCache, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
 import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
@@ -50,22 +45,22 @@ interface Helped {
 }
 
 export class Rescuer {
-  private readonly options: RescuerOptions;
+  readonly #options: RescuerOptions;
   /** By pod: since when it is known to be stuck, of the monotonic clock. */
-  private readonly stuckSince = new Map<string, number>();
+  readonly #stuckSince = new Map<string, number>();
   /** Uids of pods that the API server, or a policy of the cluster, does not let us change. */
-  private readonly refused = new Set<string>();
-  private readonly queue: WorkQueue;
+  readonly #refused = new Set<string>();
+  readonly #queue: WorkQueue;
 
   /** Make it before the watch of pods starts. */
   constructor(options: RescuerOptions) {
-    this.options = options;
+    this.#options = options;
     const { pods, log, clock } = options;
-    this.queue = new WorkQueue({ name: 'rescue', worker: this.work, concurrency: AT_ONCE, log, clock });
+    this.#queue = new WorkQueue({ name: 'rescue', worker: this.#work, concurrency: AT_ONCE, log, clock });
     pods.onChange(({ before, after }) => {
       const key = keyOf(after ?? before ?? {});
-      if (after?.stuck !== undefined) this.queue.add(key);
-      else if (before?.stuck !== undefined) this.forget(key, before.stuck);
+      if (after?.stuck !== undefined) this.#queue.add(key);
+      else if (before?.stuck !== undefined) this.#forget(key, before.stuck);
     });
   }
 
@@ -73,24 +68,24 @@ export class Rescuer {
   component(synced: (signal: AbortSignal) => Promise<void>): Component {
     return loop('rescue', async (signal) => {
       await synced(signal);
-      await this.queue.run(signal);
+      await this.#queue.run(signal);
     });
   }
 
-  private readonly work = async (key: string, signal: AbortSignal): Promise<WorkResult> => {
-    const record = this.options.pods.getByKey(key);
-    if (record?.stuck === undefined || this.refused.has(record.stuck.uid)) return undefined;
+  readonly #work = async (key: string, signal: AbortSignal): Promise<WorkResult> => {
+    const record = this.#options.pods.getByKey(key);
+    if (record?.stuck === undefined || this.#refused.has(record.stuck.uid)) return undefined;
     const { stuck } = record;
     const helped = stuck.containers.flatMap((container) => {
-      const rescue = decideRescue(this.gather(key, record, stuck, container), this.options.patienceMs);
+      const rescue = decideRescue(this.#gather(key, record, stuck, container), this.#options.patienceMs);
       return rescue === undefined ? [] : [{ container, rescue }];
     });
-    if (helped.length > 0) await this.apply(record, stuck, helped, signal);
+    if (helped.length > 0) await this.#apply(record, stuck, helped, signal);
     return { requeueAfterMs: LOOK_AGAIN_MS };
   };
 
-  private gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
-    const { usage, standingFor, proxyHost, proxyWorks, clock } = this.options;
+  #gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
+    const { usage, standingFor, proxyHost, proxyWorks, clock } = this.#options;
     const { notes, node } = stuck;
     const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
     const throughProxy = original !== undefined;
@@ -101,8 +96,8 @@ export class Rescuer {
     const some = (type: string, status: string): boolean =>
       images.some(({ image }) => findCondition(image.status?.conditions, type)?.status === status);
     const now = clock.monotonic();
-    const since = this.stuckSince.get(key) ?? now;
-    this.stuckSince.set(key, since);
+    const since = this.#stuckSince.get(key) ?? now;
+    this.#stuckSince.set(key, since);
     return {
       throughProxy,
       ...(other === undefined ? {} : { other }),
@@ -116,13 +111,13 @@ export class Rescuer {
   }
 
   /** @throws KubeError when the API server is in trouble; the queue then tries again */
-  private async apply(
+  async #apply(
     { metadata }: PodRecord,
     { uid, notes }: StuckPod,
     helped: readonly Helped[],
     signal: AbortSignal,
   ): Promise<void> {
-    const { writer, pods, log, onRescue } = this.options;
+    const { writer, pods, log, onRescue } = this.#options;
     const { name = '', namespace = '', resourceVersion = '' } = metadata;
     const changes = helped.map(({ container, rescue: { image, reason } }) => ({
       container,
@@ -139,9 +134,9 @@ export class Rescuer {
       // It has changed or gone; the watch tells.
       if (isConflict(error) || isNotFound(error)) return;
       if (!isRefusal(error)) throw error;
-      this.refused.add(uid);
+      this.#refused.add(uid);
       log.warn('pod may not be rescued', { pod: name, namespace, error });
-      this.tell(
+      this.#tell(
         metadata,
         uid,
         'Warning',
@@ -154,12 +149,12 @@ export class Rescuer {
       const { reason, image, because } = rescue;
       const note = `Container ${container.name} now takes ${image} instead of ${container.image}, for ${because}.`;
       log.info('pod rescued', { pod: name, namespace, container: container.name, reason, image });
-      this.tell(metadata, uid, 'Normal', reason, note);
+      this.#tell(metadata, uid, 'Normal', reason, note);
       onRescue(reason);
     }
   }
 
-  private tell(
+  #tell(
     { name = '', namespace = '' }: PodRecord['metadata'],
     uid: string,
     type: EventToRecord['type'],
@@ -167,12 +162,12 @@ export class Rescuer {
     note: string,
   ): void {
     const regarding = subjectOf(podRecords, { metadata: { name, namespace, uid } });
-    this.options.record({ regarding, type, reason, action: 'Rescue', note });
+    this.#options.record({ regarding, type, reason, action: 'Rescue', note });
   }
 
-  private forget(key: string, { uid }: StuckPod): void {
-    this.stuckSince.delete(key);
-    this.refused.delete(uid);
+  #forget(key: string, { uid }: StuckPod): void {
+    this.#stuckSince.delete(key);
+    this.#refused.delete(uid);
   }
 }
 

@@ -44,81 +44,81 @@ export interface CacheKeeperOptions {
 }
 
 export class CacheKeeper {
-  private readonly options: CacheKeeperOptions;
-  private evicted: ReadonlySet<string> = new Set();
-  private isRefused = false;
-  private last: Capacity = { evict: [], heldBytes: 0, excessBytes: 0 };
+  readonly #options: CacheKeeperOptions;
+  #evicted: ReadonlySet<string> = new Set();
+  #isRefused = false;
+  #last: Capacity = { evict: [], heldBytes: 0, excessBytes: 0 };
 
   constructor(options: CacheKeeperOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** Whether an image is to go because the cache holds more than it may. */
-  readonly isEvicted = (name: string): boolean => this.evicted.has(name);
+  readonly isEvicted = (name: string): boolean => this.#evicted.has(name);
 
   get limitBytes(): number | undefined {
-    return this.options.limitBytes;
+    return this.#options.limitBytes;
   }
 
   /** As of the last look. */
   get capacity(): Capacity {
-    return this.last;
+    return this.#last;
   }
 
   component(): Component {
-    const { synced, clock, log } = this.options;
+    const { synced, clock, log } = this.#options;
     return loop('cache keeper', async (signal) => {
       await synced(signal);
       for (;;) {
         await clock.sleep(EVERY_MS, signal);
-        this.weigh();
+        this.#weigh();
         try {
-          await this.report(signal);
-          this.isRefused = false;
+          await this.#report(signal);
+          this.#isRefused = false;
         } catch (error) {
           signal.throwIfAborted();
           // The watch brings what somebody else wrote, and the next look takes that in.
-          if (!isConflict(error) && !this.isRefused) {
+          if (!isConflict(error) && !this.#isRefused) {
             log.warn('the ImageCache cannot be written, which is tried on and on', { error });
-            this.isRefused = true;
+            this.#isRefused = true;
           }
         }
       }
     });
   }
 
-  private weigh(): void {
-    const { images, store, limitBytes, onEvict } = this.options;
+  #weigh(): void {
+    const { images, store, limitBytes, onEvict } = this.#options;
     const holdings = [...images.values()].flatMap((record) => holdingOf(record) ?? []);
     const volume = store?.status?.volume;
     const use = store && volume && { usedBytes: volume.usedBytes, garbageBytes: store.garbageBytes };
-    this.last = capacity(holdings, use ?? undefined, limitBytes);
-    const { evict } = this.last;
+    this.#last = capacity(holdings, use ?? undefined, limitBytes);
+    const { evict } = this.#last;
     // What a former leader removed may still take room: that goes before any image.
     if (evict.length > 0 && store?.hasCollected === false) store.collectNow();
     else for (const name of evict) onEvict(name);
-    this.evicted = new Set(store?.hasCollected === false ? [] : evict);
+    this.#evicted = new Set(store?.hasCollected === false ? [] : evict);
   }
 
-  private async report(signal: AbortSignal): Promise<void> {
-    const { name, caches, clock } = this.options;
-    const record = caches.get(name) ?? (await this.create(signal));
-    const request = this.collect(record);
-    const next = cacheStatus(record.status, { ...this.view(), ...request }, clock.now());
+  async #report(signal: AbortSignal): Promise<void> {
+    const { name, caches, clock } = this.#options;
+    const record = caches.get(name) ?? (await this.#create(signal));
+    const request = this.#collect(record);
+    const next = cacheStatus(record.status, { ...this.#view(), ...request }, clock.now());
     if (isDeepStrictEqual(next, record.status)) return;
     const { resourceVersion } = record.metadata;
-    const written = await this.write({ metadata: { name, resourceVersion }, status: next }, signal);
+    const written = await this.#write({ metadata: { name, resourceVersion }, status: next }, signal);
     const [was, is] = [record.status, next].map(({ conditions }) =>
       findCondition(conditions, CONDITION_WITHIN_LIMIT),
     );
     if (is?.status === 'False' && was?.status !== 'False') {
-      this.options.tell(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
+      this.#options.tell(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
     }
   }
 
   /** Takes up what the annotation asks for, once for each of its values. */
-  private collect(record: CacheRecord): Pick<ImageCacheStatus, 'collectRequest'> {
-    const { store, tell } = this.options;
+  #collect(record: CacheRecord): Pick<ImageCacheStatus, 'collectRequest'> {
+    const { store, tell } = this.#options;
     const { collectRequest = record.status.collectRequest } = record;
     if (collectRequest !== record.status.collectRequest) {
       store?.collectNow();
@@ -132,8 +132,8 @@ export class CacheKeeper {
     return collectRequest === undefined ? {} : { collectRequest };
   }
 
-  private view(): CacheView {
-    const { images, usage, standingFor, store, limitBytes } = this.options;
+  #view(): CacheView {
+    const { images, usage, standingFor, store, limitBytes } = this.#options;
     const inUse = [...usage.names()];
     const lacking = inUse.filter((name) => !standingFor(name).some(isReady));
     const lastCollection = store?.status?.lastCollection;
@@ -144,21 +144,21 @@ export class CacheKeeper {
         .flatMap((name) => usage.of(name) ?? [])
         .map(({ reference }) => formatReference(reference))
         .sort(),
-      capacity: this.last,
+      capacity: this.#last,
       ...(limitBytes === undefined ? {} : { limitBytes }),
       ...(lastCollection ? { lastCollection } : {}),
     };
   }
 
-  private create(signal: AbortSignal): Promise<CacheRecord> {
-    return this.write({ metadata: { name: this.options.name } }, signal);
+  #create(signal: AbortSignal): Promise<CacheRecord> {
+    return this.#write({ metadata: { name: this.#options.name } }, signal);
   }
 
-  private async write(
+  async #write(
     content: { readonly metadata: object; readonly status?: ImageCacheStatus },
     signal: AbortSignal,
   ): Promise<CacheRecord> {
-    const { name, caches, writer } = this.options;
+    const { name, caches, writer } = this.#options;
     const body = { apiVersion: apiVersionOf(cacheRecords), kind: cacheRecords.kind, ...content };
     const patch = { type: 'apply', body, fieldManager: FIELD_MANAGER, force: true } as const;
     const options = content.status === undefined ? { signal } : ({ subresource: 'status', signal } as const);

@@ -2,9 +2,12 @@
 import { importPKCS8, SignJWT } from 'jose';
 import { request } from 'undici';
 import { z } from 'zod';
-import { storeStatusSchema } from '../../api/store-api.ts';
-import type { StoreStatus } from '../../api/store-api.ts';
-import { STORE_SUPERVISOR_AUDIENCE, STORE_TOKEN_ISSUER } from '../../api/store-api.ts';
+import {
+  STORE_SUPERVISOR_AUDIENCE,
+  STORE_TOKEN_ISSUER,
+  type StoreStatus,
+  storeStatusSchema,
+} from '../../api/store-api.ts';
 
 export interface StoreClientOptions {
   readonly url: URL;
@@ -22,22 +25,22 @@ export class StoreError extends Error {
 const DEADLINE_MS = 10_000;
 
 export class StoreClient {
-  private readonly options: StoreClientOptions;
+  readonly #options: StoreClientOptions;
 
   constructor(options: StoreClientOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** @throws StoreError, KubeError; the signal's reason when it was aborted */
-  readonly status = (signal: AbortSignal): Promise<StoreStatus> => this.call('GET', '/status', signal);
+  readonly status = (signal: AbortSignal): Promise<StoreStatus> => this.#call('GET', '/status', signal);
 
   /** Gives how the store stands as the collection begins. @throws as {@link status} */
-  readonly collect = (signal: AbortSignal): Promise<StoreStatus> => this.call('POST', '/collect', signal);
+  readonly collect = (signal: AbortSignal): Promise<StoreStatus> => this.#call('POST', '/collect', signal);
 
-  private async call(method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<StoreStatus> {
-    const authorization = `Bearer ${await this.token()}`;
+  async #call(method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<StoreStatus> {
+    const authorization = `Bearer ${await this.#token()}`;
     try {
-      const { statusCode, body } = await request(new URL(path, this.options.url), {
+      const { statusCode, body } = await request(new URL(path, this.#options.url), {
         method,
         headers: { authorization },
         signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]),
@@ -53,8 +56,8 @@ export class StoreClient {
     }
   }
 
-  private async token(): Promise<string> {
-    const { privateKey, keyId } = await this.options.login();
+  async #token(): Promise<string> {
+    const { privateKey, keyId } = await this.#options.login();
     return await new SignJWT()
       .setProtectedHeader({ alg: 'ES256', kid: keyId })
       .setIssuer(STORE_TOKEN_ISSUER)

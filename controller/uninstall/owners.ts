@@ -1,8 +1,15 @@
 /** Restarts what owns pods that run through the cache, as `kubectl rollout restart` does. */
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
-import { daemonSets, deployments, replicaSets, statefulSets } from '../../platform/kube/resource.ts';
-import type { KubeObject, Pod, Resource } from '../../platform/kube/resource.ts';
+import {
+  daemonSets,
+  deployments,
+  type KubeObject,
+  type Pod,
+  replicaSets,
+  type Resource,
+  statefulSets,
+} from '../../platform/kube/resource.ts';
 
 const RESTARTED_AT = 'kubectl.kubernetes.io/restartedAt';
 

@@ -4,8 +4,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isConflict, isNotFound } from '../../platform/kube/error.ts';
 import { microTime } from '../../platform/kube/lease.ts';
-import { leases } from '../../platform/kube/resource.ts';
-import type { ObjectRef } from '../../platform/kube/resource.ts';
+import { leases, type ObjectRef } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
 import { imageRecords } from '../cluster/resources.ts';
 

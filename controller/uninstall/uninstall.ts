@@ -3,15 +3,14 @@ import { releaseNames } from '../../api/names.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isConflict, isNotFound } from '../../platform/kube/error.ts';
-import type { EventRecorder } from '../../platform/kube/events.ts';
-import { subjectOf } from '../../platform/kube/events.ts';
+import { type EventRecorder, subjectOf } from '../../platform/kube/events.ts';
 import {
   configMaps,
   mutatingWebhookConfigurations,
   nodes,
+  type Pod,
   pods as podResource,
 } from '../../platform/kube/resource.ts';
-import type { Pod } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
 import { releaseFinalizers } from './release-finalizers.ts';
 import { patchImages } from '../rescue/patch-images.ts';

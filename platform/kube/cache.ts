@@ -1,7 +1,6 @@
 /** The objects of one resource type, kept in memory by a watch, with handlers that hear of every change. */
 import { unlessAborted } from '../unless-aborted.ts';
-import type { Component } from '../run.ts';
-import { loop } from '../run.ts';
+import { type Component, loop } from '../run.ts';
 import type { KubeClient } from './client.ts';
 import { keyOf, type KubeObject, type Resource } from './resource.ts';
 import { listAndWatch, type WatchEvent, type WatchOptions } from './watch.ts';
@@ -16,42 +15,42 @@ export type ChangeHandler<T> = (change: {
 export type IndexFunction<T> = (object: T) => Iterable<string>;
 
 export class ObjectCache<T extends KubeObject> {
-  private readonly objects = new Map<string, T>();
-  private readonly handlers: ChangeHandler<T>[] = [];
-  private readonly indexes = new Map<string, Index<T>>();
-  private readonly synced = Promise.withResolvers<undefined>();
-  private complete = false;
+  readonly #objects = new Map<string, T>();
+  readonly #handlers: ChangeHandler<T>[] = [];
+  readonly #indexes = new Map<string, Index<T>>();
+  readonly #synced = Promise.withResolvers<undefined>();
+  #complete = false;
 
   /** Whether the first list is in; until then the cache knows too little. */
   get isSynced(): boolean {
-    return this.complete;
+    return this.#complete;
   }
 
   get size(): number {
-    return this.objects.size;
+    return this.#objects.size;
   }
 
   /** Resolves once the first list is in; rejects when the signal is aborted before. */
   async waitSynced(signal: AbortSignal): Promise<void> {
-    await unlessAborted(this.synced.promise, signal);
+    await unlessAborted(this.#synced.promise, signal);
   }
 
   get(name: string, namespace?: string): T | undefined {
-    return this.objects.get(namespace === undefined ? name : `${namespace}/${name}`);
+    return this.#objects.get(namespace === undefined ? name : `${namespace}/${name}`);
   }
 
   /** By `namespace/name`, or the name of what has no namespace. */
   getByKey(key: string): T | undefined {
-    return this.objects.get(key);
+    return this.#objects.get(key);
   }
 
   values(): IterableIterator<T> {
-    return this.objects.values();
+    return this.#objects.values();
   }
 
   /** Adds an index; do so before the watch starts. */
   addIndex(name: string, valuesOf: IndexFunction<T>): void {
-    this.indexes.set(name, new Index(valuesOf));
+    this.#indexes.set(name, new Index(valuesOf));
   }
 
   /**
@@ -59,40 +58,40 @@ export class ObjectCache<T extends KubeObject> {
    * @throws when there is no such index
    */
   byIndex(name: string, value: string): readonly T[] {
-    const index = this.indexes.get(name);
+    const index = this.#indexes.get(name);
     if (!index) throw new Error(`there is no index ${name}`);
     return [...index.keys(value)]
-      .map((key) => this.objects.get(key))
+      .map((key) => this.#objects.get(key))
       .filter((object) => object !== undefined);
   }
 
   /** Handlers are called in the order of the changes, after the cache has changed. Add them before the watch starts. */
   onChange(handler: ChangeHandler<T>): void {
-    this.handlers.push(handler);
+    this.#handlers.push(handler);
   }
 
   apply(event: WatchEvent<T>): void {
-    if (event.type === 'reset') this.reset(event.objects);
-    else this.set(keyOf(event.object), event.type === 'upsert' ? event.object : undefined);
+    if (event.type === 'reset') this.#reset(event.objects);
+    else this.#set(keyOf(event.object), event.type === 'upsert' ? event.object : undefined);
   }
 
-  private reset(objects: readonly T[]): void {
+  #reset(objects: readonly T[]): void {
     const present = new Map(objects.map((object) => [keyOf(object), object]));
-    for (const key of [...this.objects.keys()]) if (!present.has(key)) this.set(key, undefined);
-    for (const [key, object] of present) this.set(key, object);
-    this.complete = true;
-    this.synced.resolve(undefined);
+    for (const key of [...this.#objects.keys()]) if (!present.has(key)) this.#set(key, undefined);
+    for (const [key, object] of present) this.#set(key, object);
+    this.#complete = true;
+    this.#synced.resolve(undefined);
   }
 
-  private set(key: string, after: T | undefined): void {
-    const before = this.objects.get(key);
+  #set(key: string, after: T | undefined): void {
+    const before = this.#objects.get(key);
     const version = after?.metadata?.resourceVersion;
     if (version !== undefined && before?.metadata?.resourceVersion === version) return;
     if (before === undefined && after === undefined) return;
-    if (after === undefined) this.objects.delete(key);
-    else this.objects.set(key, after);
-    for (const index of this.indexes.values()) index.change(key, before, after);
-    for (const handler of this.handlers) handler({ before, after });
+    if (after === undefined) this.#objects.delete(key);
+    else this.#objects.set(key, after);
+    for (const index of this.#indexes.values()) index.change(key, before, after);
+    for (const handler of this.#handlers) handler({ before, after });
   }
 }
 
@@ -109,31 +108,31 @@ export function cacheWatch<T extends KubeObject>(
 }
 
 class Index<T> {
-  private readonly valuesOf: IndexFunction<T>;
-  private readonly byValue = new Map<string, Set<string>>();
+  readonly #valuesOf: IndexFunction<T>;
+  readonly #byValue = new Map<string, Set<string>>();
 
   constructor(valuesOf: IndexFunction<T>) {
-    this.valuesOf = valuesOf;
+    this.#valuesOf = valuesOf;
   }
 
   keys(value: string): Iterable<string> {
-    return this.byValue.get(value) ?? [];
+    return this.#byValue.get(value) ?? [];
   }
 
   change(key: string, before: T | undefined, after: T | undefined): void {
-    if (before !== undefined) for (const value of this.valuesOf(before)) this.remove(value, key);
-    if (after !== undefined) for (const value of this.valuesOf(after)) this.add(value, key);
+    if (before !== undefined) for (const value of this.#valuesOf(before)) this.#remove(value, key);
+    if (after !== undefined) for (const value of this.#valuesOf(after)) this.#add(value, key);
   }
 
-  private add(value: string, key: string): void {
-    const keys = this.byValue.get(value);
+  #add(value: string, key: string): void {
+    const keys = this.#byValue.get(value);
     if (keys) keys.add(key);
-    else this.byValue.set(value, new Set([key]));
+    else this.#byValue.set(value, new Set([key]));
   }
 
-  private remove(value: string, key: string): void {
-    const keys = this.byValue.get(value);
+  #remove(value: string, key: string): void {
+    const keys = this.#byValue.get(value);
     keys?.delete(key);
-    if (keys?.size === 0) this.byValue.delete(value);
+    if (keys?.size === 0) this.#byValue.delete(value);
   }
 }

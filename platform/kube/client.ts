@@ -1,6 +1,5 @@
 /** A small typed client of the Kubernetes API: the same verbs for every resource type, over one shared connection pool. */
-import type { Dispatcher } from 'undici';
-import { request } from 'undici';
+import { type Dispatcher, request } from 'undici';
 import { withDeadline } from '../deadline.ts';
 import type { Connection } from './connection.ts';
 import { KubeError } from './error.ts';
@@ -75,20 +74,20 @@ export interface ClientHooks {
 
 /** Every method throws {@link KubeError} for an answer that is no success and `DeadlineError` when it takes too long. */
 export class KubeClient {
-  private readonly connection: Connection;
-  private readonly userAgent: string;
-  private readonly hooks: ClientHooks;
+  readonly #connection: Connection;
+  readonly #userAgent: string;
+  readonly #hooks: ClientHooks;
 
   /** @param userAgent tells the API server's audit log who asks, e.g. `larder-controller` */
   constructor(connection: Connection, userAgent: string, hooks: ClientHooks = {}) {
-    this.connection = connection;
-    this.userAgent = userAgent;
-    this.hooks = hooks;
+    this.#connection = connection;
+    this.#userAgent = userAgent;
+    this.#hooks = hooks;
   }
 
   /** A client that calls `beforeWrite` right before it sends anything but a GET; what that throws stops the request. */
   fenced(beforeWrite: () => void): KubeClient {
-    return new KubeClient(this.connection, this.userAgent, { ...this.hooks, beforeWrite });
+    return new KubeClient(this.#connection, this.#userAgent, { ...this.#hooks, beforeWrite });
   }
 
   async get<T extends KubeObject>(
@@ -96,13 +95,13 @@ export class KubeClient {
     ref: ObjectRef,
     options: CallOptions = {},
   ): Promise<T> {
-    return this.object(resource, { ...options, method: 'GET', path: pathOf(resource, ref) });
+    return this.#object(resource, { ...options, method: 'GET', path: pathOf(resource, ref) });
   }
 
   /** One page; objects that the resource's decoder refuses are left out. */
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ObjectList<T>> {
     const { namespace, labelSelector, fieldSelector, limit, continue: next, ...call } = options;
-    const raw = (await this.call({
+    const raw = (await this.#call({
       deadlineMs: 60_000,
       ...call,
       method: 'GET',
@@ -139,7 +138,7 @@ export class KubeClient {
   ): Promise<T> {
     const { namespace } = object.metadata ?? {};
     const path = pathOf(resource, namespace === undefined ? {} : { namespace }, options.subresource);
-    return this.object(resource, { ...options, method: 'POST', path, body: typed(resource, object) });
+    return this.#object(resource, { ...options, method: 'POST', path, body: typed(resource, object) });
   }
 
   /** Replaces the whole object; a `resourceVersion` in it makes the server refuse (409) when it has changed meanwhile. */
@@ -149,7 +148,7 @@ export class KubeClient {
     options: WriteOptions = {},
   ): Promise<T> {
     const path = pathOf(resource, refOf(object), options.subresource);
-    return this.object(resource, { ...options, method: 'PUT', path, body: typed(resource, object) });
+    return this.#object(resource, { ...options, method: 'PUT', path, body: typed(resource, object) });
   }
 
   async patch<T extends KubeObject>(
@@ -159,7 +158,7 @@ export class KubeClient {
     options: WriteOptions = {},
   ): Promise<T> {
     const apply = patch.type === 'apply';
-    return this.object(resource, {
+    return this.#object(resource, {
       ...options,
       method: 'PATCH',
       path: pathOf(resource, ref, options.subresource),
@@ -174,7 +173,7 @@ export class KubeClient {
     const { uid, resourceVersion, propagationPolicy, ...call } = options;
     const preconditions = { uid, resourceVersion };
     const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy, preconditions };
-    await this.call({ ...call, method: 'DELETE', path: pathOf(resource, ref), body });
+    await this.#call({ ...call, method: 'DELETE', path: pathOf(resource, ref), body });
   }
 
   /**
@@ -205,14 +204,14 @@ export class KubeClient {
         },
         { once: true },
       );
-      return this.send({ method: 'GET', path, ...(query ? { query } : {}) }, abort.signal);
+      return this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, abort.signal);
     });
     if (answer.statusCode < 300) return answer.body;
     throw KubeError.fromAnswer(what, answer.statusCode, await answer.body.text());
   }
 
-  private async object<T extends KubeObject>(resource: Resource<T>, call: Call): Promise<T> {
-    const object = resource.decode(await this.call(call));
+  async #object<T extends KubeObject>(resource: Resource<T>, call: Call): Promise<T> {
+    const object = resource.decode(await this.#call(call));
     if (object !== undefined) return object;
     throw new KubeError(`${call.method} ${call.path}`, {
       status: 200,
@@ -221,10 +220,10 @@ export class KubeClient {
     });
   }
 
-  private async call(call: Call): Promise<unknown> {
+  async #call(call: Call): Promise<unknown> {
     const what = `${call.method} ${call.path}`;
     return withDeadline(what, call.deadlineMs ?? DEFAULT_DEADLINE_MS, call.signal, async (signal) => {
-      const answer = await this.send(call, signal);
+      const answer = await this.#send(call, signal);
       const text = await answer.body.text().catch((error: unknown) => {
         throw signal.aborted ? error : KubeError.unreachable(what, error);
       });
@@ -233,10 +232,10 @@ export class KubeClient {
     });
   }
 
-  private async send(call: Call, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #send(call: Call, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const url = new URL(
-      this.connection.server.pathname.replace(/\/$/, '') + call.path,
-      this.connection.server,
+      this.#connection.server.pathname.replace(/\/$/, '') + call.path,
+      this.#connection.server,
     );
     for (const [name, value] of Object.entries(call.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
@@ -247,10 +246,10 @@ export class KubeClient {
       throw signal.aborted ? error : KubeError.unreachable(what, error);
     };
     const [dispatcher, credentials] = await Promise.all([
-      this.connection.dispatcher(),
-      this.connection.headers(),
+      this.#connection.dispatcher(),
+      this.#connection.headers(),
     ]).catch(unreachable);
-    if (call.method !== 'GET') this.hooks.beforeWrite?.();
+    if (call.method !== 'GET') this.#hooks.beforeWrite?.();
     const answer = await request(url, {
       method: call.method,
       dispatcher,
@@ -259,12 +258,12 @@ export class KubeClient {
         ...credentials,
         // Key sets and metrics have types of their own, and the API server refuses what no Accept covers.
         accept: 'application/json, */*;q=0.5',
-        'user-agent': this.userAgent,
+        'user-agent': this.#userAgent,
         ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),
       },
       ...(body === undefined ? {} : { body }),
     }).catch(unreachable);
-    this.hooks.onAnswer?.(call.method, answer.statusCode);
+    this.#hooks.onAnswer?.(call.method, answer.statusCode);
     return answer;
   }
 }

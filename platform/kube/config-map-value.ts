@@ -18,18 +18,18 @@ export interface ConfigMapValueOptions<T> {
 
 export class ConfigMapValue<T> {
   readonly component: Component;
-  private readonly options: ConfigMapValueOptions<T>;
-  private readonly first = Promise.withResolvers<undefined>();
-  private readonly listeners: ((value: T) => void)[] = [];
-  private value: T | undefined;
+  readonly #options: ConfigMapValueOptions<T>;
+  readonly #first = Promise.withResolvers<undefined>();
+  readonly #listeners: ((value: T) => void)[] = [];
+  #value: T | undefined;
 
   constructor(options: ConfigMapValueOptions<T>) {
-    this.options = options;
+    this.#options = options;
     const { client, name, namespace, key, log } = options;
     const cache = new ObjectCache<ConfigMap>();
     cache.onChange(({ after }) => {
       const text = after?.data?.[key];
-      if (text !== undefined) this.take(text);
+      if (text !== undefined) this.#take(text);
     });
     const fieldSelector = `metadata.name=${name}`;
     this.component = cacheWatch(client, configMaps, cache, { namespace, fieldSelector, log });
@@ -37,20 +37,20 @@ export class ConfigMapValue<T> {
 
   /** The last one that could be parsed; undefined before there was any. */
   get(): T | undefined {
-    return this.value;
+    return this.#value;
   }
 
   onChange(listener: (value: T) => void): void {
-    this.listeners.push(listener);
+    this.#listeners.push(listener);
   }
 
   /** Resolves when there is a value; rejects when the signal is aborted before. */
   async known(signal: AbortSignal): Promise<void> {
-    await unlessAborted(this.first.promise, signal);
+    await unlessAborted(this.#first.promise, signal);
   }
 
-  private take(text: string): void {
-    const { parse, log, name } = this.options;
+  #take(text: string): void {
+    const { parse, log, name } = this.#options;
     let value: T;
     try {
       value = parse(text);
@@ -58,9 +58,9 @@ export class ConfigMapValue<T> {
       log.error('ConfigMap refused, the former value stays', { configMap: name, error });
       return;
     }
-    this.value = value;
-    this.first.resolve(undefined);
+    this.#value = value;
+    this.#first.resolve(undefined);
     log.info('ConfigMap loaded', { configMap: name });
-    for (const listener of this.listeners) listener(value);
+    for (const listener of this.#listeners) listener(value);
   }
 }

@@ -47,50 +47,50 @@ interface Current {
 
 /** Refreshes credentials, and replaces the agent only when the TLS material changed. */
 class Credentials {
-  private readonly config: KubeConfig;
-  private refreshing: Promise<Current> | undefined;
-  private freshUntil = 0;
-  private agent: Agent | undefined;
-  private material = '';
+  readonly #config: KubeConfig;
+  #refreshing: Promise<Current> | undefined;
+  #freshUntil = 0;
+  #agent: Agent | undefined;
+  #material = '';
 
   constructor(config: KubeConfig) {
-    this.config = config;
+    this.#config = config;
   }
 
   current(): Promise<Current> {
-    if (!this.refreshing || performance.now() >= this.freshUntil) {
-      this.freshUntil = performance.now() + CREDENTIALS_FRESH_MS;
-      this.refreshing = this.refresh();
-      this.refreshing.catch(() => {
-        this.freshUntil = 0;
+    if (!this.#refreshing || performance.now() >= this.#freshUntil) {
+      this.#freshUntil = performance.now() + CREDENTIALS_FRESH_MS;
+      this.#refreshing = this.#refresh();
+      this.#refreshing.catch(() => {
+        this.#freshUntil = 0;
       });
     }
-    return this.refreshing;
+    return this.#refreshing;
   }
 
   async close(): Promise<void> {
-    this.freshUntil = 0;
-    this.refreshing = undefined;
-    await this.agent?.destroy();
+    this.#freshUntil = 0;
+    this.#refreshing = undefined;
+    await this.#agent?.destroy();
   }
 
-  private async refresh(): Promise<Current> {
+  async #refresh(): Promise<Current> {
     const options: RequestOptions = {};
-    await this.config.applyToHTTPSOptions(options);
+    await this.#config.applyToHTTPSOptions(options);
     const { ca, cert, key, servername, rejectUnauthorized } = options;
     const tls = { ca, cert, key, servername, rejectUnauthorized };
     const material = JSON.stringify(Object.values(tls).map(String));
-    if (!this.agent || material !== this.material) {
-      const former = this.agent;
-      this.material = material;
-      this.agent = newAgent(tls);
+    if (!this.#agent || material !== this.#material) {
+      const former = this.#agent;
+      this.#material = material;
+      this.#agent = newAgent(tls);
       void former?.close(); // what is under way on it may finish
     }
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(options.headers ?? {}))
       headers[name.toLowerCase()] = String(value);
     if (options.auth) headers['authorization'] ??= `Basic ${Buffer.from(options.auth).toString('base64')}`;
-    return { agent: this.agent, headers };
+    return { agent: this.#agent, headers };
   }
 }
 

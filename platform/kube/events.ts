@@ -46,12 +46,12 @@ const FLUSH_MS = 10_000;
 
 /** Never throws and never makes its caller wait: an event that cannot be stored is logged and forgotten. */
 export class EventRecorder {
-  private readonly client: KubeClient;
-  private readonly log: Logger;
-  private readonly controller: string;
-  private readonly instance: string;
-  private readonly clock: Clock;
-  private readonly series = new Map<string, Series>();
+  readonly #client: KubeClient;
+  readonly #log: Logger;
+  readonly #controller: string;
+  readonly #instance: string;
+  readonly #clock: Clock;
+  readonly #series = new Map<string, Series>();
 
   /** @param controller e.g. `larder.dev/controller`; `instance` e.g. the Pod's name */
   constructor(options: {
@@ -61,35 +61,41 @@ export class EventRecorder {
     instance: string;
     clock?: Clock;
   }) {
-    this.client = options.client;
-    this.log = options.log;
-    this.controller = options.controller;
-    this.instance = options.instance;
-    this.clock = options.clock ?? systemClock;
+    this.#client = options.client;
+    this.#log = options.log;
+    this.#controller = options.controller;
+    this.#instance = options.instance;
+    this.#clock = options.clock ?? systemClock;
   }
 
   record(event: EventToRecord): void {
     const { regarding, type, reason, action, note } = event;
     const key = [regarding.uid, regarding.namespace, regarding.name, type, reason, action, note].join('\n');
-    const now = this.clock.now();
-    const known = this.series.get(key);
+    const now = this.#clock.now();
+    const known = this.#series.get(key);
     if (known && now - known.lastAt < SERIES_MS) {
       Object.assign(known, { count: known.count + 1, lastAt: now, dirty: true });
       return;
     }
     const ref = { namespace: regarding.namespace ?? 'default', name: eventName(regarding.name) };
-    this.series.set(key, { ref, count: 1, lastAt: now, dirty: false, created: this.create(ref, event, now) });
-    const [oldest] = this.series.keys();
-    if (this.series.size > MAX_SERIES && oldest !== undefined) this.series.delete(oldest);
+    this.#series.set(key, {
+      ref,
+      count: 1,
+      lastAt: now,
+      dirty: false,
+      created: this.#create(ref, event, now),
+    });
+    const [oldest] = this.#series.keys();
+    if (this.#series.size > MAX_SERIES && oldest !== undefined) this.#series.delete(oldest);
   }
 
   /** Tells the API server how often each series happened, and forgets the ones that ended. */
   async flush(): Promise<void> {
-    const now = this.clock.now();
-    for (const [key, series] of this.series) {
+    const now = this.#clock.now();
+    for (const [key, series] of this.#series) {
       await series.created;
-      if (series.dirty) await this.update(series);
-      if (now - series.lastAt >= SERIES_MS) this.series.delete(key);
+      if (series.dirty) await this.#update(series);
+      if (now - series.lastAt >= SERIES_MS) this.#series.delete(key);
     }
   }
 
@@ -109,30 +115,30 @@ export class EventRecorder {
     };
   }
 
-  private async create(ref: ObjectRef, event: EventToRecord, now: number): Promise<void> {
+  async #create(ref: ObjectRef, event: EventToRecord, now: number): Promise<void> {
     const { regarding, type, reason, action } = event;
     const body = {
       metadata: ref,
       eventTime: microTime(now),
-      reportingController: this.controller,
-      reportingInstance: this.instance.slice(0, 128),
+      reportingController: this.#controller,
+      reportingInstance: this.#instance.slice(0, 128),
       action,
       reason,
       regarding,
       type,
       note: cut(event.note),
     };
-    await this.client.create(events, body).catch((error: unknown) => {
-      this.log.warn('event not recorded', { reason, regarding, error });
+    await this.#client.create(events, body).catch((error: unknown) => {
+      this.#log.warn('event not recorded', { reason, regarding, error });
     });
   }
 
-  private async update(series: Series): Promise<void> {
+  async #update(series: Series): Promise<void> {
     series.dirty = false;
     const body = { series: { count: series.count, lastObservedTime: microTime(series.lastAt) } };
-    await this.client.patch(events, series.ref, { type: 'merge', body }).catch((error: unknown) => {
+    await this.#client.patch(events, series.ref, { type: 'merge', body }).catch((error: unknown) => {
       // The API server drops events after an hour; a series that outlived its event is simply over.
-      if (!isNotFound(error)) this.log.warn('event series not updated', { event: series.ref, error });
+      if (!isNotFound(error)) this.#log.warn('event series not updated', { event: series.ref, error });
     });
   }
 }

@@ -41,32 +41,32 @@ interface Observation {
 }
 
 export class LeaderElection {
-  private readonly options: Required<LeaderElectionOptions>;
-  private readonly clock: Clock;
-  private observed: Observation | undefined;
-  private held: Lease | undefined;
+  readonly #options: Required<LeaderElectionOptions>;
+  readonly #clock: Clock;
+  #observed: Observation | undefined;
+  #held: Lease | undefined;
   /** Of the monotonic clock: leading is over then, whatever else happens. */
-  private leadsUntil = -Infinity;
+  #leadsUntil = -Infinity;
 
   constructor(options: LeaderElectionOptions) {
-    this.options = {
+    this.#options = {
       leaseMs: 10_000,
       renewDeadlineMs: 7_000,
       retryMs: 2_000,
       clock: systemClock,
       ...options,
     };
-    this.clock = this.options.clock;
+    this.#clock = this.#options.clock;
   }
 
   /** Whether this process leads at this very moment. Ask before every write: a timer may be late, this is not. */
   isLeader(): boolean {
-    return this.clock.monotonic() < this.leadsUntil;
+    return this.#clock.monotonic() < this.#leadsUntil;
   }
 
   /** @throws {NotLeaderError} */
   assertLeader(): void {
-    if (!this.isLeader()) throw new NotLeaderError(this.options.name);
+    if (!this.isLeader()) throw new NotLeaderError(this.#options.name);
   }
 
   /**
@@ -76,30 +76,27 @@ export class LeaderElection {
   component(lead: (signal: AbortSignal) => Promise<void>): Component {
     return loop('leader election', async (signal) => {
       while (!signal.aborted) {
-        await this.acquire(signal);
-        await this.leadWhileHeld(lead, signal);
+        await this.#acquire(signal);
+        await this.#leadWhileHeld(lead, signal);
       }
     });
   }
 
-  private async acquire(signal: AbortSignal): Promise<void> {
+  async #acquire(signal: AbortSignal): Promise<void> {
     for (;;) {
-      if (await this.tryToHold(signal)) {
-        this.options.log.info('leading', { lease: this.options.name, identity: this.options.identity });
+      if (await this.#tryToHold(signal)) {
+        this.#options.log.info('leading', { lease: this.#options.name, identity: this.#options.identity });
         return;
       }
-      const { retryMs } = this.options;
-      await this.clock.sleep(backoffMs(0, { baseMs: retryMs, maxMs: retryMs }), signal);
+      const { retryMs } = this.#options;
+      await this.#clock.sleep(backoffMs(0, { baseMs: retryMs, maxMs: retryMs }), signal);
     }
   }
 
-  private async leadWhileHeld(
-    lead: (signal: AbortSignal) => Promise<void>,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { log, name } = this.options;
+  async #leadWhileHeld(lead: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
+    const { log, name } = this.#options;
     const term = new AbortController();
-    const renewals = this.renewUntilLost(AbortSignal.any([signal, term.signal])).finally(() => {
+    const renewals = this.#renewUntilLost(AbortSignal.any([signal, term.signal])).finally(() => {
       term.abort(new NotLeaderError(name));
     });
     try {
@@ -109,36 +106,36 @@ export class LeaderElection {
     } finally {
       term.abort(new NotLeaderError(name));
       await renewals;
-      await this.release();
+      await this.#release();
     }
     log.info('no longer leading', { lease: name });
   }
 
   /** Resolves when the lease is lost or the signal aborted. */
-  private async renewUntilLost(signal: AbortSignal): Promise<void> {
+  async #renewUntilLost(signal: AbortSignal): Promise<void> {
     try {
       while (this.isLeader()) {
-        await this.clock.sleep(
-          Math.min(this.options.retryMs, this.leadsUntil - this.clock.monotonic()),
+        await this.#clock.sleep(
+          Math.min(this.#options.retryMs, this.#leadsUntil - this.#clock.monotonic()),
           signal,
         );
-        if (this.isLeader() && !(await this.tryToHold(signal)) && this.held === undefined) return;
+        if (this.isLeader() && !(await this.#tryToHold(signal)) && this.#held === undefined) return;
       }
-      this.options.log.warn('lease not renewed in time', { lease: this.options.name });
+      this.#options.log.warn('lease not renewed in time', { lease: this.#options.name });
     } catch (error) {
       if (!signal.aborted) throw error;
     }
   }
 
   /** One attempt to acquire or renew. Trouble is logged; it is the deadline that decides what it means. */
-  private async tryToHold(signal: AbortSignal): Promise<boolean> {
-    const { log, name, renewDeadlineMs, retryMs } = this.options;
-    const startedAt = this.clock.monotonic();
+  async #tryToHold(signal: AbortSignal): Promise<boolean> {
+    const { log, name, renewDeadlineMs, retryMs } = this.#options;
+    const startedAt = this.#clock.monotonic();
     try {
-      this.held = await this.hold({ signal, deadlineMs: Math.min(renewDeadlineMs, retryMs * 2) });
+      this.#held = await this.#hold({ signal, deadlineMs: Math.min(renewDeadlineMs, retryMs * 2) });
       // Counted from before the request: the server cannot have stored it earlier than that.
-      this.leadsUntil = this.held === undefined ? -Infinity : startedAt + renewDeadlineMs;
-      return this.held !== undefined;
+      this.#leadsUntil = this.#held === undefined ? -Infinity : startedAt + renewDeadlineMs;
+      return this.#held !== undefined;
     } catch (error) {
       signal.throwIfAborted();
       if (!isConflict(error) && !isAlreadyExists(error))
@@ -148,30 +145,30 @@ export class LeaderElection {
   }
 
   /** The lease as this process holds it now, or nothing while it is another's. */
-  private async hold(call: { signal: AbortSignal; deadlineMs: number }): Promise<Lease | undefined> {
-    const { client, namespace, name, identity } = this.options;
+  async #hold(call: { signal: AbortSignal; deadlineMs: number }): Promise<Lease | undefined> {
+    const { client, namespace, name, identity } = this.#options;
     let current: Lease;
     try {
       current = await client.get(leases, { namespace, name }, call);
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      return client.create(leases, this.record(undefined), call);
+      return client.create(leases, this.#record(undefined), call);
     }
     const holder = current.spec?.holderIdentity;
-    if (holder && holder !== identity && !this.isExpired(current)) return undefined;
-    return client.replace(leases, this.record(current), call);
+    if (holder && holder !== identity && !this.#isExpired(current)) return undefined;
+    return client.replace(leases, this.#record(current), call);
   }
 
-  private isExpired(lease: Lease): boolean {
-    const now = this.clock.monotonic();
+  #isExpired(lease: Lease): boolean {
+    const now = this.#clock.monotonic();
     const renewal = `${lease.spec?.holderIdentity ?? ''} ${lease.spec?.renewTime ?? ''}`;
-    if (this.observed?.renewal !== renewal) this.observed = { renewal, at: now };
-    return now - this.observed.at > (lease.spec?.leaseDurationSeconds ?? 0) * 1_000;
+    if (this.#observed?.renewal !== renewal) this.#observed = { renewal, at: now };
+    return now - this.#observed.at > (lease.spec?.leaseDurationSeconds ?? 0) * 1_000;
   }
 
-  private record(current: Lease | undefined): Lease {
-    const { namespace, name, identity, leaseMs } = this.options;
-    const now = microTime(this.clock.now());
+  #record(current: Lease | undefined): Lease {
+    const { namespace, name, identity, leaseMs } = this.#options;
+    const now = microTime(this.#clock.now());
     const mine = current?.spec?.holderIdentity === identity;
     return {
       metadata: { ...current?.metadata, namespace, name },
@@ -186,12 +183,12 @@ export class LeaderElection {
   }
 
   /** Lets another take over at once; not when the lease was lost, and quietly when it cannot be done. */
-  private async release(): Promise<void> {
-    const { client, log, name } = this.options;
-    const held = this.held;
+  async #release(): Promise<void> {
+    const { client, log, name } = this.#options;
+    const held = this.#held;
     const stillLeads = this.isLeader();
-    this.held = undefined;
-    this.leadsUntil = -Infinity;
+    this.#held = undefined;
+    this.#leadsUntil = -Infinity;
     if (!held || !stillLeads) return;
     const spec = { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1 };
     await client.replace(leases, { ...held, spec }, { deadlineMs: 2_000 }).catch((error: unknown) => {

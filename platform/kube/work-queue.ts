@@ -2,8 +2,7 @@
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
-import type { Component } from '../run.ts';
-import { loop } from '../run.ts';
+import { type Component, loop } from '../run.ts';
 
 export interface AddOptions {
   /** Larger goes first; equal ones in the order of their arrival. A waiting key keeps the largest it was given. Default 0. */
@@ -39,64 +38,64 @@ interface Item {
 const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 500, maxMs: 300_000 };
 
 export class WorkQueue {
-  private readonly options: WorkQueueOptions;
-  private readonly clock: Clock;
-  private readonly later = new Map<string, Item>();
+  readonly #options: WorkQueueOptions;
+  readonly #clock: Clock;
+  readonly #later = new Map<string, Item>();
   /** What is due, by priority, each in the order in which it became due. */
-  private readonly due = new Map<number, Map<string, Item>>();
+  readonly #due = new Map<number, Map<string, Item>>();
   /** No key in `later` is due before. */
-  private soonest = Infinity;
-  private readonly running = new Set<string>();
-  private readonly failures = new Map<string, number>();
-  private sequence = 0;
-  private wakeUp: () => void = () => undefined;
+  #soonest = Infinity;
+  readonly #running = new Set<string>();
+  readonly #failures = new Map<string, number>();
+  #sequence = 0;
+  #wakeUp: () => void = () => undefined;
 
   constructor(options: WorkQueueOptions) {
-    this.options = options;
-    this.clock = options.clock ?? systemClock;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
   }
 
   /** Keys that wait, also those that wait for their time. */
   get depth(): number {
-    return [...this.due.values()].reduce((sum, items) => sum + items.size, this.later.size);
+    return [...this.#due.values()].reduce((sum, items) => sum + items.size, this.#later.size);
   }
 
   /** Keys being worked on. */
   get active(): number {
-    return this.running.size;
+    return this.#running.size;
   }
 
   /** How long the key that has been due longest has waited, in milliseconds; 0 when none is due. */
   get oldestWaitMs(): number {
-    const now = this.clock.monotonic();
-    this.promote(now);
-    const firsts = [...this.due.values()].flatMap((items) => items.values().next().value ?? []);
+    const now = this.#clock.monotonic();
+    this.#promote(now);
+    const firsts = [...this.#due.values()].flatMap((items) => items.values().next().value ?? []);
     return Math.max(0, ...firsts.map(({ dueAt }) => now - dueAt));
   }
 
   /** Asks for a key to be worked on; one that is being worked on just now is worked on again afterwards. */
   add(key: string, { priority = 0, afterMs = 0 }: AddOptions = {}): void {
-    const now = this.clock.monotonic();
-    this.promote(now);
-    const former = this.holderOf(key)?.get(key);
+    const now = this.#clock.monotonic();
+    this.#promote(now);
+    const former = this.#holderOf(key)?.get(key);
     // It keeps its place.
     if (former !== undefined && former.dueAt <= now && former.priority >= priority) return;
-    this.take(key);
-    this.put(
+    this.#take(key);
+    this.#put(
       {
         key,
         priority: Math.max(priority, former?.priority ?? priority),
         dueAt: Math.min(now + afterMs, former?.dueAt ?? Infinity),
-        sequence: former?.sequence ?? this.sequence++,
+        sequence: former?.sequence ?? this.#sequence++,
       },
       now,
     );
-    this.wakeUp();
+    this.#wakeUp();
   }
 
   /** The component that works. When it stops it waits for the workers, whose signal is aborted. */
   component(): Component {
-    return loop(this.options.name, (signal) => this.run(signal));
+    return loop(this.#options.name, (signal) => this.run(signal));
   }
 
   /** Works until the signal is aborted; resolves when the last worker is done. */
@@ -104,95 +103,96 @@ export class WorkQueue {
     const workers = new Set<Promise<void>>();
     while (!signal.aborted) {
       const changed = new Promise<void>((resolve) => {
-        this.wakeUp = resolve;
+        this.#wakeUp = resolve;
       });
-      const now = this.clock.monotonic();
-      for (let item = this.next(now); item; item = this.next(now)) {
-        this.take(item.key);
-        this.running.add(item.key);
-        const work = this.work(item, signal).finally(() => {
+      const now = this.#clock.monotonic();
+      for (let item = this.#next(now); item; item = this.#next(now)) {
+        this.#take(item.key);
+        this.#running.add(item.key);
+        const work = this.#work(item, signal).finally(() => {
           workers.delete(work);
-          this.wakeUp();
+          this.#wakeUp();
         });
         workers.add(work);
       }
-      await this.pause(changed, now, signal);
+      await this.#pause(changed, now, signal);
     }
     await Promise.all(workers);
   }
 
   /** Waits until something was added, a worker ended, or the next key is due. */
-  private async pause(changed: Promise<void>, now: number, signal: AbortSignal): Promise<void> {
+  async #pause(changed: Promise<void>, now: number, signal: AbortSignal): Promise<void> {
     const cancel = new AbortController();
     const stop = (): void => {
       cancel.abort(signal.reason);
     };
     signal.addEventListener('abort', stop, { once: true });
-    const dueIn = this.nextDueIn(now);
-    const sleep = this.clock.sleep(dueIn ?? 3_600_000, cancel.signal).catch(() => undefined);
+    const dueIn = this.#nextDueIn(now);
+    const sleep = this.#clock.sleep(dueIn ?? 3_600_000, cancel.signal).catch(() => undefined);
     await Promise.race([changed, sleep]);
     signal.removeEventListener('abort', stop);
     cancel.abort();
   }
 
   /** The most urgent key that is due, not being worked on, and for which there is room. */
-  private next(now: number): Item | undefined {
-    if (this.running.size >= this.options.concurrency) return undefined;
-    this.promote(now);
-    for (const priority of [...this.due.keys()].sort((a, b) => b - a)) {
-      for (const item of this.due.get(priority)?.values() ?? []) if (!this.running.has(item.key)) return item;
+  #next(now: number): Item | undefined {
+    if (this.#running.size >= this.#options.concurrency) return undefined;
+    this.#promote(now);
+    for (const priority of [...this.#due.keys()].sort((a, b) => b - a)) {
+      for (const item of this.#due.get(priority)?.values() ?? [])
+        if (!this.#running.has(item.key)) return item;
     }
     return undefined;
   }
 
   /** Milliseconds until a key becomes due; one that is due and runs waits for its worker instead. */
-  private nextDueIn(now: number): number | undefined {
-    if (this.running.size >= this.options.concurrency || this.later.size === 0) return undefined;
-    return Math.max(0, this.soonest - now);
+  #nextDueIn(now: number): number | undefined {
+    if (this.#running.size >= this.#options.concurrency || this.#later.size === 0) return undefined;
+    return Math.max(0, this.#soonest - now);
   }
 
   /** Moves what has become due. All of what is not is looked at, so only when there is something to move. */
-  private promote(now: number): void {
-    if (now < this.soonest) return;
-    const items = [...this.later.values()].filter(({ dueAt }) => dueAt <= now).sort(byTime);
+  #promote(now: number): void {
+    if (now < this.#soonest) return;
+    const items = [...this.#later.values()].filter(({ dueAt }) => dueAt <= now).sort(byTime);
     for (const item of items) {
-      this.later.delete(item.key);
-      this.put(item, now);
+      this.#later.delete(item.key);
+      this.#put(item, now);
     }
-    this.soonest = Infinity;
-    for (const { dueAt } of this.later.values()) this.soonest = Math.min(this.soonest, dueAt);
+    this.#soonest = Infinity;
+    for (const { dueAt } of this.#later.values()) this.#soonest = Math.min(this.#soonest, dueAt);
   }
 
-  private put(item: Item, now: number): void {
+  #put(item: Item, now: number): void {
     if (item.dueAt > now) {
-      this.later.set(item.key, item);
-      this.soonest = Math.min(this.soonest, item.dueAt);
+      this.#later.set(item.key, item);
+      this.#soonest = Math.min(this.#soonest, item.dueAt);
       return;
     }
-    const items = this.due.get(item.priority) ?? new Map<string, Item>();
-    this.due.set(item.priority, items.set(item.key, item));
+    const items = this.#due.get(item.priority) ?? new Map<string, Item>();
+    this.#due.set(item.priority, items.set(item.key, item));
   }
 
-  private take(key: string): void {
-    this.holderOf(key)?.delete(key);
+  #take(key: string): void {
+    this.#holderOf(key)?.delete(key);
   }
 
-  private holderOf(key: string): Map<string, Item> | undefined {
-    return [this.later, ...this.due.values()].find((items) => items.has(key));
+  #holderOf(key: string): Map<string, Item> | undefined {
+    return [this.#later, ...this.#due.values()].find((items) => items.has(key));
   }
 
-  private async work(item: Item, signal: AbortSignal): Promise<void> {
-    const { worker, log, name, backoff = DEFAULT_BACKOFF, random } = this.options;
+  async #work(item: Item, signal: AbortSignal): Promise<void> {
+    const { worker, log, name, backoff = DEFAULT_BACKOFF, random } = this.#options;
     const { key } = item;
     try {
       const result = await worker(key, signal);
-      this.failures.delete(key);
+      this.#failures.delete(key);
       if (result) this.add(key, { afterMs: result.requeueAfterMs, priority: result.priority ?? 0 });
     } catch (error) {
       if (signal.aborted) return;
-      const failures = this.failures.get(key) ?? 0;
+      const failures = this.#failures.get(key) ?? 0;
       const afterMs = backoffMs(failures, backoff, random);
-      this.failures.set(key, failures + 1);
+      this.#failures.set(key, failures + 1);
       this.add(key, { afterMs });
       log.warn('work failed, it is tried again', {
         queue: name,
@@ -202,7 +202,7 @@ export class WorkQueue {
         error,
       });
     } finally {
-      this.running.delete(key);
+      this.#running.delete(key);
     }
   }
 }

@@ -29,24 +29,24 @@ export interface PortSteeringOptions {
 
 /** Without the program all works as before; only callers in the very instant in which a listener closes are reset. */
 export class PortSteering {
-  private readonly program: string;
-  private readonly log: Logger;
-  private readonly servers = new Set<Server>();
+  readonly #program: string;
+  readonly #log: Logger;
+  readonly #servers = new Set<Server>();
 
   constructor({ program, log }: PortSteeringOptions) {
-    this.program = program;
-    this.log = log;
+    this.#program = program;
+    this.#log = log;
   }
 
   /** Callers stay with a process that is there already. */
   async join(server: Server): Promise<void> {
-    this.servers.add(server);
-    await this.steer(FIRST, server);
+    this.#servers.add(server);
+    await this.#steer(FIRST, server);
   }
 
   /** Callers go to any listener from now on, ours among them. */
   async share(): Promise<void> {
-    for (const server of this.servers) await this.steer('hash', server);
+    for (const server of this.#servers) await this.#steer('hash', server);
   }
 
   /**
@@ -55,11 +55,11 @@ export class PortSteering {
    * @returns false when there is none, or the kernel cannot be asked
    */
   async leave(server: Server, patienceMs: number): Promise<boolean> {
-    this.servers.delete(server);
+    this.#servers.delete(server);
     const patience = performance.now() + patienceMs;
     for (;;) {
       for (const index of [SECOND, FIRST]) {
-        if (!(await this.steer(index, server))) return false;
+        if (!(await this.#steer(index, server))) return false;
         if (!(await getsCallers(server))) return true;
       }
       if (performance.now() >= patience) return false;
@@ -67,12 +67,12 @@ export class PortSteering {
     }
   }
 
-  private async steer(to: typeof FIRST | typeof SECOND | 'hash', server: Server): Promise<boolean> {
+  async #steer(to: typeof FIRST | typeof SECOND | 'hash', server: Server): Promise<boolean> {
     try {
-      await run(this.program, to, descriptorOf(server));
+      await run(this.#program, to, descriptorOf(server));
       return true;
     } catch (error) {
-      this.log.warn('callers of a shared port cannot be steered', { to, error });
+      this.#log.warn('callers of a shared port cannot be steered', { to, error });
       return false;
     }
   }

@@ -25,28 +25,28 @@ export interface SelfTestOptions {
 }
 
 export class SelfTest {
-  private readonly options: SelfTestOptions;
+  readonly #options: SelfTestOptions;
   /** Undefined once an image was read, and as long as reading it did not fail twice in a row. */
-  private trouble: string | undefined = 'no image was read through the proxy yet';
+  #trouble: string | undefined = 'no image was read through the proxy yet';
 
   constructor(options: SelfTestOptions) {
-    this.options = options;
+    this.#options = options;
   }
 
   /** For readiness: why pods should not be sent here. */
   problem(): string | undefined {
-    return this.trouble;
+    return this.#trouble;
   }
 
   component(): Component {
-    const { clock, intervalMs, log, onProven } = this.options;
+    const { clock, intervalMs, log, onProven } = this.#options;
     let proven = false;
     return loop('self-test', async (signal) => {
       for (let failures = 0; ;) {
         try {
-          await this.run(signal);
-          if (this.trouble !== undefined) log.info('self-test passed');
-          this.trouble = undefined;
+          await this.#run(signal);
+          if (this.#trouble !== undefined) log.info('self-test passed');
+          this.#trouble = undefined;
           failures = 0;
           if (!proven) onProven?.();
           proven = true;
@@ -55,7 +55,7 @@ export class SelfTest {
           failures += 1;
           if (failures === FAILURES_ALLOWED + 1) log.warn('self-test failed', { error });
           if (failures > FAILURES_ALLOWED)
-            this.trouble = `no image can be read through the proxy: ${error instanceof Error ? error.message : ''}`;
+            this.#trouble = `no image can be read through the proxy: ${error instanceof Error ? error.message : ''}`;
         }
         await clock.sleep(failures > 0 ? Math.min(RETRY_MS, intervalMs) : intervalMs, signal);
       }
@@ -63,8 +63,8 @@ export class SelfTest {
   }
 
   /** @throws when the image does not come back byte for byte in time */
-  private async run(signal: AbortSignal): Promise<void> {
-    const { door, deadlineMs } = this.options;
+  async #run(signal: AbortSignal): Promise<void> {
+    const { door, deadlineMs } = this.#options;
     const { repository, manifest, blob } = SELF_TEST_IMAGE;
     await withDeadline('the self-test', deadlineMs, signal, async (inTime) => {
       for (const [kind, { digest, bytes }] of [

@@ -5,8 +5,7 @@ import { RegistryError } from '../core/errors.ts';
 import { formatRange, parseContentRange } from '../core/range.ts';
 import type { HttpResponse } from '../transport/http/exchange.ts';
 import { networkError } from '../transport/http/http-error.ts';
-import type { RepositoryClient } from './repository-client.ts';
-import { discard } from './repository-client.ts';
+import { discard, type RepositoryClient } from './repository-client.ts';
 import { verified, withTypedErrors } from './verified.ts';
 
 export interface OpenedBlob {

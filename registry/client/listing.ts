@@ -1,16 +1,14 @@
 /** What a repository lists: its tags, and the artifacts that refer to a manifest. */
 import { z } from 'zod';
 import { referrersTag } from '../core/attached-tag.ts';
-import type { Digest } from '../core/digest.ts';
-import { isDigest } from '../core/digest.ts';
+import { type Digest, isDigest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../core/manifest.ts';
 import { isTag } from '../core/reference.ts';
 import type { HttpResponse } from '../transport/http/exchange.ts';
 import { readBody } from '../transport/http/http-error.ts';
 import { getManifest } from './manifests.ts';
-import type { RepositoryClient } from './repository-client.ts';
-import { discard } from './repository-client.ts';
+import { discard, type RepositoryClient } from './repository-client.ts';
 
 /** A descriptor of what refers to a manifest, as the registry has it: none of its fields is ours to drop. */
 export type ReferrerJson = z.infer<typeof referrerSchema>;

@@ -1,14 +1,11 @@
 /** Manifests of a repository: read whole and verified, written byte for byte. */
-import type { Digest } from '../core/digest.ts';
-import { digestOf, isDigest, verifyDigest } from '../core/digest.ts';
+import { type Digest, digestOf, isDigest, verifyDigest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
-import type { Manifest } from '../core/manifest.ts';
-import { manifestTooLarge, MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
+import { type Manifest, manifestTooLarge, MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
 import { MANIFEST_ACCEPT, mediaTypeOf } from '../core/media-types.ts';
 import type { HttpResponse } from '../transport/http/exchange.ts';
 import { networkError, readBody } from '../transport/http/http-error.ts';
-import type { RepositoryClient } from './repository-client.ts';
-import { discard } from './repository-client.ts';
+import { discard, type RepositoryClient } from './repository-client.ts';
 
 export interface ManifestHead {
   /** Undefined when the registry does not tell. */

@@ -1,6 +1,5 @@
 /** The fake registry passes the suite that the real ones pass, for each way to log in. */
-import { FakeRegistry } from '../../test/fakes/registry.ts';
-import type { FakeLogin } from '../../test/fakes/registry.ts';
+import { type FakeLogin, FakeRegistry } from '../../test/fakes/registry.ts';
 import { registrySuite } from '../../test/conformance/registry-suite.ts';
 import type { Credential } from '../core/credentials.ts';
 import { createConnections } from '../transport/http/connector.ts';

@@ -1,6 +1,5 @@
 /** One repository at one endpoint: the place from which the reading and the writing side send their requests. */
-import type { DistributionPath } from '../core/distribution-path.ts';
-import { formatDistributionPath } from '../core/distribution-path.ts';
+import { type DistributionPath, formatDistributionPath } from '../core/distribution-path.ts';
 import type { Authenticator } from '../transport/auth/authenticator.ts';
 import type { Action, Scope } from '../transport/auth/scope.ts';
 import type { Deadlines, HttpRequest, HttpResponse } from '../transport/http/exchange.ts';

@@ -2,8 +2,7 @@
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import type { HttpResponse } from '../transport/http/exchange.ts';
-import type { RepositoryClient } from './repository-client.ts';
-import { discard } from './repository-client.ts';
+import { discard, type RepositoryClient } from './repository-client.ts';
 import { verified } from './verified.ts';
 
 export interface BlobUpload {

@@ -1,6 +1,5 @@
 /** Streams that are checked against their digest while they pass, and never end well when they do not match it. */
-import type { Digest } from '../core/digest.ts';
-import { createDigester } from '../core/digest.ts';
+import { createDigester, type Digest } from '../core/digest.ts';
 import { RegistryError, toRegistryError } from '../core/errors.ts';
 
 export interface VerifyOptions {

@@ -1,8 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
-import { testImage, testIndex } from '../../test/fakes/images.ts';
-import type { TestImage } from '../../test/fakes/images.ts';
-import { FakeRegistry } from '../../test/fakes/registry.ts';
-import type { FakeRegistryOptions } from '../../test/fakes/registry.ts';
+import { testImage, type TestImage, testIndex } from '../../test/fakes/images.ts';
+import { FakeRegistry, type FakeRegistryOptions } from '../../test/fakes/registry.ts';
 import { getVerifiedBlob } from '../client/blobs.ts';
 import { getManifest } from '../client/manifests.ts';
 import { RepositoryClient } from '../client/repository-client.ts';
@@ -10,8 +8,7 @@ import { parsePlatform } from '../core/platform.ts';
 import { noAuthentication } from '../transport/auth/authenticator.ts';
 import { createConnections } from '../transport/http/connector.ts';
 import { Transport } from '../transport/transport.ts';
-import type { CopyOptions } from './copy-image.ts';
-import { copyImage } from './copy-image.ts';
+import { copyImage, type CopyOptions } from './copy-image.ts';
 import type { CopyProgress } from './progress.ts';
 import { streamInto } from './transfer.ts';
 

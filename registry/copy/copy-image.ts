@@ -1,22 +1,17 @@
 /** Copies a whole image between repositories: blobs, then manifests children first, then the tag. */
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
-import type { OciErrorCode } from '../core/errors.ts';
-import { RegistryError } from '../core/errors.ts';
-import type { Descriptor } from '../core/manifest.ts';
-import { platformOfConfig } from '../core/manifest.ts';
+import { type OciErrorCode, RegistryError } from '../core/errors.ts';
+import { type Descriptor, platformOfConfig } from '../core/manifest.ts';
 import { isImageConfigMediaType } from '../core/media-types.ts';
-import type { Platform } from '../core/platform.ts';
-import { formatPlatform } from '../core/platform.ts';
+import { formatPlatform, type Platform } from '../core/platform.ts';
 import type { Selection } from '../core/select.ts';
 import { headBlob, readBlob } from '../client/blobs.ts';
 import { putManifest } from '../client/manifests.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import { forEachLimited } from './limit.ts';
-import type { CopyPlan, PlannedManifest, ReadManifest } from './plan.ts';
-import { planCopy } from './plan.ts';
-import type { CopyProgress } from './progress.ts';
-import { ProgressMeter } from './progress.ts';
+import { type CopyPlan, planCopy, type PlannedManifest, type ReadManifest } from './plan.ts';
+import { type CopyProgress, ProgressMeter } from './progress.ts';
 import type { TransferBlob } from './transfer.ts';
 
 export interface CopyOptions {

@@ -1,15 +1,12 @@
 /** Copies what refers to an image along with it: signatures, attestations, SBOMs, as the referrers API, its tag schema or cosign's tags tell. */
 import { COSIGN_SUFFIXES, referrersTag } from '../core/attached-tag.ts';
-import type { Digest } from '../core/digest.ts';
-import { digestOf } from '../core/digest.ts';
+import { type Digest, digestOf } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { parseManifest } from '../core/manifest.ts';
 import { isManifestMediaType, OCI_INDEX } from '../core/media-types.ts';
-import type { ReferrerJson } from '../client/listing.ts';
-import { listReferrers } from '../client/listing.ts';
+import { listReferrers, type ReferrerJson } from '../client/listing.ts';
 import { putManifest } from '../client/manifests.ts';
-import type { CopyOptions } from './copy-image.ts';
-import { copyImage } from './copy-image.ts';
+import { copyImage, type CopyOptions } from './copy-image.ts';
 
 export interface CopyReferrersOptions extends Pick<
   CopyOptions,

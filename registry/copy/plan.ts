@@ -2,13 +2,10 @@
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { RegistryError } from '../core/errors.ts';
-import type { Descriptor } from '../core/manifest.ts';
-import { blobsOf } from '../core/manifest.ts';
+import { blobsOf, type Descriptor } from '../core/manifest.ts';
 import { isManifestMediaType } from '../core/media-types.ts';
-import type { Platform } from '../core/platform.ts';
-import { formatPlatform } from '../core/platform.ts';
-import type { Selection } from '../core/select.ts';
-import { selectChildren } from '../core/select.ts';
+import { formatPlatform, type Platform } from '../core/platform.ts';
+import { selectChildren, type Selection } from '../core/select.ts';
 import type { StoredManifest } from '../client/manifests.ts';
 import { forEachLimited } from './limit.ts';
 

@@ -5,8 +5,7 @@ import type { ManifestReference } from '../core/distribution-path.ts';
 import { RegistryError } from '../core/errors.ts';
 import { isManifestMediaType } from '../core/media-types.ts';
 import { listTags } from '../client/listing.ts';
-import type { StoredManifest } from '../client/manifests.ts';
-import { deleteManifest, getManifest } from '../client/manifests.ts';
+import { deleteManifest, getManifest, type StoredManifest } from '../client/manifests.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import { forEachLimited } from './limit.ts';
 

@@ -8,8 +8,7 @@ import { headBlob } from '../client/blobs.ts';
 import { getManifest } from '../client/manifests.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import { forEachLimited } from './limit.ts';
-import type { CopyPlan } from './plan.ts';
-import { planCopy } from './plan.ts';
+import { type CopyPlan, planCopy } from './plan.ts';
 
 export type Verification =
   | {

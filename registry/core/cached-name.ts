@@ -1,7 +1,6 @@
 /** Cached names: how an image's name becomes a repository of the store, and back, for every host there can be. */
 import { digestAlgorithm, digestHex } from './digest.ts';
 import { canonicalIpv6, formatHost, ipv6Groups, looksLikeHost, parseHost } from './host.ts';
-import type { Reference } from './reference.ts';
 import {
   DOCKER_HUB,
   formatReference,
@@ -9,6 +8,7 @@ import {
   isRepositoryName,
   MAX_REPOSITORY_LENGTH,
   normaliseName,
+  type Reference,
   reference,
 } from './reference.ts';
 

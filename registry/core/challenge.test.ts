@@ -1,6 +1,5 @@
 import fc from 'fast-check';
-import type { Challenge } from './challenge.ts';
-import { parseChallenges } from './challenge.ts';
+import { type Challenge, parseChallenges } from './challenge.ts';
 
 describe('parseChallenges', () => {
   it.each<[string, Challenge[]]>([

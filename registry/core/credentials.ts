@@ -2,8 +2,7 @@
 import { z } from 'zod';
 import { RegistryError } from './errors.ts';
 import { globMatches } from './glob.ts';
-import type { ImageName } from './reference.ts';
-import { DOCKER_HUB } from './reference.ts';
+import { DOCKER_HUB, type ImageName } from './reference.ts';
 
 export interface Credential {
   readonly username: string;

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { arbitraryDigest, arbitraryName, arbitraryTag } from '../../test/fakes/arbitraries.ts';
 import { encodeCachedName } from './cached-name.ts';
-import type { DistributionPath } from './distribution-path.ts';
-import { formatDistributionPath, parseDistributionPath } from './distribution-path.ts';
+import { type DistributionPath, formatDistributionPath, parseDistributionPath } from './distribution-path.ts';
 import { RegistryError } from './errors.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;

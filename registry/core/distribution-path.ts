@@ -1,8 +1,6 @@
 /** The paths of the OCI distribution API, parsed once at the door into one checked value, and built from it. */
-import type { Digest } from './digest.ts';
-import { parseDigest } from './digest.ts';
-import type { OciErrorCode } from './errors.ts';
-import { RegistryError } from './errors.ts';
+import { type Digest, parseDigest } from './digest.ts';
+import { type OciErrorCode, RegistryError } from './errors.ts';
 import { isRepositoryName, isTag } from './reference.ts';
 
 export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };

@@ -1,7 +1,6 @@
 /** Manifests and indexes, OCI's and Docker schema 2's: parsed once at the edge, only the fields that are used. */
 import { z } from 'zod';
-import type { Digest } from './digest.ts';
-import { isDigest, parseDigest } from './digest.ts';
+import { type Digest, isDigest, parseDigest } from './digest.ts';
 import { RegistryError } from './errors.ts';
 import {
   DOCKER_LIST,
@@ -14,8 +13,7 @@ import {
   OCI_INDEX,
   OCI_MANIFEST,
 } from './media-types.ts';
-import type { Platform } from './platform.ts';
-import { normalisePlatform } from './platform.ts';
+import { normalisePlatform, type Platform } from './platform.ts';
 
 /** The largest manifest, in bytes, that registries are expected to take (OCI distribution 1.1, "Pushing Manifests"). */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;

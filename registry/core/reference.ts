@@ -1,6 +1,5 @@
 /** Image references: what a pod names, normalised the way every container runtime normalises it. */
-import type { Digest } from './digest.ts';
-import { InvalidDigest, parseDigest } from './digest.ts';
+import { type Digest, InvalidDigest, parseDigest } from './digest.ts';
 import { RegistryError } from './errors.ts';
 import { formatHost, looksLikeHost, parseHost } from './host.ts';
 

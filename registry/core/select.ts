@@ -1,8 +1,7 @@
 /** Which children of an index are copied: those that the cluster's nodes may run, and what attests them if asked for. */
 import { RegistryError } from './errors.ts';
 import type { Descriptor, ImageIndex } from './manifest.ts';
-import type { Platform } from './platform.ts';
-import { formatPlatform, platformMatches } from './platform.ts';
+import { formatPlatform, type Platform, platformMatches } from './platform.ts';
 
 const ATTESTATION_TYPE = 'vnd.docker.reference.type';
 const ATTESTED_DIGEST = 'vnd.docker.reference.digest';

@@ -1,13 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { inspect } from 'node:util';
 import { Agent } from 'undici';
-import { FakeRegistry } from '../../test/fakes/registry.ts';
-import type { FakeRegistryOptions } from '../../test/fakes/registry.ts';
+import { FakeRegistry, type FakeRegistryOptions } from '../../test/fakes/registry.ts';
 import { noAuthentication } from './auth/authenticator.ts';
 import { upstreamPolicies } from './http/connection-policy.ts';
 import { createConnections } from './http/connector.ts';
-import type { RegistryRequest } from './transport.ts';
-import { Transport } from './transport.ts';
+import { type RegistryRequest, Transport } from './transport.ts';
 import type { UpstreamSettings, UpstreamSettingsSource } from './settings/upstream-settings.ts';
 
 const scopes = [{ repository: 'acme/app', actions: ['pull'] as const }];

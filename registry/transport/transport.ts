@@ -1,20 +1,22 @@
 /** Requests to registries: authorised, redirected within bounds, in time, and with every failure a RegistryError. */
-import type { Challenge } from '../core/challenge.ts';
-import { parseChallenges } from '../core/challenge.ts';
+import { type Challenge, parseChallenges } from '../core/challenge.ts';
 import type { Credential } from '../core/credentials.ts';
 import type { RegistryError } from '../core/errors.ts';
 import { AuthorizationCache } from './auth/authorization-cache.ts';
-import type { Authenticator } from './auth/authenticator.ts';
+import { type Authenticator, ChallengeAuthenticator } from './auth/authenticator.ts';
 import type { Scope } from './auth/scope.ts';
-import { ChallengeAuthenticator } from './auth/authenticator.ts';
 import type { Connections } from './http/connector.ts';
-import type { Deadlines, HttpRequest, HttpResponse, PlainRequest } from './http/exchange.ts';
-import { exchange } from './http/exchange.ts';
+import {
+  type Deadlines,
+  exchange,
+  type HttpRequest,
+  type HttpResponse,
+  type PlainRequest,
+} from './http/exchange.ts';
 import { httpError, readErrorBody } from './http/http-error.ts';
 import { secretsIn } from './http/secrets.ts';
 import type { Lane } from './pace.ts';
-import type { FollowedResponse } from './http/redirect.ts';
-import { followRedirects } from './http/redirect.ts';
+import { type FollowedResponse, followRedirects } from './http/redirect.ts';
 import { TokenServer } from './auth/token-server.ts';
 import type { Endpoint } from './settings/upstream-settings.ts';
 import { wireExchange } from './http/wire-exchange.ts';

@@ -11,8 +11,14 @@ import { imageRecords, type ImageRecord } from '../../controller/cluster/resourc
 import { KubeClient, type Patch } from '../../platform/kube/client.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { ObjectCache, cacheWatch } from '../../platform/kube/cache.ts';
-import { configMaps, namespaces, nodes, pods } from '../../platform/kube/resource.ts';
-import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
+import {
+  configMaps,
+  type KubeObject,
+  namespaces,
+  nodes,
+  pods,
+  type Resource,
+} from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { buildTool } from '../cluster/tools.ts';

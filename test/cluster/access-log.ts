@@ -41,18 +41,18 @@ function parseTime(text: string): Date {
 
 /** A log that grows; `mark` now and read what came later. */
 export class AccessLog {
-  private readonly file: string;
+  readonly #file: string;
 
   constructor(file: string) {
-    this.file = file;
+    this.#file = file;
   }
 
   /** The present end, in bytes, to read from later. */
   mark(): number {
-    return statSync(this.file).size;
+    return statSync(this.#file).size;
   }
 
   entries(from = 0): AccessLogEntry[] {
-    return parseAccessLog(readFileSync(this.file).subarray(from).toString('utf8'));
+    return parseAccessLog(readFileSync(this.#file).subarray(from).toString('utf8'));
   }
 }

@@ -35,14 +35,14 @@ export class ApiError extends Error {
 }
 
 export class KubeApi {
-  private readonly server: string;
-  private readonly agent: Agent;
+  readonly #server: string;
+  readonly #agent: Agent;
 
   /** @param kubeconfig path of one that `writeKubeconfig` wrote */
   constructor(kubeconfig: string) {
     const { server, ca, cert, key } = readKubeconfig(kubeconfig);
-    this.server = server;
-    this.agent = new Agent({ connect: { ca, cert, key }, headersTimeout: DEADLINE_MS });
+    this.#server = server;
+    this.#agent = new Agent({ connect: { ca, cert, key }, headersTimeout: DEADLINE_MS });
   }
 
   /**
@@ -61,7 +61,7 @@ export class KubeApi {
 
   /** What the API server answers at a path. @throws {ApiError} when it refuses */
   async raw(path: string, signal?: AbortSignal): Promise<string> {
-    return await this.ask(path, { method: 'GET' }, signal);
+    return await this.#ask(path, { method: 'GET' }, signal);
   }
 
   /** Applies an object, whoever else has a say in its fields. @throws {ApiError} when it is refused */
@@ -70,21 +70,21 @@ export class KubeApi {
     const path = pathOf(`${apiVersion}/${pluralOf(kind)}`, metadata);
     const headers = { 'content-type': 'application/apply-patch+yaml' };
     const options = { method: 'PATCH', headers, body: JSON.stringify(object) } as const;
-    await this.ask(`${path}?fieldManager=${MANAGER}&force=true`, options, signal);
+    await this.#ask(`${path}?fieldManager=${MANAGER}&force=true`, options, signal);
   }
 
   async close(): Promise<void> {
-    await this.agent.close();
+    await this.#agent.close();
   }
 
-  private async ask(
+  async #ask(
     path: string,
     options: { method: 'GET' | 'PATCH'; headers?: Record<string, string>; body?: string },
     signal?: AbortSignal,
   ): Promise<string> {
-    const { statusCode, body } = await request(new URL(path, this.server), {
+    const { statusCode, body } = await request(new URL(path, this.#server), {
       ...options,
-      dispatcher: this.agent,
+      dispatcher: this.#agent,
       ...(signal ? { signal } : {}),
     });
     const text = await body.text();

@@ -27,13 +27,13 @@ export class ClusterNode {
   readonly name: string;
   readonly address: string;
   readonly machine: Machine;
-  private readonly tools: NodeTools;
+  readonly #tools: NodeTools;
 
   constructor(plan: NodePlan, machine: Machine, tools: NodeTools) {
     this.name = plan.name;
     this.address = plan.address;
     this.machine = machine;
-    this.tools = tools;
+    this.#tools = tools;
   }
 
   /** Runs a command on the node to its end. */
@@ -53,22 +53,22 @@ export class ClusterNode {
   ): Promise<Pulled> {
     const { credentials, ...rest } = options;
     const env = credentials ? { CRI_USERNAME: credentials.username, CRI_PASSWORD: credentials.password } : {};
-    return JSON.parse(await this.cri(['pull', reference], { ...rest, env })) as Pulled;
+    return JSON.parse(await this.#cri(['pull', reference], { ...rest, env })) as Pulled;
   }
 
   async images(): Promise<NodeImage[]> {
-    return (JSON.parse(await this.cri(['images'])) as NodeImage[] | null) ?? [];
+    return (JSON.parse(await this.#cri(['images'])) as NodeImage[] | null) ?? [];
   }
 
   /** Removes an image; does nothing when the node does not have it. */
   async removeImage(reference: string): Promise<void> {
-    await this.cri(['remove', reference]);
+    await this.#cri(['remove', reference]);
   }
 
   /** Imports an OCI layout, as a folder or an archive (path or bytes), without any registry. */
   async loadImage(layout: string | Uint8Array, name?: string): Promise<void> {
     const named = name === undefined ? [] : ['--index-name', name];
-    const load = [this.ctr, '-a', containerdSocket, '-n', 'k8s.io', 'images', 'import', ...named, '-'];
+    const load = [this.#ctr, '-a', containerdSocket, '-n', 'k8s.io', 'images', 'import', ...named, '-'];
     if (typeof layout !== 'string') {
       await this.machine.run(load, { stdin: layout });
       return;
@@ -80,13 +80,13 @@ export class ClusterNode {
 
   /** Whether an image of that name and digest was imported. */
   async hasImage(name: string, digest: string): Promise<boolean> {
-    const list = [this.ctr, '-a', containerdSocket, '-n', 'k8s.io', 'images', 'ls', '--quiet'];
+    const list = [this.#ctr, '-a', containerdSocket, '-n', 'k8s.io', 'images', 'ls', '--quiet'];
     return (await this.machine.run([...list, `name==${name},target.digest==${digest}`])).stdout.trim() !== '';
   }
 
   /** The first process of each running container of a pod, by container; ids are the node's own. */
   async containerProcesses(namespace: string, pod: string): Promise<{ container: string; pid: number }[]> {
-    return JSON.parse(await this.cri(['pids', `${namespace}/${pod}`])) as {
+    return JSON.parse(await this.#cri(['pids', `${namespace}/${pod}`])) as {
       container: string;
       pid: number;
     }[];
@@ -123,14 +123,14 @@ export class ClusterNode {
       throw new Error(`no process "${target.matching ?? ''}" in ${target.namespace}/${target.pod}`);
   }
 
-  private async cri(argv: readonly string[], options?: RunOptions): Promise<string> {
-    const program = join(this.tools.cri, 'cri');
+  async #cri(argv: readonly string[], options?: RunOptions): Promise<string> {
+    const program = join(this.#tools.cri, 'cri');
     return (await this.machine.run([program, '-endpoint', `unix://${containerdSocket}`, ...argv], options))
       .stdout;
   }
 
-  private get ctr(): string {
-    return join(this.tools.containerd, 'ctr');
+  get #ctr(): string {
+    return join(this.#tools.containerd, 'ctr');
   }
 }
 

@@ -46,7 +46,7 @@ export class Cluster {
   readonly programs: Programs;
   readonly internet: Internet;
   readonly state: StateFile;
-  private connected: KubeApi | undefined;
+  #connected: KubeApi | undefined;
 
   constructor(plan: Plan, state: StateFile) {
     this.plan = plan;
@@ -110,11 +110,11 @@ export class Cluster {
 
   /** The Kubernetes API; from when the control plane was planned. */
   get api(): KubeApi {
-    return (this.connected ??= new KubeApi(this.kubeconfig));
+    return (this.#connected ??= new KubeApi(this.kubeconfig));
   }
 
   async kubectl(args: readonly string[], options: RunOptions = {}): Promise<Output> {
-    return await this.client(join(this.tool('kubernetes'), 'kubectl'), args, options);
+    return await this.#client(join(this.tool('kubernetes'), 'kubectl'), args, options);
   }
 
   /** As {@link KubeApi.read}: for what is looked at again and again. */
@@ -129,7 +129,7 @@ export class Cluster {
   }
 
   async helm(args: readonly string[], options: RunOptions = {}): Promise<Output> {
-    return await this.client(join(this.tool('helm'), 'helm'), args, options);
+    return await this.#client(join(this.tool('helm'), 'helm'), args, options);
   }
 
   /** As {@link waitFor}; when it does not come, the error shows the pods, the last events and which programs are gone. */
@@ -200,11 +200,11 @@ export class Cluster {
 
   /** Ends the cluster and removes all that it made. */
   async stop(): Promise<void> {
-    await this.connected?.close();
+    await this.#connected?.close();
     await clearSlot(this.plan);
   }
 
-  private async client(program: string, args: readonly string[], options: RunOptions): Promise<Output> {
+  async #client(program: string, args: readonly string[], options: RunOptions): Promise<Output> {
     return await run([program, ...args], {
       ...options,
       env: { KUBECONFIG: this.kubeconfig, ...options.env },

@@ -25,27 +25,27 @@ export interface InternetParts {
 export class Internet {
   /** The private CA that signs the sites' certificates, PEM. */
   readonly caFile: string;
-  private readonly parts: InternetParts;
+  readonly #parts: InternetParts;
 
   constructor(parts: InternetParts) {
-    this.parts = parts;
+    this.#parts = parts;
     this.caFile = join(parts.plan.folder, 'pki/internet-ca.crt');
   }
 
   get siteNames(): string[] {
-    return Object.keys(this.parts.state.current.sites);
+    return Object.keys(this.#parts.state.current.sites);
   }
 
   /** A cluster begins with `plain` (http, by address) and `example` (TLS, `registry.example.test`). */
   site(name: string): Site {
-    const record = this.parts.state.current.sites[name];
+    const record = this.#parts.state.current.sites[name];
     if (!record) throw new Error(`there is no site ${name}; there are ${this.siteNames.join(', ')}`);
-    return new Site(record, this.parts.lab, this.parts.machine(`up-${name}`), this.caFile);
+    return new Site(record, this.#parts.lab, this.#parts.machine(`up-${name}`), this.caFile);
   }
 
   /** Adds a registry (CNCF distribution). */
   async addRegistry(options: SiteOptions): Promise<Site> {
-    const registry = join(this.parts.inside('registry'), 'registry');
+    const registry = join(this.#parts.inside('registry'), 'registry');
     return await this.addSite(options, (site) => distributionCommand(registry, site));
   }
 
@@ -54,7 +54,7 @@ export class Internet {
     options: SiteOptions,
     command: (site: SitePlan) => Promise<readonly string[]>,
   ): Promise<Site> {
-    const { plan, state, lab, programs, inside } = this.parts;
+    const { plan, state, lab, programs, inside } = this.#parts;
     if (state.current.sites[options.name]) throw new Error(`there is a site ${options.name} already`);
     const authority = await Authority.open(join(plan.folder, 'pki'), 'internet');
     const number = this.siteNames.length + 1;
@@ -69,23 +69,23 @@ export class Internet {
     });
     writeNames(plan, Object.values(state.current.sites));
     await programs.start(programOf(options.name), machine, await command(site));
-    await Promise.all([listening(machine, site.record.port), this.named(site.record)]);
+    await Promise.all([listening(machine, site.record.port), this.#named(site.record)]);
     return this.site(options.name);
   }
 
   /** Takes all of it away, and back. */
   async cut(): Promise<void> {
-    await this.parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'down']);
+    await this.#parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'down']);
   }
 
   async restore(): Promise<void> {
-    await this.parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'up']);
+    await this.#parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'up']);
   }
 
-  private async named({ host, address }: SiteRecord): Promise<void> {
+  async #named({ host, address }: SiteRecord): Promise<void> {
     if (host === undefined) return;
     const resolver = new Resolver({ timeout: 500, tries: 1 });
-    resolver.setServers([this.parts.plan.nameServer]);
+    resolver.setServers([this.#parts.plan.nameServer]);
     const known = async (): Promise<boolean> => (await resolver.resolve4(host)).includes(address);
     await waitFor(`${host} has a name`, known, { deadlineMs: 15_000, intervalMs: 20 });
   }

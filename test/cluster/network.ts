@@ -53,27 +53,27 @@ export async function routePods(
 
 /** The faults of one machine's link. Each stays until `restore`. */
 export class Link {
-  private readonly lab: Machine;
-  private readonly machine: Machine;
+  readonly #lab: Machine;
+  readonly #machine: Machine;
 
   constructor(lab: Machine, machine: Machine) {
-    this.lab = lab;
-    this.machine = machine;
+    this.#lab = lab;
+    this.#machine = machine;
   }
 
   /** Pulls the cable. */
   async cut(): Promise<void> {
-    await this.lab.runInNetwork(['ip', 'link', 'set', linkName(this.machine.name), 'down']);
+    await this.#lab.runInNetwork(['ip', 'link', 'set', linkName(this.#machine.name), 'down']);
   }
 
   /** Drops every packet: no answer, no refusal. */
   async blackHole(): Promise<void> {
-    await this.filter('drop', 'drop');
+    await this.#filter('drop', 'drop');
   }
 
   /** Refuses every connection at once, and resets the open ones. */
   async reject(): Promise<void> {
-    await this.filter('meta l4proto tcp reject with tcp reset');
+    await this.#filter('meta l4proto tcp reject with tcp reset');
   }
 
   /**
@@ -84,18 +84,18 @@ export class Link {
     // A burst has to hold a packet, and what the pace gives between two ticks of a slow clock.
     const burst = Math.max(4096, Math.ceil(bytesPerSecond / 50));
     const shape = ['tbf', 'rate', `${bytesPerSecond}bps`, 'burst', `${burst}b`, 'latency', '60s'];
-    await this.machine.run(['tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...shape]);
+    await this.#machine.run(['tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...shape]);
   }
 
   /** Takes every fault away. */
   async restore(): Promise<void> {
-    await this.machine.shell(
+    await this.#machine.shell(
       'nft delete table inet fault 2>/dev/null || true; tc qdisc del dev eth0 root 2>/dev/null || true',
     );
-    await this.lab.runInNetwork(['ip', 'link', 'set', linkName(this.machine.name), 'up']);
+    await this.#lab.runInNetwork(['ip', 'link', 'set', linkName(this.#machine.name), 'up']);
   }
 
-  private async filter(arriving: string, leaving = 'accept'): Promise<void> {
+  async #filter(arriving: string, leaving = 'accept'): Promise<void> {
     const rules = `table inet fault
 delete table inet fault
 table inet fault {
@@ -103,6 +103,6 @@ table inet fault {
   chain leaving { type filter hook output priority 0; oifname eth0 ${leaving}; }
 }
 `;
-    await this.machine.run(['nft', '-f', '-'], { stdin: rules });
+    await this.#machine.run(['nft', '-f', '-'], { stdin: rules });
   }
 }

@@ -25,14 +25,14 @@ export interface CertificateRequest {
 /** An authority that writes what it issues into one folder. */
 export class Authority {
   readonly certFile: string;
-  private readonly folder: string;
-  private readonly name: string;
-  private readonly keys: webcrypto.CryptoKeyPair;
+  readonly #folder: string;
+  readonly #name: string;
+  readonly #keys: webcrypto.CryptoKeyPair;
 
   private constructor(folder: string, name: string, keys: webcrypto.CryptoKeyPair) {
-    this.folder = folder;
-    this.name = name;
-    this.keys = keys;
+    this.#folder = folder;
+    this.#name = name;
+    this.#keys = keys;
     this.certFile = join(folder, `${name}-ca.crt`);
   }
 
@@ -52,7 +52,7 @@ export class Authority {
       ],
     });
     writeFileSync(authority.certFile, certificate.toString('pem'));
-    writeFileSync(authority.keyFile, await privatePem(keys.privateKey), { mode: 0o600 });
+    writeFileSync(authority.#keyFile, await privatePem(keys.privateKey), { mode: 0o600 });
     return authority;
   }
 
@@ -67,8 +67,8 @@ export class Authority {
     return new Authority(folder, name, { privateKey, publicKey });
   }
 
-  private get keyFile(): string {
-    return join(this.folder, `${this.name}-ca.key`);
+  get #keyFile(): string {
+    return join(this.#folder, `${this.#name}-ca.key`);
   }
 
   /** Issues a certificate for server and client use, as `<file>.crt` and `<file>.key`. */
@@ -83,11 +83,11 @@ export class Authority {
         ...(request.organization ? [{ O: [request.organization] }] : []),
         { CN: [request.commonName] },
       ]).toString(),
-      issuer: `CN=${this.name}`,
+      issuer: `CN=${this.#name}`,
       ...validity(request.notAfter),
       signingAlgorithm: algorithm,
       publicKey: keys.publicKey,
-      signingKey: this.keys.privateKey,
+      signingKey: this.#keys.privateKey,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
@@ -96,10 +96,10 @@ export class Authority {
           x509.ExtendedKeyUsage.clientAuth,
         ]),
         ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
-        await x509.AuthorityKeyIdentifierExtension.create(this.keys.publicKey),
+        await x509.AuthorityKeyIdentifierExtension.create(this.#keys.publicKey),
       ],
     });
-    const files = { cert: join(this.folder, `${file}.crt`), key: join(this.folder, `${file}.key`) };
+    const files = { cert: join(this.#folder, `${file}.crt`), key: join(this.#folder, `${file}.key`) };
     writeFileSync(files.cert, certificate.toString('pem'));
     writeFileSync(files.key, await privatePem(keys.privateKey), { mode: 0o600 });
     return files;

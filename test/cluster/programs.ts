@@ -5,17 +5,17 @@ import type { Machine } from './machine.ts';
 import type { ProgramRecord, StateFile } from './state.ts';
 
 export class Programs {
-  private readonly state: StateFile;
-  private readonly machine: (name: string) => Machine;
+  readonly #state: StateFile;
+  readonly #machine: (name: string) => Machine;
 
   constructor(state: StateFile, machine: (name: string) => Machine) {
-    this.state = state;
-    this.machine = machine;
+    this.#state = state;
+    this.#machine = machine;
   }
 
   /** `etcd`, `kube-apiserver`, `kubelet@node-1`, `containerd@node-2`, `coredns`, `site-plain`, … */
   get names(): string[] {
-    return Object.keys(this.state.current.programs);
+    return Object.keys(this.#state.current.programs);
   }
 
   /** Starts a program on a machine and keeps in mind how. */
@@ -26,14 +26,14 @@ export class Programs {
     env: Readonly<Record<string, string>> = {},
   ): Promise<void> {
     const process = await machine.start(name, argv, env);
-    this.state.update((state) => {
+    this.#state.update((state) => {
       state.programs[name] = { machine: machine.name, argv, env, process };
     });
   }
 
   /** Ends a program, by SIGTERM unless said otherwise, and waits until it is gone; does nothing when it is. */
   async stop(name: string, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
-    const { process } = this.record(name);
+    const { process } = this.#record(name);
     signalProcess(process, signal);
     signalProcess(process, 'SIGCONT');
     await waitForEnd(process, 30_000);
@@ -44,31 +44,31 @@ export class Programs {
    */
   async restart(name: string): Promise<void> {
     await this.stop(name);
-    const { machine, argv, env } = this.record(name);
-    await this.start(name, this.machine(machine), argv, env);
+    const { machine, argv, env } = this.#record(name);
+    await this.start(name, this.#machine(machine), argv, env);
   }
 
   /** Freezes a program: it holds its connections, and answers nothing. */
   freeze(name: string): void {
-    signalProcess(this.record(name).process, 'SIGSTOP');
+    signalProcess(this.#record(name).process, 'SIGSTOP');
   }
 
   thaw(name: string): void {
-    signalProcess(this.record(name).process, 'SIGCONT');
+    signalProcess(this.#record(name).process, 'SIGCONT');
   }
 
   /** What the programs that are gone said last, as text for a person. */
   lastWords(): string[] {
-    return Object.entries(this.state.current.programs)
+    return Object.entries(this.#state.current.programs)
       .filter(([, { process }]) => !isAlive(process))
       .map(([name, { machine }]) => {
-        const log = readFileSync(this.machine(machine).logs(name).stderr, 'utf8');
+        const log = readFileSync(this.#machine(machine).logs(name).stderr, 'utf8');
         return `${name} is gone:\n${log.slice(-1500)}`;
       });
   }
 
-  private record(name: string): ProgramRecord {
-    const record = this.state.current.programs[name];
+  #record(name: string): ProgramRecord {
+    const record = this.#state.current.programs[name];
     if (!record) throw new Error(`the cluster has no program ${name}; it has ${this.names.join(', ')}`);
     return record;
   }

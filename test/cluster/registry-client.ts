@@ -16,12 +16,12 @@ export interface RegistryAccess {
 type RequestOptions = Omit<NonNullable<Parameters<typeof request>[1]>, 'dispatcher'>;
 
 export class RegistryClient {
-  private readonly access: RegistryAccess;
-  private readonly dispatcher: Agent;
+  readonly #access: RegistryAccess;
+  readonly #dispatcher: Agent;
 
   constructor(access: RegistryAccess) {
-    this.access = access;
-    this.dispatcher = new Agent({
+    this.#access = access;
+    this.#dispatcher = new Agent({
       connect: {
         ...(access.ca === undefined ? {} : { ca: access.ca }),
         lookup: (_name, _options, done) => {
@@ -34,28 +34,28 @@ export class RegistryClient {
   /** Sends what the registry lacks, children before parents, tag last. */
   async push(repository: string, tag: string, image: TestImage, signal?: AbortSignal): Promise<void> {
     for (const { manifest, blobs } of image.images) {
-      for (const blob of blobs) await this.pushBlob(repository, blob, signal);
-      await this.pushManifest(repository, manifest.digest, manifest, signal);
+      for (const blob of blobs) await this.#pushBlob(repository, blob, signal);
+      await this.#pushManifest(repository, manifest.digest, manifest, signal);
     }
-    await this.pushManifest(repository, tag, image.index, signal);
+    await this.#pushManifest(repository, tag, image.index, signal);
   }
 
   /** Gives the raw answer to any request below `/v2/`; the caller reads or dumps its body. */
   async request(path: string, options: RequestOptions = {}): Promise<Dispatcher.ResponseData<unknown>> {
-    const { credentials, origin } = this.access;
+    const { credentials, origin } = this.#access;
     const headers: Record<string, string> = { ...(options.headers as Record<string, string> | undefined) };
     if (credentials) {
       const pair = Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64');
       headers['authorization'] = `Basic ${pair}`;
     }
-    return await request(new URL(path, origin), { ...options, headers, dispatcher: this.dispatcher });
+    return await request(new URL(path, origin), { ...options, headers, dispatcher: this.#dispatcher });
   }
 
   async close(): Promise<void> {
-    await this.dispatcher.close();
+    await this.#dispatcher.close();
   }
 
-  private async pushBlob(repository: string, blob: Content, signal?: AbortSignal): Promise<void> {
+  async #pushBlob(repository: string, blob: Content, signal?: AbortSignal): Promise<void> {
     const abort = signal ? { signal } : {};
     const present = await this.request(`/v2/${repository}/blobs/${blob.digest}`, {
       method: 'HEAD',
@@ -65,7 +65,7 @@ export class RegistryClient {
     if (present.statusCode === 200) return;
     const opened = await this.request(`/v2/${repository}/blobs/uploads/`, { method: 'POST', ...abort });
     await expectStatus(opened, 202);
-    const location = new URL(String(opened.headers['location']), this.access.origin);
+    const location = new URL(String(opened.headers['location']), this.#access.origin);
     location.searchParams.set('digest', blob.digest);
     const stored = await this.request(location.pathname + location.search, {
       method: 'PUT',
@@ -76,7 +76,7 @@ export class RegistryClient {
     await expectStatus(stored, 201);
   }
 
-  private async pushManifest(
+  async #pushManifest(
     repository: string,
     reference: string,
     content: Content,

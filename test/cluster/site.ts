@@ -14,26 +14,26 @@ export class Site {
   readonly machine: Machine;
   /** Cut, black hole, refusal, slowness, and their end. */
   readonly link: Link;
-  private readonly caFile: string;
-  private readonly log: AccessLog;
+  readonly #caFile: string;
+  readonly #log: AccessLog;
 
   constructor(record: SiteRecord, lab: Machine, machine: Machine, caFile: string) {
     this.record = record;
     this.registry = registryOf(record);
     this.machine = machine;
     this.link = new Link(lab, machine);
-    this.caFile = caFile;
-    this.log = new AccessLog(machine.logs(programOf(record.name)).stdout);
+    this.#caFile = caFile;
+    this.#log = new AccessLog(machine.logs(programOf(record.name)).stdout);
   }
 
   /** What was asked of it, from the beginning or from a `mark`. */
   accessLog(from?: number): AccessLogEntry[] {
-    return this.log.entries(from);
+    return this.#log.entries(from);
   }
 
   /** The present end of the access log. */
   mark(): number {
-    return this.log.mark();
+    return this.#log.mark();
   }
 
   /** Speaks to it from this machine, over the link that the faults are on; close it after use. */
@@ -42,7 +42,7 @@ export class Site {
     return new RegistryClient({
       origin: originOf(this.record),
       address,
-      ...(tls ? { ca: readFileSync(this.caFile, 'utf8') } : {}),
+      ...(tls ? { ca: readFileSync(this.#caFile, 'utf8') } : {}),
       ...(credentials ? { credentials } : {}),
     });
   }

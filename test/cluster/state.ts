@@ -48,23 +48,23 @@ export function readState(folder: string): ClusterState | undefined {
 /** A cluster's state as this process last saw it, shared through a file. */
 export class StateFile {
   readonly folder: string;
-  private state: ClusterState;
+  #state: ClusterState;
 
   constructor(folder: string, state: ClusterState) {
     this.folder = folder;
-    this.state = state;
+    this.#state = state;
   }
 
   get current(): Readonly<ClusterState> {
-    return this.state;
+    return this.#state;
   }
 
   /** Changes the state on disk in one step; reads it again first, since another process may have changed it. */
   update(change: (state: ClusterState) => void): void {
-    this.state = readState(this.folder) ?? this.state;
-    change(this.state);
+    this.#state = readState(this.folder) ?? this.#state;
+    change(this.#state);
     const file = join(this.folder, 'state.json');
-    writeFileSync(`${file}.new`, JSON.stringify(this.state, undefined, 2), { mode: 0o600 });
+    writeFileSync(`${file}.new`, JSON.stringify(this.#state, undefined, 2), { mode: 0o600 });
     renameSync(`${file}.new`, file);
   }
 }

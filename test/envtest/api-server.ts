@@ -21,33 +21,33 @@ export type TestUser = keyof typeof USERS;
 export class ApiServer {
   readonly folder: string;
   readonly url: string;
-  private readonly ca: KeyPairPem;
-  private readonly tokens: Readonly<Record<TestUser, string>>;
-  private readonly commands: Readonly<Record<'etcd' | 'kube-apiserver', readonly string[]>>;
-  private readonly etcdUrl: string;
-  private readonly running = new Map<string, ChildProcess>();
-  private readonly connections: Connection[] = [];
+  readonly #ca: KeyPairPem;
+  readonly #tokens: Readonly<Record<TestUser, string>>;
+  readonly #commands: Readonly<Record<'etcd' | 'kube-apiserver', readonly string[]>>;
+  readonly #etcdUrl: string;
+  readonly #running = new Map<string, ChildProcess>();
+  readonly #connections: Connection[] = [];
 
   private constructor(folder: string, ca: KeyPairPem, binaries: Binaries, ports: readonly number[]) {
     const [api = 0, etcd = 0, peer = 0] = ports;
     this.folder = folder;
-    this.ca = ca;
+    this.#ca = ca;
     this.url = `https://127.0.0.1:${api}`;
-    this.etcdUrl = `http://127.0.0.1:${etcd}`;
-    this.tokens = { admin: randomBytes(16).toString('hex'), nobody: randomBytes(16).toString('hex') };
-    this.commands = {
+    this.#etcdUrl = `http://127.0.0.1:${etcd}`;
+    this.#tokens = { admin: randomBytes(16).toString('hex'), nobody: randomBytes(16).toString('hex') };
+    this.#commands = {
       etcd: [
         binaries.etcd,
         `--data-dir=${join(folder, 'etcd')}`,
-        `--listen-client-urls=${this.etcdUrl}`,
-        `--advertise-client-urls=${this.etcdUrl}`,
+        `--listen-client-urls=${this.#etcdUrl}`,
+        `--advertise-client-urls=${this.#etcdUrl}`,
         `--listen-peer-urls=http://127.0.0.1:${peer}`,
         '--unsafe-no-fsync',
         '--log-level=warn',
       ],
       'kube-apiserver': [
         binaries.apiServer,
-        `--etcd-servers=${this.etcdUrl}`,
+        `--etcd-servers=${this.#etcdUrl}`,
         '--bind-address=127.0.0.1',
         `--secure-port=${api}`,
         '--service-cluster-ip-range=10.0.0.0/24',
@@ -73,8 +73,8 @@ export class ApiServer {
     const ports = await freePorts(3);
     const server = new ApiServer(await mkdtemp(join(tmpdir(), 'larder-api-')), ca, binaries, ports);
     try {
-      await server.writeKeys(await issueServerCertificate(ca, ['localhost', '127.0.0.1'], 1, now));
-      server.launch('etcd');
+      await server.#writeKeys(await issueServerCertificate(ca, ['localhost', '127.0.0.1'], 1, now));
+      server.#launch('etcd');
       await server.startApi();
       return server;
     } catch (error) {
@@ -85,43 +85,43 @@ export class ApiServer {
 
   /** A connection of its own; closed when the server is stopped. */
   connect(user: TestUser = 'admin'): Connection {
-    const connection = connect(this.config(user));
-    this.connections.push(connection);
+    const connection = connect(this.#config(user));
+    this.#connections.push(connection);
     return connection;
   }
 
   /** Path of a kubeconfig, for programs. */
   async kubeconfig(user: TestUser = 'admin'): Promise<string> {
     const file = join(this.folder, `${user}.kubeconfig`);
-    await writeFile(file, this.config(user).exportConfig(), { mode: 0o600 });
+    await writeFile(file, this.#config(user).exportConfig(), { mode: 0o600 });
     return file;
   }
 
-  private config(user: TestUser): KubeConfig {
+  #config(user: TestUser): KubeConfig {
     const config = new KubeConfig();
-    const caData = Buffer.from(this.ca.cert).toString('base64');
+    const caData = Buffer.from(this.#ca.cert).toString('base64');
     config.loadFromClusterAndUser(
       { name: 'test', server: this.url, caData, skipTLSVerify: false },
-      { name: user, token: this.tokens[user] },
+      { name: user, token: this.#tokens[user] },
     );
     return config;
   }
 
   /** Freezes the API server: connections stay open and nothing is answered. */
   freeze(): void {
-    this.running.get('kube-apiserver')?.kill('SIGSTOP');
+    this.#running.get('kube-apiserver')?.kill('SIGSTOP');
   }
 
   unfreeze(): void {
-    this.running.get('kube-apiserver')?.kill('SIGCONT');
+    this.#running.get('kube-apiserver')?.kill('SIGCONT');
   }
 
   async stopApi(): Promise<void> {
-    await this.end('kube-apiserver');
+    await this.#end('kube-apiserver');
   }
 
   async startApi(): Promise<void> {
-    this.launch('kube-apiserver');
+    this.#launch('kube-apiserver');
     const connection = this.connect();
     const ready = async (): Promise<boolean> => {
       const { statusCode, body } = await request(`${this.url}/readyz`, {
@@ -133,26 +133,26 @@ export class ApiServer {
     };
     await waitFor('the API server to be ready', ready, {
       deadlineMs: 60_000,
-      dump: () => this.log('kube-apiserver'),
+      dump: () => this.#log('kube-apiserver'),
     });
   }
 
   /** Makes etcd forget the history before now, as the API server asks it to every five minutes. */
   async compact(): Promise<void> {
     const key = Buffer.from('/').toString('base64');
-    const range = await post(`${this.etcdUrl}/v3/kv/range`, { key });
+    const range = await post(`${this.#etcdUrl}/v3/kv/range`, { key });
     const { revision } = (range as { header: { revision: string } }).header;
-    await post(`${this.etcdUrl}/v3/kv/compaction`, { revision, physical: true });
+    await post(`${this.#etcdUrl}/v3/kv/compaction`, { revision, physical: true });
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.connections.map((connection) => connection.close()));
-    await this.end('kube-apiserver');
-    await this.end('etcd');
+    await Promise.all(this.#connections.map((connection) => connection.close()));
+    await this.#end('kube-apiserver');
+    await this.#end('etcd');
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  private async writeKeys(serving: KeyPairPem): Promise<void> {
+  async #writeKeys(serving: KeyPairPem): Promise<void> {
     const tokens = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const files = {
       'tls.crt': serving.cert,
@@ -160,24 +160,24 @@ export class ApiServer {
       'sa.key': tokens.privateKey.export({ type: 'sec1', format: 'pem' }),
       'sa.pub': tokens.publicKey.export({ type: 'spki', format: 'pem' }),
       'tokens.csv': Object.entries(USERS)
-        .map(([user, group]) => `${this.tokens[user as TestUser]},${user},${user},${group}\n`)
+        .map(([user, group]) => `${this.#tokens[user as TestUser]},${user},${user},${group}\n`)
         .join(''),
     };
     for (const [name, content] of Object.entries(files)) await writeFile(join(this.folder, name), content);
   }
 
-  private launch(name: 'etcd' | 'kube-apiserver'): void {
-    const [program = '', ...args] = this.commands[name];
+  #launch(name: 'etcd' | 'kube-apiserver'): void {
+    const [program = '', ...args] = this.#commands[name];
     const log = openSync(join(this.folder, `${name}.log`), 'a');
     // Both are written in Go: memory is plentiful here, and processors are few.
     const env = { ...process.env, GOGC: '400' };
-    this.running.set(name, spawn(program, args, { env, stdio: ['ignore', log, log] }));
+    this.#running.set(name, spawn(program, args, { env, stdio: ['ignore', log, log] }));
     closeSync(log);
   }
 
-  private async end(name: string): Promise<void> {
-    const child = this.running.get(name);
-    this.running.delete(name);
+  async #end(name: string): Promise<void> {
+    const child = this.#running.get(name);
+    this.#running.delete(name);
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     // Nothing of it shall last, and a frozen process hears of nothing else.
@@ -185,7 +185,7 @@ export class ApiServer {
     await exited;
   }
 
-  private log(name: string): Promise<string> {
+  #log(name: string): Promise<string> {
     return readFile(join(this.folder, `${name}.log`), 'utf8').then((text) => text.slice(-2_000));
   }
 }

@@ -1,8 +1,7 @@
 /** The controller's leader against a real API server, with a copier that answers as it is told. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer } from 'node:net';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { parseDocument } from 'yaml';
@@ -19,13 +18,15 @@ import { KubeClient } from '../../platform/kube/client.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import {
   configMaps,
+  type KubeObject,
+  type MutatingWebhookConfiguration,
   mutatingWebhookConfigurations,
   namespaces,
   nodes,
   pods,
+  type Resource,
   secrets,
 } from '../../platform/kube/resource.ts';
-import type { KubeObject, MutatingWebhookConfiguration, Resource } from '../../platform/kube/resource.ts';
 import type { Connection } from '../../platform/kube/connection.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
@@ -57,15 +58,15 @@ export interface Term {
 export class ControllerBench {
   readonly client: KubeClient;
   readonly copier: FakeCopier;
-  private readonly api: ApiServer;
-  private readonly env: Readonly<Record<string, string>>;
-  private readonly terms: Term[] = [];
+  readonly #api: ApiServer;
+  readonly #env: Readonly<Record<string, string>>;
+  readonly #terms: Term[] = [];
 
   private constructor(api: ApiServer, client: KubeClient, copier: FakeCopier, env: Record<string, string>) {
-    this.api = api;
+    this.#api = api;
     this.client = client;
     this.copier = copier;
-    this.env = env;
+    this.#env = env;
   }
 
   /** An API server with our definitions, a node, a namespace `team-a` that opted in and `team-b` that did not, and a first leader. */
@@ -103,42 +104,42 @@ export class ControllerBench {
     const copier = new FakeCopier(await certificateOfCopier(client));
     await copier.listen(port);
     const bench = new ControllerBench(api, client, copier, env);
-    bench.terms.push(first);
+    bench.#terms.push(first);
     await bench.makeNode('node-1', 'amd64');
     return bench;
   }
 
   /** A replica of its own process, as it runs in the cluster: it competes for the lease. */
   async startReplica(name: string): Promise<Replica> {
-    const env = { ...this.env, KUBECONFIG: await this.kubeconfig(), LARDER_POD_NAME: name };
+    const env = { ...this.#env, KUBECONFIG: await this.kubeconfig(), LARDER_POD_NAME: name };
     return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freePort()}` });
   }
 
   get term(): Term | undefined {
-    return this.terms.at(-1);
+    return this.#terms.at(-1);
   }
 
   /** Path of a kubeconfig of an administrator. */
   kubeconfig(): Promise<string> {
-    return this.api.kubeconfig();
+    return this.#api.kubeconfig();
   }
 
   /** A connection as somebody who has no rights by themselves. */
   connect(user: TestUser): Connection {
-    return this.api.connect(user);
+    return this.#api.connect(user);
   }
 
   /** Another leader; the one before is not stopped. */
   lead(settings: Readonly<Record<string, string>> = {}): Term {
-    const term = newTerm(this.api, { ...this.env, ...settings });
-    this.terms.push(term);
+    const term = newTerm(this.#api, { ...this.#env, ...settings });
+    this.#terms.push(term);
     return term;
   }
 
   async stop(): Promise<void> {
-    for (const term of this.terms) await term.stop();
+    for (const term of this.#terms) await term.stop();
     this.copier.close();
-    await this.api.stop();
+    await this.#api.stop();
   }
 
   async makeNode(name: string, architecture: string): Promise<void> {
@@ -254,15 +255,15 @@ function webhookConfiguration(): MutatingWebhookConfiguration {
 
 /** A controller that can be frozen and killed. */
 export class Replica {
-  private readonly child: ChildProcess;
-  private readonly metricsAddress: string;
-  private output = '';
+  readonly #child: ChildProcess;
+  readonly #metricsAddress: string;
+  #output = '';
 
   private constructor(child: ChildProcess, metricsAddress: string) {
-    this.child = child;
-    this.metricsAddress = metricsAddress;
+    this.#child = child;
+    this.#metricsAddress = metricsAddress;
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
-      this.output += text;
+      this.#output += text;
     });
   }
 
@@ -278,19 +279,19 @@ export class Replica {
 
   /** What it has logged. */
   get log(): string {
-    return this.output;
+    return this.#output;
   }
 
   async logs(message: string, deadlineMs = 30_000): Promise<void> {
-    await waitFor(`the log to say: ${message}`, () => Promise.resolve(this.output.includes(message)), {
+    await waitFor(`the log to say: ${message}`, () => Promise.resolve(this.#output.includes(message)), {
       deadlineMs,
-      dump: () => Promise.resolve(this.output.slice(-2_000)),
+      dump: () => Promise.resolve(this.#output.slice(-2_000)),
     });
   }
 
   /** Requests to the API server that changed something and were answered. */
   async writes(): Promise<number> {
-    const metrics = await (await fetch(`http://${this.metricsAddress}/metrics`)).text();
+    const metrics = await (await fetch(`http://${this.#metricsAddress}/metrics`)).text();
     const answers = metrics.matchAll(
       /^larder_kube_requests_total\{method="(\w+)",status="2\d\d".*\} (\d+)$/gm,
     );
@@ -298,13 +299,13 @@ export class Replica {
   }
 
   signal(name: NodeJS.Signals): void {
-    this.child.kill(name);
+    this.#child.kill(name);
   }
 
   async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    const exited = once(this.child, 'exit');
-    this.child.kill('SIGKILL');
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
     await exited;
   }
 }

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
-import { secrets } from '../../platform/kube/resource.ts';
-import type { ObjectRef, Secret } from '../../platform/kube/resource.ts';
+import { type ObjectRef, type Secret, secrets } from '../../platform/kube/resource.ts';
 
 /** Kubelets look about once a minute: a certificate is served for a while after it has been replaced. */
 const LOOK_EVERY_MS = 500;

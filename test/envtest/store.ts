@@ -1,14 +1,12 @@
 /** The store with the real registry program, on free ports of this machine, and its two logins. */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, SignJWT } from 'jose';
-import { storeStatusSchema } from '../../api/store-api.ts';
-import type { StoreStatus } from '../../api/store-api.ts';
+import { type StoreStatus, storeStatusSchema } from '../../api/store-api.ts';
 import { buildRegistry } from '../../build/programs.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
@@ -28,18 +26,24 @@ import type { TestImage } from '../fakes/images.ts';
 
 export type Side = 'reader' | 'writer';
 
+interface Parts {
+  readonly origins: Record<Side, string>;
+  readonly api: Server;
+  readonly stop: () => Promise<void>;
+}
+
 export class StoreBench {
   readonly folder: string;
   readonly restarts: string[] = [];
-  private readonly transport = new Transport(
+  readonly #transport = new Transport(
     createConnections(() => ({}), { connectMs: 2_000 }),
     { headMs: 10_000, silenceMs: 10_000 },
   );
-  private readonly parts: { origins: Record<Side, string>; api: Server; stop: () => Promise<void> };
+  readonly #parts: Parts;
 
-  private constructor(folder: string, parts: StoreBench['parts'], restarts: string[]) {
+  private constructor(folder: string, parts: Parts, restarts: string[]) {
     this.folder = folder;
-    this.parts = parts;
+    this.#parts = parts;
     this.restarts = restarts;
   }
 
@@ -86,22 +90,22 @@ export class StoreBench {
   }
 
   async stop(): Promise<void> {
-    this.parts.api.close();
-    this.parts.api.closeAllConnections();
-    await this.parts.stop();
-    await this.transport.close();
+    this.#parts.api.close();
+    this.#parts.api.closeAllConnections();
+    await this.#parts.stop();
+    await this.#transport.close();
     await rm(this.folder, { recursive: true });
   }
 
   origin(side: Side): string {
-    return this.parts.origins[side];
+    return this.#parts.origins[side];
   }
 
   client(side: Side, repository: string, login: Side | 'nobody' = side): RepositoryClient {
     const folder = login === 'nobody' ? undefined : join(this.folder, login);
     const authenticator = new StoreAuthenticator(folder);
     return new RepositoryClient({
-      transport: this.transport,
+      transport: this.#transport,
       origin: this.origin(side),
       repository,
       authenticator,
@@ -128,9 +132,9 @@ export class StoreBench {
   }
 
   async ask(method: 'GET' | 'POST', path: string, signer: Side | 'nobody' = 'writer'): Promise<Response> {
-    const { port } = this.parts.api.address() as AddressInfo;
+    const { port } = this.#parts.api.address() as AddressInfo;
     const headers: Record<string, string> = {};
-    if (signer !== 'nobody') headers['authorization'] = `Bearer ${await this.token(signer)}`;
+    if (signer !== 'nobody') headers['authorization'] = `Bearer ${await this.#token(signer)}`;
     return await fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
   }
 
@@ -153,7 +157,7 @@ export class StoreBench {
     );
   }
 
-  private async token(signer: Side): Promise<string> {
+  async #token(signer: Side): Promise<string> {
     const key = await importPKCS8(
       await readFile(join(this.folder, signer, 'private-key.pem'), 'utf8'),
       'ES256',

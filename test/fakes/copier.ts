@@ -1,23 +1,23 @@
 /** A copier for tests of the controller: it answers orders from a made-up upstream and a made-up store, and records them. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer } from 'node:https';
-import type { Server } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import { once } from 'node:events';
 import {
   CHECK_PATH,
+  type CheckAnswerJson,
   checkOrderSchema,
   COPY_PATH,
+  type CopyEventJson,
   copyOrderSchema,
   DELETE_PATH,
   deleteOrderSchema,
   parseMessage,
   VERIFY_PATH,
+  type VerifyAnswerJson,
   verifyOrderSchema,
 } from '../../api/copier-api.ts';
-import type { CheckAnswerJson, CopyEventJson, VerifyAnswerJson } from '../../api/copier-api.ts';
 import { formatPlatform } from '../../registry/core/platform.ts';
-import { formatReference } from '../../registry/core/reference.ts';
-import type { Reference } from '../../registry/core/reference.ts';
+import { formatReference, type Reference } from '../../registry/core/reference.ts';
 
 export interface RecordedCopy {
   readonly image: string;
@@ -44,38 +44,38 @@ export class FakeCopier {
   beforeCopy: () => Promise<void> = () => Promise.resolve();
   /** Awaited before a removal is carried out. */
   beforeRemoval: () => Promise<void> = () => Promise.resolve();
-  private readonly server: Server;
+  readonly #server: Server;
 
   constructor(tls: { readonly cert: Buffer; readonly key: Buffer }) {
-    this.server = createServer(tls, (request, response) => void this.answer(request, response));
+    this.#server = createServer(tls, (request, response) => void this.#answer(request, response));
   }
 
   async listen(port: number): Promise<void> {
-    this.server.listen(port, '127.0.0.1');
-    await once(this.server, 'listening');
+    this.#server.listen(port, '127.0.0.1');
+    await once(this.#server, 'listening');
   }
 
   close(): void {
-    this.server.closeAllConnections();
-    this.server.close();
+    this.#server.closeAllConnections();
+    this.#server.close();
   }
 
-  private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let body = '';
     for await (const chunk of request) body += String(chunk);
     const json: unknown = JSON.parse(body);
     const answers: Record<string, () => object | Promise<object | undefined>> = {
-      [COPY_PATH]: () => this.copy(json),
-      [CHECK_PATH]: () => this.check(json),
-      [VERIFY_PATH]: () => this.verify(json),
-      [DELETE_PATH]: () => this.remove(json),
+      [COPY_PATH]: () => this.#copy(json),
+      [CHECK_PATH]: () => this.#check(json),
+      [VERIFY_PATH]: () => this.#verify(json),
+      [DELETE_PATH]: () => this.#remove(json),
     };
     const answer = await answers[request.url ?? '']?.();
     if (answer === undefined) response.writeHead(204).end();
     else response.writeHead(200).end(`${JSON.stringify(answer)}\n`);
   }
 
-  private async copy(json: unknown): Promise<CopyEventJson> {
+  async #copy(json: unknown): Promise<CopyEventJson> {
     const { image, tenant, platforms, pullSecrets, referrers } = parseMessage(copyOrderSchema, json);
     const name = formatReference(image);
     const order = {
@@ -88,28 +88,28 @@ export class FakeCopier {
     await this.beforeCopy();
     const failure = this.failures.get(name);
     if (failure !== undefined) return failure;
-    const digest = this.digestOf(image) ?? FAKE_DIGEST;
+    const digest = this.#digestOf(image) ?? FAKE_DIGEST;
     this.stored.set(keyOf(name, tenant), digest);
     return { type: 'done', digest, sizeBytes: 73_400_320, platforms: order.platforms };
   }
 
-  private check(json: unknown): CheckAnswerJson {
+  #check(json: unknown): CheckAnswerJson {
     const { image } = parseMessage(checkOrderSchema, json);
     this.checks.push(formatReference(image));
-    const digest = this.digestOf(image);
+    const digest = this.#digestOf(image);
     return digest === undefined
       ? { upstream: 'Unavailable', reason: 'NotFound', message: 'the registry has no such image' }
       : { upstream: 'Available', digest };
   }
 
-  private verify(json: unknown): VerifyAnswerJson {
+  #verify(json: unknown): VerifyAnswerJson {
     const { image, tenant, platforms } = parseMessage(verifyOrderSchema, json);
     const digest = this.stored.get(keyOf(formatReference(image), tenant));
     if (digest === undefined) return { complete: false, missing: [] };
     return { complete: true, digest, sizeBytes: 73_400_320, platforms: platforms.map(formatPlatform) };
   }
 
-  private async remove(json: unknown): Promise<undefined> {
+  async #remove(json: unknown): Promise<undefined> {
     const { image, tenant } = parseMessage(deleteOrderSchema, json);
     const key = keyOf(formatReference(image), tenant);
     await this.beforeRemoval();
@@ -117,7 +117,7 @@ export class FakeCopier {
     this.stored.delete(key);
   }
 
-  private digestOf(image: Reference): string | undefined {
+  #digestOf(image: Reference): string | undefined {
     const name = formatReference(image);
     return this.upstream.has(name) ? this.upstream.get(name) : (image.digest ?? FAKE_DIGEST);
   }

@@ -1,6 +1,5 @@
 /** Images for tests: real manifests and indexes over small made-up blobs. */
-import { digestOf } from '../../registry/core/digest.ts';
-import type { Digest } from '../../registry/core/digest.ts';
+import { type Digest, digestOf } from '../../registry/core/digest.ts';
 import { parseManifest } from '../../registry/core/manifest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../registry/core/media-types.ts';
 import { parsePlatform } from '../../registry/core/platform.ts';

@@ -1,6 +1,5 @@
 /** What a fake registry holds, and the specification's rules about it. */
-import type { Digest } from '../../registry/core/digest.ts';
-import { digestOf } from '../../registry/core/digest.ts';
+import { type Digest, digestOf } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { blobsOf, parseManifest } from '../../registry/core/manifest.ts';

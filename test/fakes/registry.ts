@@ -1,12 +1,10 @@
 /** A registry for tests, over real HTTP: the whole distribution API in memory, three ways to log in, faults on demand. */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseDigest, verifyDigest } from '../../registry/core/digest.ts';
-import type { DistributionPath } from '../../registry/core/distribution-path.ts';
-import { parseDistributionPath } from '../../registry/core/distribution-path.ts';
+import { type DistributionPath, parseDistributionPath } from '../../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody } from '../../registry/core/errors.ts';
 import { OCI_INDEX } from '../../registry/core/media-types.ts';
 import { formatContentRange, parseRange } from '../../registry/core/range.ts';

@@ -5,8 +5,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { HostileContent } from './content.ts';
 import { faultOf, refuse } from './faults.ts';
-import type { Found } from './send.ts';
-import { sendContent } from './send.ts';
+import { type Found, sendContent } from './send.ts';
 
 export interface Asked {
   readonly method: string;

@@ -2,8 +2,13 @@
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import type { Patch } from '../../platform/kube/client.ts';
-import { mutatingWebhookConfigurations, pods, secrets } from '../../platform/kube/resource.ts';
-import type { KubeObject, MutatingWebhookConfiguration } from '../../platform/kube/resource.ts';
+import {
+  type KubeObject,
+  type MutatingWebhookConfiguration,
+  mutatingWebhookConfigurations,
+  pods,
+  secrets,
+} from '../../platform/kube/resource.ts';
 import { isTrusted, splitBundle } from '../../platform/x509.ts';
 import { freeLoopbackPort } from '../../store/probe.ts';
 import { Programs } from '../bench/programs.ts';

@@ -4,12 +4,15 @@ import { json } from 'node:stream/consumers';
 import { request } from 'undici';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
-import { configMaps, mutatingWebhookConfigurations, namespaces, pods } from '../../platform/kube/resource.ts';
-import type {
-  KubeObject,
-  MutatingWebhookConfiguration,
-  Pod,
-  Resource,
+import {
+  configMaps,
+  type KubeObject,
+  type MutatingWebhookConfiguration,
+  mutatingWebhookConfigurations,
+  namespaces,
+  type Pod,
+  pods,
+  type Resource,
 } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';

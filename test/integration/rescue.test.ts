@@ -1,6 +1,13 @@
 /** Rescue and the startup taint on a real API server, where kubelets and proxies are played. */
-import { events, nodes, pods } from '../../platform/kube/resource.ts';
-import type { Event, KubeObject, Pod, Resource } from '../../platform/kube/resource.ts';
+import {
+  type Event,
+  events,
+  type KubeObject,
+  nodes,
+  type Pod,
+  pods,
+  type Resource,
+} from '../../platform/kube/resource.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ControllerBench, RELEASE } from '../envtest/controller.ts';
 

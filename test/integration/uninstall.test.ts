@@ -9,13 +9,14 @@ import {
   configMaps,
   daemonSets,
   deployments,
+  type KubeObject,
   mutatingWebhookConfigurations,
   nodes,
   pods,
   replicaSets,
+  type Resource,
   statefulSets,
 } from '../../platform/kube/resource.ts';
-import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ControllerBench, NAMES, RELEASE } from '../envtest/controller.ts';

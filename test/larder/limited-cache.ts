@@ -61,15 +61,15 @@ async function collectByAnnotation(cluster: Cluster): Promise<void> {
 }
 
 export class LimitedCache {
-  private readonly cluster: Cluster;
-  private readonly namespace: string;
-  private readonly images = new Map<string, PushedImage>();
+  readonly #cluster: Cluster;
+  readonly #namespace: string;
+  readonly #images = new Map<string, PushedImage>();
   /** No other's, so that what is left of former runs goes. */
-  private readonly project = `full-${Date.now()}`;
+  readonly #project = `full-${Date.now()}`;
 
   constructor(cluster: Cluster, namespace: string) {
-    this.cluster = cluster;
-    this.namespace = namespace;
+    this.#cluster = cluster;
+    this.#namespace = namespace;
   }
 
   /**
@@ -77,59 +77,59 @@ export class LimitedCache {
    * @returns bytes on the store's disk that were won when the first had gone, and which images the cache holds then
    */
   async fill(): Promise<{ readonly wonBytes: number; readonly held: readonly string[] }> {
-    await this.cluster.apply({
+    await this.#cluster.apply({
       apiVersion: 'larder.dev/v1alpha1',
       kind: 'CachePolicy',
       metadata: { name: POLICY },
       // What else is unused goes for its age before it would for the limit.
-      spec: { match: { images: [`*/${this.project}/*`] }, expireAfter: '30d' },
+      spec: { match: { images: [`*/${this.#project}/*`] }, expireAfter: '30d' },
     });
-    await this.cluster.waitFor('nothing is on its way out', () => this.isAtRest(), WAIT);
-    await collectByAnnotation(this.cluster);
-    const { sizeBytes } = (await cacheOf(this.cluster)).status;
-    await this.use('one', LAYER);
-    await this.leave('one');
-    const left = await this.becomes('one', 'is used no more', (image) => this.leftAt(image) !== undefined);
-    await this.use('two', LAYER);
-    const isLater = (): Promise<boolean> => Promise.resolve(Date.now() > (this.leftAt(left) ?? 0) + 1_000);
-    await this.cluster.waitFor('the second is used longer', isLater, WAIT);
-    await this.leave('two');
-    await this.becomes('two', 'is used no more', (image) => this.leftAt(image) !== undefined);
+    await this.#cluster.waitFor('nothing is on its way out', () => this.#isAtRest(), WAIT);
+    await collectByAnnotation(this.#cluster);
+    const { sizeBytes } = (await cacheOf(this.#cluster)).status;
+    await this.#use('one', LAYER);
+    await this.#leave('one');
+    const left = await this.#becomes('one', 'is used no more', (image) => this.#leftAt(image) !== undefined);
+    await this.#use('two', LAYER);
+    const isLater = (): Promise<boolean> => Promise.resolve(Date.now() > (this.#leftAt(left) ?? 0) + 1_000);
+    await this.#cluster.waitFor('the second is used longer', isLater, WAIT);
+    await this.#leave('two');
+    await this.#becomes('two', 'is used no more', (image) => this.#leftAt(image) !== undefined);
     const counted = async (): Promise<boolean> =>
-      (await cacheOf(this.cluster)).status.sizeBytes > sizeBytes + 1.5 * LAYER;
-    await this.cluster.waitFor('both are counted', counted, WAIT);
-    const before = await this.bytesOnDisk();
-    const bytes = (await this.room()) + LAYER / 2;
-    await this.use('three', bytes);
-    await this.isGone('one');
-    await collectByAnnotation(this.cluster);
-    return { wonBytes: before + bytes - (await this.bytesOnDisk()), held: await this.held() };
+      (await cacheOf(this.#cluster)).status.sizeBytes > sizeBytes + 1.5 * LAYER;
+    await this.#cluster.waitFor('both are counted', counted, WAIT);
+    const before = await this.#bytesOnDisk();
+    const bytes = (await this.#room()) + LAYER / 2;
+    await this.#use('three', bytes);
+    await this.#isGone('one');
+    await collectByAnnotation(this.#cluster);
+    return { wonBytes: before + bytes - (await this.#bytesOnDisk()), held: await this.held() };
   }
 
   /** Whatever may go does, and still the cache holds more than it may. */
   async overfill(): Promise<void> {
-    await this.use('more', (await this.room()) + LAYER + LAYER / 2);
-    await this.isGone('two');
+    await this.#use('more', (await this.#room()) + LAYER + LAYER / 2);
+    await this.#isGone('two');
     const isOver = async (): Promise<boolean> =>
-      (await cacheOf(this.cluster)).status.conditions.some(
+      (await cacheOf(this.#cluster)).status.conditions.some(
         ({ type, status, reason }) =>
           type === 'WithinLimit' && status === 'False' && reason === 'NothingMayGo',
       );
-    await this.cluster.waitFor('the cache says that it holds too much', isOver, WAIT);
+    await this.#cluster.waitFor('the cache says that it holds too much', isOver, WAIT);
   }
 
   /** Those of the images that the cache holds whole. */
   async held(): Promise<string[]> {
-    const images = await this.list();
+    const images = await this.#list();
     const isHeld = (reference: string): boolean =>
       images.some(({ spec, status }) => spec.image === reference && isReady(status));
-    return [...this.images].filter(([, { reference }]) => isHeld(reference)).map(([name]) => name);
+    return [...this.#images].filter(([, { reference }]) => isHeld(reference)).map(([name]) => name);
   }
 
   /** What the leading controller tells Prometheus, in bytes. */
   async excess(): Promise<number> {
-    const leaders = (await podsOf(this.cluster, 'controller')).map(async ({ address }) => {
-      const { body } = await nodeFetch(this.cluster.node(1), `http://${address}:8080/metrics`);
+    const leaders = (await podsOf(this.#cluster, 'controller')).map(async ({ address }) => {
+      const { body } = await nodeFetch(this.#cluster.node(1), `http://${address}:8080/metrics`);
       return Number(/^larder_cache_excess_bytes\{[^}]*\} (\d+)$/m.exec(body)?.[1] ?? 0);
     });
     return Math.max(...(await Promise.all(leaders)));
@@ -137,56 +137,52 @@ export class LimitedCache {
 
   /** Ends what uses the images; they then expire as all others do. */
   async forget(): Promise<void> {
-    const pods = [...this.images.keys()].map((name) => `pod/full-${name}`);
+    const pods = [...this.#images.keys()].map((name) => `pod/full-${name}`);
     const now = ['--ignore-not-found', '--wait=false'];
-    await this.cluster.kubectl(['delete', ...pods, '--namespace', this.namespace, ...now]);
-    await this.cluster.kubectl(['delete', 'cachepolicy', POLICY, ...now]);
+    await this.#cluster.kubectl(['delete', ...pods, '--namespace', this.#namespace, ...now]);
+    await this.#cluster.kubectl(['delete', 'cachepolicy', POLICY, ...now]);
   }
 
-  private async use(name: string, bytes: number): Promise<void> {
+  async #use(name: string, bytes: number): Promise<void> {
     const layers = [Math.ceil(bytes / 512) * 512];
-    const repository = `${this.project}/${name}`;
+    const repository = `${this.#project}/${name}`;
     const what = { site: 'example', repository, tag: '1', layers, platforms: [PLATFORM] } as const;
-    const image = await this.cluster.pushImage(what);
-    this.images.set(name, image);
-    await this.cluster.apply({
+    const image = await this.#cluster.pushImage(what);
+    this.#images.set(name, image);
+    await this.#cluster.apply({
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: `full-${name}`, namespace: this.namespace },
+      metadata: { name: `full-${name}`, namespace: this.#namespace },
       spec: { terminationGracePeriodSeconds: 0, containers: [{ name: 'app', image: image.reference }] },
     });
-    await this.becomes(name, 'is Ready', ({ status }) => isReady(status));
+    await this.#becomes(name, 'is Ready', ({ status }) => isReady(status));
   }
 
-  private async leave(name: string): Promise<void> {
-    await this.cluster.kubectl(['delete', 'pod', `full-${name}`, '--namespace', this.namespace]);
+  async #leave(name: string): Promise<void> {
+    await this.#cluster.kubectl(['delete', 'pod', `full-${name}`, '--namespace', this.#namespace]);
   }
 
-  private leftAt({ status }: ImageView): number | undefined {
+  #leftAt({ status }: ImageView): number | undefined {
     const left = status?.expirationTime === undefined ? undefined : status.lastUsedTime;
     return left === undefined ? undefined : Date.parse(left);
   }
 
-  private async becomes(
-    name: string,
-    what: string,
-    holds: (image: ImageView) => boolean,
-  ): Promise<ImageView> {
-    const reference = this.images.get(name)?.reference;
+  async #becomes(name: string, what: string, holds: (image: ImageView) => boolean): Promise<ImageView> {
+    const reference = this.#images.get(name)?.reference;
     const look = async (): Promise<ImageView | undefined> =>
-      (await this.list()).find((image) => image.spec.image === reference && holds(image));
-    return await this.cluster.waitFor(`${name} ${what}`, look, WAIT);
+      (await this.#list()).find((image) => image.spec.image === reference && holds(image));
+    return await this.#cluster.waitFor(`${name} ${what}`, look, WAIT);
   }
 
-  private async isGone(name: string): Promise<void> {
-    const reference = this.images.get(name)?.reference;
+  async #isGone(name: string): Promise<void> {
+    const reference = this.#images.get(name)?.reference;
     const look = async (): Promise<boolean> =>
-      !(await this.list()).some(({ spec }) => spec.image === reference);
-    await this.cluster.waitFor(`${name} is gone`, look, WAIT);
+      !(await this.#list()).some(({ spec }) => spec.image === reference);
+    await this.#cluster.waitFor(`${name} is gone`, look, WAIT);
   }
 
-  private async isAtRest(): Promise<boolean> {
-    return (await this.list()).every(
+  async #isAtRest(): Promise<boolean> {
+    return (await this.#list()).every(
       ({ metadata, status }) =>
         metadata.deletionTimestamp === undefined &&
         (status?.expirationTime === undefined || Date.parse(status.expirationTime) > Date.now() + 10_000),
@@ -194,21 +190,21 @@ export class LimitedCache {
   }
 
   /** Up to the limit, in bytes. */
-  private async room(): Promise<number> {
-    const { limitBytes = 0, sizeBytes } = (await cacheOf(this.cluster)).status;
+  async #room(): Promise<number> {
+    const { limitBytes = 0, sizeBytes } = (await cacheOf(this.#cluster)).status;
     return limitBytes - sizeBytes;
   }
 
-  private async bytesOnDisk(): Promise<number> {
-    const [store] = await podsOf(this.cluster, 'store');
-    const machine = this.cluster.nodes.find(({ name }) => name === store?.node);
+  async #bytesOnDisk(): Promise<number> {
+    const [store] = await podsOf(this.#cluster, 'store');
+    const machine = this.#cluster.nodes.find(({ name }) => name === store?.node);
     const data = '/var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/data/registry/docker';
     const { stdout } = (await machine?.exec(['sh', '-c', `du -skc ${data} | tail -n 1`])) ?? { stdout: '' };
     return Number.parseInt(stdout, 10) * 1024;
   }
 
-  private async list(): Promise<ImageView[]> {
-    return (await this.cluster.read<{ items: ImageView[] }>(CACHED_IMAGES)).items;
+  async #list(): Promise<ImageView[]> {
+    return (await this.#cluster.read<{ items: ImageView[] }>(CACHED_IMAGES)).items;
   }
 }
 

@@ -68,57 +68,57 @@ interface Waiting {
 }
 
 class NodeRequests {
-  private readonly child: ChildProcess;
-  private readonly waiting = new Map<number, Waiting>();
-  private readonly onEnd: () => void;
-  private idle: NodeJS.Timeout | undefined;
-  private last = 0;
+  readonly #child: ChildProcess;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #onEnd: () => void;
+  #idle: NodeJS.Timeout | undefined;
+  #last = 0;
 
   /** @param onEnd when it takes no more requests */
   constructor(argv: readonly string[], onEnd: () => void) {
-    this.onEnd = onEnd;
+    this.#onEnd = onEnd;
     const [command, ...args] = [...argv, process.execPath, '-e', program];
     const env = { PATH: process.env['PATH'] };
-    this.child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
-    this.child.stdin?.on('error', () => undefined);
-    if (this.child.stdout)
-      createInterface({ input: this.child.stdout }).on('line', (line) => {
-        this.settle(JSON.parse(line) as Line);
+    this.#child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#child.stdin?.on('error', () => undefined);
+    if (this.#child.stdout)
+      createInterface({ input: this.#child.stdout }).on('line', (line) => {
+        this.#settle(JSON.parse(line) as Line);
       });
-    this.child.on('error', onEnd).on('close', () => {
+    this.#child.on('error', onEnd).on('close', () => {
       onEnd();
-      for (const { reject } of this.waiting.values())
+      for (const { reject } of this.#waiting.values())
         reject(new RequestError('EPIPE', 'the program has ended'));
     });
-    this.hold(false);
+    this.#hold(false);
   }
 
   async send(request: RawRequest): Promise<RawAnswer> {
-    clearTimeout(this.idle);
-    const id = (this.last += 1);
-    const settled = new Promise<Line>((resolve, reject) => this.waiting.set(id, { resolve, reject }));
-    this.hold(true);
-    this.child.stdin?.write(`${JSON.stringify({ id, ...request })}\n`);
+    clearTimeout(this.#idle);
+    const id = (this.#last += 1);
+    const settled = new Promise<Line>((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+    this.#hold(true);
+    this.#child.stdin?.write(`${JSON.stringify({ id, ...request })}\n`);
     const line = await settled;
     if (line.failure) throw new RequestError(...line.failure);
     return { status: line.status, headers: line.headers, body: Buffer.from(line.body, 'base64') };
   }
 
-  private settle(line: Line): void {
-    this.waiting.get(line.id)?.resolve(line);
-    this.waiting.delete(line.id);
-    if (this.waiting.size > 0) return;
-    this.hold(false);
-    clearTimeout(this.idle);
-    this.idle = setTimeout(() => {
-      this.onEnd();
-      this.child.stdin?.end();
+  #settle(line: Line): void {
+    this.#waiting.get(line.id)?.resolve(line);
+    this.#waiting.delete(line.id);
+    if (this.#waiting.size > 0) return;
+    this.#hold(false);
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => {
+      this.#onEnd();
+      this.#child.stdin?.end();
     }, IDLE_MS).unref();
   }
 
   /** Whether this process stays for it: only while an answer is awaited. */
-  private hold(on: boolean): void {
-    for (const part of [this.child, this.child.stdin, this.child.stdout] as (
+  #hold(on: boolean): void {
+    for (const part of [this.#child, this.#child.stdin, this.#child.stdout] as (
       ChildProcess | Socket | null
     )[]) {
       if (on) part?.ref();

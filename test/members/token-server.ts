@@ -1,8 +1,7 @@
 /** A token server (Docker's token protocol and its OAuth 2 form): who may read which repositories stands in a file that tests rewrite. */
 import { appendFileSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { SignJWT } from 'jose';
-import type { CryptoKey } from 'jose';
+import { type CryptoKey, SignJWT } from 'jose';
 
 export interface Member {
   readonly password: string;

@@ -32,55 +32,58 @@ const START_DEADLINE = { deadlineMs: 60_000 };
 const CONTROL_DEADLINE = { deadlineMs: 120_000 };
 
 export class Story {
-  private readonly cluster: Cluster;
-  private web: PushedImage | undefined;
-  private worker: PushedImage | undefined;
-  private outageBegan = new Date(0);
+  readonly #cluster: Cluster;
+  #web: PushedImage | undefined;
+  #worker: PushedImage | undefined;
+  #outageBegan = new Date(0);
   readonly startSeconds: Record<string, number> = {};
 
   constructor(cluster: Cluster) {
-    this.cluster = cluster;
+    this.#cluster = cluster;
   }
 
   readonly steps: readonly Step[] = [
     {
       title: 'in a labelled namespace a Deployment (by tag, Always) and a Pod (by digest) start on node 1',
-      run: () => this.startOnFirstNode(),
+      run: () => this.#startOnFirstNode(),
     },
     {
       title: 'their images were rewritten at admission, and the originals are on record',
-      run: () => this.imagesAreRewritten(),
+      run: () => this.#imagesAreRewritten(),
     },
-    { title: 'kubectl get cachedimages shows both becoming Ready', run: () => this.imagesBecomeReady() },
-    { title: 'the upstreams are black-holed: packets are dropped, not refused', run: () => this.blackHole() },
-    { title: 'the same images start on node 2, which never had them', run: () => this.startOnSecondNode() },
+    { title: 'kubectl get cachedimages shows both becoming Ready', run: () => this.#imagesBecomeReady() },
+    {
+      title: 'the upstreams are black-holed: packets are dropped, not refused',
+      run: () => this.#blackHole(),
+    },
+    { title: 'the same images start on node 2, which never had them', run: () => this.#startOnSecondNode() },
     {
       title: "the store's access log shows that it served node 2, byte for byte as upstream had it",
-      run: () => this.storeServed(),
+      run: () => this.#storeServed(),
     },
     {
       title: 'the control: the same pod without Larder ends in ImagePullBackOff',
-      run: () => this.controlFails(),
+      run: () => this.#controlFails(),
     },
   ];
 
   /** Gives the upstreams back. */
   async restore(): Promise<void> {
-    for (const name of ['example', 'plain']) await this.cluster.internet.site(name).link.restore();
+    for (const name of ['example', 'plain']) await this.#cluster.internet.site(name).link.restore();
   }
 
-  private async startOnFirstNode(): Promise<string[]> {
-    const { cluster } = this;
+  async #startOnFirstNode(): Promise<string[]> {
+    const cluster = this.#cluster;
     const layers = [8 * MEBIBYTE, 4 * MEBIBYTE];
-    this.web = await cluster.pushImage({ site: 'example', repository: 'shop/web', tag: '1.0', layers });
-    this.worker = await cluster.pushImage({ site: 'plain', repository: 'shop/worker', tag: '2.3', layers });
+    this.#web = await cluster.pushImage({ site: 'example', repository: 'shop/web', tag: '1.0', layers });
+    this.#worker = await cluster.pushImage({ site: 'plain', repository: 'shop/worker', tag: '2.3', layers });
     await cluster.apply([namespace(SHOP, { 'larder.dev/cache': 'enabled' }), namespace(CONTROL)]);
     const node = cluster.node(1).name;
-    return await this.startBoth(node, 'node-1');
+    return await this.#startBoth(node, 'node-1');
   }
 
-  private async startOnSecondNode(): Promise<string[]> {
-    const node = secondNode(this.cluster);
+  async #startOnSecondNode(): Promise<string[]> {
+    const node = secondNode(this.#cluster);
     const had = (await node.images()).flatMap(({ repo_tags = [], repo_digests = [] }) => [
       ...repo_tags,
       ...repo_digests,
@@ -88,17 +91,17 @@ export class Story {
     const already = had.filter((name) => name.includes('shop/'));
     if (already.length > 0)
       throw new Error(`node 2 has ${already.join(', ')} already: nothing would be proved`);
-    return await this.startBoth(node.name, 'node-2');
+    return await this.#startBoth(node.name, 'node-2');
   }
 
   /** Starts the Deployment and the Pod on a node, and gives how long each took from being created to running. */
-  private async startBoth(node: string, suffix: string): Promise<string[]> {
-    const { web, worker } = this.pushed();
+  async #startBoth(node: string, suffix: string): Promise<string[]> {
+    const { web, worker } = this.#pushed();
     const byDigest = `${worker.repository}@${worker.digest}`;
     const timed = async (name: string, image: string, object: object): Promise<string> => {
       const started = performance.now();
-      await this.cluster.apply(object);
-      await this.running(name);
+      await this.#cluster.apply(object);
+      await this.#running(name);
       const seconds = (performance.now() - started) / 1000;
       this.startSeconds[name] = seconds;
       return `${name.padEnd(14)} running on ${node} after ${seconds.toFixed(1)} s   ${image}`;
@@ -109,28 +112,28 @@ export class Story {
     ]);
   }
 
-  private async running(app: string): Promise<void> {
-    await this.cluster.waitFor(
+  async #running(app: string): Promise<void> {
+    await this.#cluster.waitFor(
       `${app} runs`,
-      async () => (await this.pods(app)).some(isRunning),
+      async () => (await this.#pods(app)).some(isRunning),
       START_DEADLINE,
     );
   }
 
-  private async pods(app: string): Promise<readonly PodView[]> {
+  async #pods(app: string): Promise<readonly PodView[]> {
     const where = { namespace: SHOP, selector: `app=${app}` };
-    return (await this.cluster.read<{ items: PodView[] }>('v1/pods', where)).items;
+    return (await this.#cluster.read<{ items: PodView[] }>('v1/pods', where)).items;
   }
 
-  private async imagesAreRewritten(): Promise<string[]> {
-    const { web, worker } = this.pushed();
+  async #imagesAreRewritten(): Promise<string[]> {
+    const { web, worker } = this.#pushed();
     const expected = [
       { app: 'web-node-1', original: web.reference },
       { app: 'worker-node-1', original: `${worker.repository}@${worker.digest}` },
     ];
     return await Promise.all(
       expected.map(async ({ app, original }) => {
-        const [found] = await this.pods(app);
+        const [found] = await this.#pods(app);
         const image = found?.spec.containers[0]?.image ?? 'no image';
         const annotation = found?.metadata.annotations?.['larder.dev/original-images'] ?? '{}';
         const recorded = (JSON.parse(annotation) as Record<string, string>)['app'];
@@ -144,13 +147,13 @@ export class Story {
     );
   }
 
-  private async imagesBecomeReady(): Promise<string[]> {
-    const { web, worker } = this.pushed();
+  async #imagesBecomeReady(): Promise<string[]> {
+    const { web, worker } = this.#pushed();
     const wanted = new Map([web, worker].map(({ repository, digest }) => [repository, digest]));
-    await this.cluster.waitFor(
+    await this.#cluster.waitFor(
       'both CachedImages are Ready',
       async () => {
-        const { items } = await this.cluster.read<{ items: CachedImageView[] }>(CACHED_IMAGES);
+        const { items } = await this.#cluster.read<{ items: CachedImageView[] }>(CACHED_IMAGES);
         const ready = items.filter(({ spec, status }) => {
           const digest = [...wanted].find(([repository]) => spec.image.startsWith(repository))?.[1];
           return digest !== undefined && status?.digest === digest && hasCondition(status, 'Ready');
@@ -159,16 +162,16 @@ export class Story {
       },
       START_DEADLINE,
     );
-    return (await this.cluster.kubectl(['get', 'cachedimages'])).stdout.trimEnd().split('\n');
+    return (await this.#cluster.kubectl(['get', 'cachedimages'])).stdout.trimEnd().split('\n');
   }
 
-  private async blackHole(): Promise<string[]> {
-    const { cluster } = this;
+  async #blackHole(): Promise<string[]> {
+    const cluster = this.#cluster;
     for (const name of ['example', 'plain']) await cluster.internet.site(name).link.blackHole();
-    this.outageBegan = new Date();
+    this.#outageBegan = new Date();
     // The control needs longest, because the runtime waits for its own deadlines: it begins now and is judged last.
     const where = { namespace: CONTROL, node: secondNode(cluster).name };
-    await cluster.apply(pod('control', where, this.pushed().web.reference));
+    await cluster.apply(pod('control', where, this.#pushed().web.reference));
     return await Promise.all(
       ['example', 'plain'].map(async (name) => {
         const { record, registry } = cluster.internet.site(name);
@@ -179,8 +182,8 @@ export class Story {
     );
   }
 
-  private async storeServed(): Promise<string[]> {
-    const { web, worker } = this.pushed();
+  async #storeServed(): Promise<string[]> {
+    const { web, worker } = this.#pushed();
     const reader = [
       'logs',
       '--namespace',
@@ -189,8 +192,8 @@ export class Story {
       'app.kubernetes.io/component=store',
       '--tail=-1',
     ];
-    const since = [`--since-time=${this.outageBegan.toISOString()}`];
-    const log = parseAccessLog((await this.cluster.kubectl([...reader, ...since])).stdout);
+    const since = [`--since-time=${this.#outageBegan.toISOString()}`];
+    const log = parseAccessLog((await this.#cluster.kubectl([...reader, ...since])).stdout);
     const lines: string[] = [];
     for (const image of [web, worker]) {
       const path = cachedPath(image);
@@ -202,25 +205,25 @@ export class Story {
       lines.push(
         `store served ${blobs.length} blobs, ${(bytes / MEBIBYTE).toFixed(1)} MiB of ${path.slice(4)}`,
       );
-      lines.push(await this.isByteExact(image));
+      lines.push(await this.#isByteExact(image));
     }
     for (const name of ['example', 'plain']) {
-      const asked = this.cluster.internet
+      const asked = this.#cluster.internet
         .site(name)
         .accessLog()
-        .filter(({ time }) => time > this.outageBegan);
+        .filter(({ time }) => time > this.#outageBegan);
       if (asked.length > 0) throw new Error(`${name} was reached in its outage: ${JSON.stringify(asked[0])}`);
     }
     lines.push('the upstreams logged no request since');
     return lines;
   }
 
-  private async isByteExact(image: PushedImage): Promise<string> {
+  async #isByteExact(image: PushedImage): Promise<string> {
     const platform = image.platforms[process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64'];
     if (!platform) throw new Error('the image was not made for this machine');
     for (const digest of [image.digest, platform.digest]) {
       const { status, body } = await proxyFetch(
-        secondNode(this.cluster),
+        secondNode(this.#cluster),
         `${cachedPath(image)}/manifests/${digest}`,
       );
       const actual = `sha256:${createHash('sha256').update(body).digest('hex')}`;
@@ -231,22 +234,25 @@ export class Story {
     return `index ${image.digest.slice(0, 19)}… and manifest ${platform.digest.slice(0, 19)}… hash as upstream's`;
   }
 
-  private async controlFails(): Promise<string[]> {
-    const reason = await this.cluster.waitFor(
+  async #controlFails(): Promise<string[]> {
+    const reason = await this.#cluster.waitFor(
       'the control pod is in ImagePullBackOff',
       async () => {
         const where = { namespace: CONTROL, name: 'control' };
-        const found = await this.cluster.read<PodView>('v1/pods', where);
+        const found = await this.#cluster.read<PodView>('v1/pods', where);
         const waiting = found.status.containerStatuses?.[0]?.state.waiting?.reason;
         return waiting === 'ImagePullBackOff' && waiting;
       },
       CONTROL_DEADLINE,
     );
-    return [`control        ${reason} on ${secondNode(this.cluster).name}   ${this.pushed().web.reference}`];
+    return [
+      `control        ${reason} on ${secondNode(this.#cluster).name}   ${this.#pushed().web.reference}`,
+    ];
   }
 
-  private pushed(): { web: PushedImage; worker: PushedImage } {
-    const { web, worker } = this;
+  #pushed(): { web: PushedImage; worker: PushedImage } {
+    const web = this.#web;
+    const worker = this.#worker;
     if (!web || !worker) throw new Error('the story begins with its first step');
     return { web, worker };
   }

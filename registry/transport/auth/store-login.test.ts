@@ -2,8 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
-import { decodeProtectedHeader, exportPKCS8, generateKeyPair, jwtVerify } from 'jose';
-import type { CryptoKey } from 'jose';
+import { type CryptoKey, decodeProtectedHeader, exportPKCS8, generateKeyPair, jwtVerify } from 'jose';
 import type { Scope } from './scope.ts';
 import { readStoreLogin, StoreAuthenticator } from './store-login.ts';
 

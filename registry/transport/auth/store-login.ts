@@ -5,13 +5,11 @@
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { importPKCS8, SignJWT } from 'jose';
-import type { CryptoKey } from 'jose';
+import { type CryptoKey, importPKCS8, SignJWT } from 'jose';
 import type { BearerChallenge } from '../../core/challenge.ts';
 import { errorField, RegistryError } from '../../core/errors.ts';
 import type { Answer, Authenticator, Refusal } from './authenticator.ts';
-import type { Scope } from './scope.ts';
-import { formatScope } from './scope.ts';
+import { formatScope, type Scope } from './scope.ts';
 import { AuthorizationCache } from './authorization-cache.ts';
 import { basicPair } from '../http/secrets.ts';
 import type { TokenServer } from './token-server.ts';

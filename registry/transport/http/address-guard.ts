@@ -1,8 +1,6 @@
 /** Which addresses an upstream's name may not lead to: those that only this machine or its cloud should answer. */
-import { lookup as dnsLookup } from 'node:dns';
-import type { LookupAddress } from 'node:dns';
-import { BlockList, isIP } from 'node:net';
-import type { LookupFunction } from 'node:net';
+import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { RegistryError } from '../../core/errors.ts';
 
 const REFUSED_CIDRS: readonly string[] = [

@@ -1,12 +1,10 @@
 import { once } from 'node:events';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
-import { connect } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { createCa, issueServerCertificate } from '../../../platform/x509.ts';
 import { noAuthentication } from '../auth/authenticator.ts';
-import type { ConnectionPolicy, ConnectionPolicyOf } from './connection-policy.ts';
-import { upstreamPolicies } from './connection-policy.ts';
+import { type ConnectionPolicy, type ConnectionPolicyOf, upstreamPolicies } from './connection-policy.ts';
 import { createConnections } from './connector.ts';
 import { outboundProxies } from './outbound-proxy.ts';
 import { Transport } from '../transport.ts';

@@ -1,9 +1,15 @@
 /** Turns what HTTP and the network answer into RegistryErrors, with capped bodies and redacted URLs. */
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
-import type { OciErrorCode, Reason } from '../../core/errors.ts';
+import {
+  errorField,
+  OCI_ERROR_CODES,
+  type OciErrorCode,
+  type Reason,
+  RegistryError,
+  toRegistryError,
+} from '../../core/errors.ts';
 import { hideSecrets } from './secrets.ts';
-import { errorField, OCI_ERROR_CODES, RegistryError, toRegistryError } from '../../core/errors.ts';
 
 /** How much of an error's body is read, in bytes. */
 export const MAX_ERROR_BODY = 64 * 1024;
