@@ -1,7 +1,9 @@
-/* global process */
+/* global process, URL */
 /** The site of the documents: `make docs` builds it into .build/docs. */
 import { withMermaid } from 'vitepress-plugin-mermaid';
-import { headingSlug } from '../../build/prose.ts';
+
+// Imported while the site is built, by Node: VitePress' own bundler would not understand its tsconfig.
+const { headingSlug } = await import(new URL('../../build/prose.ts', import.meta.url).href);
 
 const page = (text, link) => ({ text, link });
 
