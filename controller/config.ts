@@ -4,7 +4,7 @@ import { defineConfig } from '../platform/config.ts';
 import { identitySettings, releaseSettings } from '../platform/release-settings.ts';
 import { boolean, bytes, duration, httpUrl, integer, listenAddress, text } from '../platform/settings.ts';
 
-export const config = defineConfig({
+export const controllerConfig = defineConfig({
   ...releaseSettings,
   ...identitySettings,
   copierUrl: {

@@ -13,7 +13,8 @@ import {
 } from '../../api/reasons.ts';
 import { parsePlatform, platformMatches } from '../../registry/core/platform.ts';
 import { setCondition } from '../../platform/kube/conditions.ts';
-import type { CopyFailure, CopyRequest, CopyResult, CopyState } from '../jobs/copy-state.ts';
+import type { CopyState, JobFailure } from '../jobs/job-state.ts';
+import type { CopyRequest, CopyResult } from '../jobs/orders.ts';
 import { AVAILABLE, servingDigest } from './findings.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
@@ -26,7 +27,7 @@ export type Situation =
   | { readonly is: 'excluded'; readonly policy?: string }
   | { readonly is: 'copying'; readonly copy: Extract<CopyState, { phase: 'queued' | 'running' }> }
   /** `stale`: the image is complete, but what its tag names by now could not be copied. */
-  | { readonly is: 'failed' | 'stale'; readonly failure: CopyFailure }
+  | { readonly is: 'failed' | 'stale'; readonly failure: JobFailure }
   | {
       readonly is: 'copied';
       readonly request: CopyRequest;
@@ -142,7 +143,7 @@ function copyingFor(copy: Extract<CopyState, { phase: 'queued' | 'running' }>): 
     : { status: 'False', reason: 'Copying', message: 'the copy is under way' };
 }
 
-function failureFor({ reason, message }: CopyFailure): Ready {
+function failureFor({ reason, message }: JobFailure): Ready {
   return { status: 'False', reason, message };
 }
 
@@ -158,7 +159,7 @@ function upstreamFor(situation: Situation): NewCondition | undefined {
   return undefined;
 }
 
-function isUpstreams({ reason }: CopyFailure): boolean {
+function isUpstreams({ reason }: JobFailure): boolean {
   return UPSTREAM_FAILURES.includes(reason);
 }
 

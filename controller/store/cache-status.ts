@@ -1,4 +1,4 @@
-/** What the ImageCache says of the cache as a whole: pure. */
+/** The status of the ImageCache, which describes the cache as a whole: pure. */
 import type { Condition } from '../../api/cached-image.ts';
 import { CONDITION_COMPLETE, CONDITION_WITHIN_LIMIT, type ImageCacheStatus } from '../../api/image-cache.ts';
 import type { Collection } from '../../api/store-api.ts';
@@ -6,17 +6,17 @@ import { setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import type { Capacity } from './capacity.ts';
 
-/** What is known of the cache. */
+/** What the status is made from. */
 export interface CacheView {
-  /** How many images it holds whole. */
+  /** How many images the cache holds completely. */
   readonly images: number;
   readonly imagesInUse: number;
-  /** Those in use that it does not hold whole, as their upstreams name them. */
+  /** The images in use that it does not hold completely, by their upstream names. */
   readonly lacking: readonly string[];
   readonly capacity: Capacity;
   readonly limitBytes?: number;
   readonly lastCollection?: Collection;
-  /** The request for a collection that was taken up last. */
+  /** The last request for a collection that was acted on. */
   readonly collectRequest?: string;
 }
 

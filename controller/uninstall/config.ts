@@ -22,7 +22,7 @@ export const uninstallConfig = defineConfig({
   startupTaint: {
     env: 'LARDER_STARTUP_TAINT',
     default: 'false',
-    help: 'whether nodes may have the startup taint, which nobody takes off any more',
+    help: 'whether nodes may have the startup taint, which is then removed from them',
     schema: boolean(),
   },
 });

@@ -7,7 +7,7 @@ export function hasStartupTaint({ spec }: Node): boolean {
   return spec?.taints?.some(({ key }) => key === STARTUP_TAINT) ?? false;
 }
 
-/** For a node as it was read: whoever changes it meanwhile must not lose a taint of theirs, so that the server then answers 409. */
+/** Taints are patched as a whole list, so the resourceVersion makes the server answer 409 if somebody else changed the node meanwhile. */
 export function startupTaintOff({ metadata, spec }: Node): Patch {
   const taints = (spec?.taints ?? []).filter(({ key }) => key !== STARTUP_TAINT);
   return {
