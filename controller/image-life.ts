@@ -71,7 +71,7 @@ export function imageLife(options: ImageLifeOptions): ImageLife {
     ...(settings.maxSize === undefined ? {} : { limitBytes: settings.maxSize }),
     onEvict: queue.add,
     writer,
-    tell: objectEvents(events, cacheRecords, 'Keep'),
+    recordEvent: objectEvents(events, cacheRecords, 'Keep'),
     clock,
     log,
   });
@@ -86,8 +86,8 @@ export function imageLife(options: ImageLifeOptions): ImageLife {
     jobs,
     suspicion,
     onExpired: metrics.expired,
-    tell: objectEvents(events, imageRecords, 'Copy', metrics.told),
-    tellPods: new PodNotices({ ...watches, events }).tell,
+    recordEvent: objectEvents(events, imageRecords, 'Copy', metrics.imageEvent),
+    notifyPods: new PodNotices({ ...watches, events }).notify,
     log,
   });
 

@@ -53,11 +53,11 @@ export async function lead(options: LeadOptions, signal: AbortSignal): Promise<v
   const images = imageLife({ ...options, watches, queue, writer, events, ca: release.ca });
 
   const values = await readPolicies(settings.policiesFile, log);
-  const policyEvents = objectEvents(events, watchedPolicies, 'Match');
+  const recordEvent = objectEvents(events, watchedPolicies, 'Match');
   const policies = [
     values.component('policies file'),
     policiesFromValues({ values, client, writer, clock, log }),
-    policyStatuses({ ...watches, writer, tell: policyEvents, clock, log }),
+    policyStatuses({ ...watches, writer, recordEvent, clock, log }),
   ];
 
   const rescue = {

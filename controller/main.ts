@@ -1,4 +1,7 @@
-/** The controller: turns the images that pods use into CachedImages, and CachedImages into copies in the cache. */
+/**
+ * The controller: turns the images that pods use into CachedImages, and CachedImages into copies in the
+ * cache.
+ */
 import { releaseNames } from '../api/names.ts';
 import { systemClock } from '../platform/clock.ts';
 import { healthServer, Readiness } from '../platform/health.ts';

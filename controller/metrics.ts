@@ -1,4 +1,7 @@
-/** The controller's metrics: the states of images, the contents of the cache, and the course of copies and tasks. */
+/**
+ * The controller's metrics: the states of images, the contents of the cache, and the course of copies and
+ * tasks.
+ */
 import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../api/reasons.ts';
 import type { ObjectCache } from '../platform/kube/cache.ts';
 import { findCondition } from '../platform/kube/conditions.ts';
@@ -26,7 +29,7 @@ export interface ControllerMetrics extends JobMetrics {
   /** A CachedImage was deleted because its time was over, or because the cache was too full. */
   readonly expired: (reason: string) => void;
   /** An Event about an image was recorded. */
-  readonly told: (reason: string) => void;
+  readonly imageEvent: (reason: string) => void;
   /** A waiting container was given another image. */
   readonly rescued: (reason: string) => void;
 }
@@ -84,7 +87,7 @@ export function controllerMetrics(metrics: Metrics): ControllerMetrics {
     expired: (reason) => {
       expired.inc({ reason });
     },
-    told: (reason) => {
+    imageEvent: (reason) => {
       events.inc({ reason });
     },
     rescued: (reason) => {

@@ -1,4 +1,7 @@
-/** Writes to the Kubernetes API only while we lead: a leader that was frozen and wakes up must not overwrite its successor. */
+/**
+ * Writes to the Kubernetes API only while we lead: a leader that was frozen and wakes up must not overwrite
+ * its successor.
+ */
 import type { KubeClient } from '../../platform/kube/client.ts';
 
 export type Writer = Pick<KubeClient, 'create' | 'replace' | 'patch' | 'delete'>;

@@ -39,7 +39,10 @@ export interface WantingRules {
   readonly proxyHost: string;
 }
 
-/** Undefined for pods that need nothing from the cache: finished ones, mirrors of static pods, and those that opted out. */
+/**
+ * Undefined for pods that need nothing from the cache: finished ones, mirrors of static pods, and those that
+ * opted out.
+ */
 export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefined {
   const { namespace = '', labels = {}, annotations = {} } = metadata;
   const rewritten = labels[REWRITTEN_LABEL] === 'true';
@@ -71,7 +74,8 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
     if (isLoopback(original)) return undefined;
     // An image that was rewritten before a rule excluded it is needed all the same.
     if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
-    // The pod will ask for the path that admission wrote. A path with the name of another tenant was not written by admission.
+    // The pod will ask for the path that admission wrote. A path with the name of another tenant was not
+    // written by admission.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
     const tenant = trusted
       ? restored.tenant

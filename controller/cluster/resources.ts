@@ -1,4 +1,6 @@
-/** The resources that the controller watches, cut down to what it uses: there may be many thousands of each. */
+/**
+ * The resources that the controller watches, cut down to what it uses: there may be many thousands of each.
+ */
 import { type CachePolicy, parseCachePolicy } from '../../api/cache-policy.ts';
 import { type CachedImage, parseCachedImage } from '../../api/cached-image.ts';
 import {
@@ -62,7 +64,10 @@ export interface NodeRecord extends Kept {
   readonly waitsSince?: number;
 }
 
-/** `standsFor` is the name that `cachedImageName` gives its image. Somebody may have named the object otherwise. */
+/**
+ * `standsFor` is the name that `cachedImageName` gives its image. Somebody may have named the object
+ * otherwise.
+ */
 export interface ImageRecord extends Kept {
   readonly image: CachedImage;
   readonly reference?: Reference;

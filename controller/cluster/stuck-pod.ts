@@ -1,4 +1,6 @@
-/** The part of a Pod that the rescue looks at: its containers that wait for an image which cannot be pulled. */
+/**
+ * The part of a Pod that the rescue looks at: its containers that wait for an image which cannot be pulled.
+ */
 import { z } from 'zod';
 import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION } from '../../api/names.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
@@ -33,7 +35,9 @@ export interface PodNotes {
   readonly labelled: boolean;
 }
 
-/** The kubelet's reasons for an image that it failed to pull; not its reason for one that it may never pull. */
+/**
+ * The kubelet's reasons for an image that it failed to pull; not its reason for one that it may never pull.
+ */
 const PULL_FAILED: readonly string[] = ['ErrImagePull', 'ImagePullBackOff', 'RegistryUnavailable'];
 
 /** Undefined when no container is stuck, or the pod is being deleted. */

@@ -28,7 +28,9 @@ interface Entry {
   readonly uses: Map<string, Use>;
 }
 
-/** Keyed by the name that `cachedImageName` gives an image. Every change returns the names that it concerns. */
+/**
+ * Keyed by the name that `cachedImageName` gives an image. Every change returns the names that it concerns.
+ */
 export class UsageIndex {
   #rules: WantingRules;
   readonly #pods = new Map<string, PodView>();

@@ -7,8 +7,8 @@ import { namespaceRecords, podRecords } from './resources.ts';
 import { UsageIndex } from './usage.ts';
 
 /**
- * Each read lists all pods. Callers that come while a list is under way share the next one, so the answer is never older than the
- * question.
+ * Each read lists all pods. Callers that come while a list is under way share the next one, so the answer is
+ * never older than the question.
  */
 export class Users {
   readonly #client: Pick<KubeClient, 'listAll'>;

@@ -34,7 +34,10 @@ export interface Watches {
   readonly policies: ObjectCache<WatchedPolicy>;
   /** Holds the release's own ImageCache, once it has been created. */
   readonly caches: ObjectCache<CacheRecord>;
-  /** The CachedImages that stand for an image, by the name that `cachedImageName` gives it: one, unless users made others. */
+  /**
+   * The CachedImages that stand for an image, by the name that `cachedImageName` gives it: one, unless users
+   * made others.
+   */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly pods: ObjectCache<PodRecord>;
   readonly nodes: ObjectCache<NodeRecord>;

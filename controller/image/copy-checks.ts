@@ -1,9 +1,10 @@
 /**
- * When is an image copied, and when again? The checks are tried in order, and the first that applies decides. Each is a pure function
- * with the reason that it stands for.
+ * When is an image copied, and when again? The checks are tried in order, and the first that applies decides.
+ * Each is a pure function with the reason that it stands for.
  */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { MADE_FOR_LABEL, MADE_FOR_PODS } from '../../api/names.ts';
+import { isUnderWay } from '../jobs/job-state.ts';
 import { type CopyRequest, sameRequest } from '../jobs/orders.ts';
 import type { Gathered } from './decision.ts';
 
@@ -18,9 +19,9 @@ export interface Candidate {
 }
 
 /**
- * `settle`: the result is taken into the status. `stop`: no copy is needed, and one that waits, runs or failed is forgotten.
- * `wait`: nothing is done until something changes. `retryLater`: as `wait`, until the failed copy may be tried again.
- * `verify`: the store is asked what it has. `copy`: a copy is ordered.
+ * `settle`: the result is taken into the status. `stop`: no copy is needed, and one that waits, runs or
+ * failed is forgotten. `wait`: nothing is done until something changes. `retryLater`: as `wait`, until the
+ * failed copy may be tried again. `verify`: the store is asked what it has. `copy`: a copy is ordered.
  */
 export type CopyVerdict = 'settle' | 'stop' | 'wait' | 'retryLater' | 'verify' | 'copy';
 
@@ -53,7 +54,7 @@ const CHECKS = [
   },
   {
     name: 'UnderWay',
-    applies: ({ gathered: { copy } }) => copy.phase === 'queued' || copy.phase === 'running',
+    applies: ({ gathered: { copy } }) => isUnderWay(copy),
     then: 'wait',
     because: 'its copy is queued or running',
   },
@@ -97,8 +98,7 @@ const CHECKS = [
   },
   {
     name: 'BeingVerified',
-    applies: ({ gathered: { verify }, status }) =>
-      status.digest === undefined && (verify.phase === 'queued' || verify.phase === 'running'),
+    applies: ({ gathered: { verify }, status }) => status.digest === undefined && isUnderWay(verify),
     then: 'wait',
     because: 'the store is being asked whether it has all of it',
   },
@@ -158,7 +158,9 @@ export function isStale({ digest, upstreamDigest }: CachedImageStatus): boolean 
   return upstreamDigest !== undefined && upstreamDigest !== digest;
 }
 
-/** Whether pods brought the CachedImage about. One that somebody made by hand is wanted as long as it exists. */
+/**
+ * Whether pods brought the CachedImage about. One that somebody made by hand is wanted as long as it exists.
+ */
 export function isMadeForPods({ metadata }: CachedImage): boolean {
   return metadata.labels?.[MADE_FOR_LABEL] === MADE_FOR_PODS;
 }

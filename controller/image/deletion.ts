@@ -5,6 +5,7 @@ import type { Digest } from '../../registry/core/digest.ts';
 import { reference, type Reference } from '../../registry/core/reference.ts';
 import { parseTime } from '../../platform/kube/time.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';
+import { isUnderWay } from '../jobs/job-state.ts';
 import type { ImageToRemove } from '../jobs/orders.ts';
 import { stopCopying } from './assess.ts';
 import type { Decision, Gathered } from './decision.ts';
@@ -12,8 +13,9 @@ import { nextStatus } from './status.ts';
 import { BUSY_MS } from './upkeep.ts';
 
 /**
- * Its tag in the store is removed first, unless somebody needs it; then the finalizer. When pods use the image, the finalizer goes at
- * once: the next decision creates the CachedImage again, and its content is still in the store.
+ * Its tag in the store is removed first, unless somebody needs it; then the finalizer. When pods use the
+ * image, the finalizer goes at once: the next decision creates the CachedImage again, and its content is
+ * still in the store.
  * @param target undefined when the image cannot be parsed; the store then holds nothing for it
  */
 export function decideDeletion(
@@ -34,7 +36,7 @@ export function decideDeletion(
     ...stop,
     againInMs: Math.min(ms, deadline - now),
   });
-  if (removal.phase === 'queued' || removal.phase === 'running') return waiting(deadline - now);
+  if (isUnderWay(removal)) return waiting(deadline - now);
   if (removal.phase === 'failed' && removal.failure.retryAt > now)
     return waiting(removal.failure.retryAt - now);
   if (copiesInRepository) return waiting(BUSY_MS);

@@ -21,7 +21,7 @@ export function eventsOf(
   }
   const moved = isStale(after) && after.upstreamDigest !== before?.upstreamDigest;
   if (!inUse || !moved) return [];
-  const message = `the tag names ${after.upstreamDigest ?? ''} upstream by now`;
+  const message = `the tag now names ${after.upstreamDigest ?? ''} upstream`;
   return [{ type: 'Warning', reason: 'UpstreamMoved', message }];
 }
 

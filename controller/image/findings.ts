@@ -54,13 +54,13 @@ function verified(status: CachedImageStatus, answer: VerifyResult, at: number): 
 }
 
 function checked(status: CachedImageStatus, answer: CheckAnswer, at: number): CachedImageStatus {
-  const told = { ...status, lastCheckedTime: timestamp(at) };
+  const asked = { ...status, lastCheckedTime: timestamp(at) };
   if (answer.upstream === 'Unavailable') {
-    return withUpstream(told, { status: 'False', reason: answer.reason, message: answer.message }, at);
+    return withUpstream(asked, { status: 'False', reason: answer.reason, message: answer.message }, at);
   }
   // Upstream works again, so another copy may bring the referrers that the last one could not.
   const again = status.referrersFailure === undefined ? {} : { referrers: undefined };
-  return withUpstream({ ...told, ...again, upstreamDigest: answer.digest }, AVAILABLE, at);
+  return withUpstream({ ...asked, ...again, upstreamDigest: answer.digest }, AVAILABLE, at);
 }
 
 export const AVAILABLE = {

@@ -1,4 +1,7 @@
-/** Gathers what the decision about one CachedImage depends on. It reads only memory, so all of it is of one moment. */
+/**
+ * Gathers what the decision about one CachedImage depends on. It reads only memory, so all of it is of one
+ * moment.
+ */
 import type { CachePolicy } from '../../api/cache-policy.ts';
 import { cachedImageName } from '../../api/names.ts';
 import type { Clock } from '../../platform/clock.ts';

@@ -1,4 +1,6 @@
-/** The rules that an image lives by, and the moments that follow from them: pure; the caller gives the time. */
+/**
+ * The rules that an image lives by, and the moments that follow from them: pure; the caller gives the time.
+ */
 import { createHash } from 'node:crypto';
 import { type CachePolicy, policyFor } from '../../api/cache-policy.ts';
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
@@ -49,8 +51,8 @@ const LOST: readonly string[] = [
 ] satisfies UpstreamReason[];
 
 /**
- * When the image expires unless a pod uses it before, in milliseconds since the epoch; undefined when it does not expire. An image
- * that we may no longer read upstream (Unauthorized, Forbidden) is not kept as lost.
+ * When the image expires unless a pod uses it before, in milliseconds since the epoch; undefined when it does
+ * not expire. An image that we may no longer read upstream (Unauthorized, Forbidden) is not kept as lost.
  */
 export function expiresAt(
   { metadata, spec }: Pick<CachedImage, 'metadata' | 'spec'>,
@@ -88,7 +90,10 @@ export function verifyDueAt(
   return last === undefined ? since + verifyEveryMs * shareOf(name) : last + verifyEveryMs;
 }
 
-/** The earlier digests of the tag that nobody needs any more: no pod runs them, and no pod that waits could be about to. */
+/**
+ * The earlier digests of the tag that nobody needs any more: no pod runs them, and no pod that waits could be
+ * about to.
+ */
 export function outdatedDigests(
   { previousDigests = [], digest }: CachedImageStatus,
   usage: ImageUsage | undefined,

@@ -1,4 +1,7 @@
-/** Over random pods, clocks and states of store and upstream: nothing in use goes, and everything says why it is as it is. */
+/**
+ * Over random pods, clocks and states of store and upstream: nothing in use goes, and everything says why it
+ * is as it is.
+ */
 import fc from 'fast-check';
 import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';

@@ -50,7 +50,7 @@ function bench() {
     pods,
     add,
     tell: (status: CachedImageStatus) => {
-      notices.tell(NAME, IMAGE, status);
+      notices.notify(NAME, IMAGE, status);
     },
   };
 }

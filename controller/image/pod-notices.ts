@@ -32,12 +32,12 @@ export function noticesOf(image: string, status: CachedImageStatus): readonly Po
   }
   const notices: PodNotice[] = [];
   if (upstream?.status === 'False' && GONE.includes(upstream.reason)) {
-    const message = `${image} is in the cache, but its registry does not give it any more: ${upstream.message}`;
+    const message = `${image} is in the cache, but its registry no longer serves it: ${upstream.message}`;
     notices.push({ reason: `Upstream${upstream.reason}`, message, concerns: () => true });
   }
   const former = (status.previousDigests ?? []).map(({ digest }) => digest);
   if (former.length > 0) {
-    const message = `${image} names ${status.digest ?? ''} by now; this pod runs what it named before, which stays cached as long`;
+    const message = `${image} now names ${status.digest ?? ''}; this pod runs an earlier digest, which stays cached while it does`;
     const concerns = ({ digests }: PodView): boolean => digests.some((digest) => former.includes(digest));
     notices.push({ reason: 'UpstreamMoved', message, concerns });
   }
@@ -55,7 +55,7 @@ const MAX_PODS = 16;
 
 export class PodNotices {
   readonly #options: PodNoticesOptions;
-  /** By Pod: of which images, and what, it was told. */
+  /** By Pod: the images, with their reasons, that Events were recorded for. */
   readonly #told = new Map<string, Set<string>>();
 
   constructor(options: PodNoticesOptions) {
@@ -69,14 +69,14 @@ export class PodNotices {
    * @param name the name that `cachedImageName` gives the image
    * @param image the image as users name it
    */
-  readonly tell = (name: string, image: string, status: CachedImageStatus): void => {
+  readonly notify = (name: string, image: string, status: CachedImageStatus): void => {
     for (const notice of noticesOf(image, status)) {
       const concerned = [...this.#options.usage.usersOf(name)].filter(([, view]) => notice.concerns(view));
-      for (const [key] of concerned.slice(0, MAX_PODS)) this.#tellPod(key, name, notice);
+      for (const [key] of concerned.slice(0, MAX_PODS)) this.#notifyPod(key, name, notice);
     }
   };
 
-  #tellPod(key: string, name: string, { reason, message }: PodNotice): void {
+  #notifyPod(key: string, name: string, { reason, message }: PodNotice): void {
     const { pods, events } = this.#options;
     const pod = pods.get(key);
     const told = this.#told.get(key) ?? new Set<string>();

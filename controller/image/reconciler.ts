@@ -5,7 +5,7 @@ import type { ObjectCache } from '../../platform/kube/cache.ts';
 import type { WorkQueue, WorkResult } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
+import type { RecordObjectEvent } from '../cluster/object-events.ts';
 import type { ImageRecord } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
 import { type JobQueues, TASKS } from '../jobs/kinds.ts';
@@ -29,10 +29,10 @@ export interface ReconcilerOptions {
   readonly jobs: JobQueues;
   readonly suspicion: Suspicion;
   readonly onExpired: (reason: string) => void;
-  /** Records an Event on the CachedImage; never throws. */
-  readonly tell: (image: CachedImage, event: ObjectEvent) => void;
+  /** Records an Event about the CachedImage. */
+  readonly recordEvent: RecordObjectEvent;
   /** Records Events on the Pods that use the image, each once. */
-  readonly tellPods: (name: string, image: string, status: CachedImageStatus) => void;
+  readonly notifyPods: (name: string, image: string, status: CachedImageStatus) => void;
   readonly log: Logger;
 }
 
@@ -69,7 +69,7 @@ export class Reconciler {
     }
     this.#act(name, decision);
     if (image === undefined) this.#forget(name);
-    if (image !== undefined) this.#tell(name, image, decision);
+    if (image !== undefined) this.#report(name, image, decision);
     return decision.againInMs === undefined ? undefined : { requeueAfterMs: decision.againInMs };
   };
 
@@ -78,17 +78,17 @@ export class Reconciler {
     reason: NonNullable<Decision['expire']>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { writer, onExpired, tell, log } = this.#options;
+    const { writer, onExpired, recordEvent, log } = this.#options;
     if (!(await writer.remove(image, signal))) return;
     onExpired(reason);
-    tell(image, { type: 'Normal', reason, message: EXPIRY[reason] });
+    recordEvent(image, { type: 'Normal', reason, message: EXPIRY[reason] });
     log.info('image expired', { name: image.metadata.name, reason });
   }
 
-  #tell(name: string, image: CachedImage, { events, status }: Decision): void {
-    const { images, tell, tellPods } = this.#options;
-    for (const event of events) tell(image, event);
-    if (status !== undefined) tellPods(images.get(name)?.standsFor ?? name, image.spec.image, status);
+  #report(name: string, image: CachedImage, { events, status }: Decision): void {
+    const { images, recordEvent, notifyPods } = this.#options;
+    for (const event of events) recordEvent(image, event);
+    if (status !== undefined) notifyPods(images.get(name)?.standsFor ?? name, image.spec.image, status);
   }
 
   #act(name: string, { copy, tasks = [], settled = [], suspect }: Decision): void {
@@ -114,7 +114,7 @@ export class Reconciler {
 }
 
 const EXPIRY = {
-  Expired: 'no pod has used it for so long that it goes',
+  Expired: 'no pod has used it for as long as unused images are kept',
   Evicted:
-    'the cache holds more than it may, and of the images that no pod uses this one was used longest ago',
+    'the cache holds more than it may, and this was the longest unused of the images that may go',
 } as const;

@@ -1,4 +1,7 @@
-/** Since when the store is suspected of having lost more than is known: everything is verified anew from then on. */
+/**
+ * Since when the store is suspected of having lost more than is known: everything is verified anew from then
+ * on.
+ */
 import type { Clock } from '../../platform/clock.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
 import type { WorkQueue } from '../../platform/kube/work-queue.ts';

@@ -1,4 +1,7 @@
-/** When an image that the cache holds is checked upstream, verified in the store, and rid of its earlier digests: pure. */
+/**
+ * When an image that the cache holds is checked upstream, verified in the store, and rid of its earlier
+ * digests: pure.
+ */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { cachedImageName } from '../../api/names.ts';
 import type { Digest } from '../../registry/core/digest.ts';
@@ -80,5 +83,7 @@ function removalOfPrevious(
   };
 }
 
-/** How soon to look again at a repository that is being copied into: nothing is removed from it until then. */
+/**
+ * How soon to look again at a repository that is being copied into: nothing is removed from it until then.
+ */
 export const BUSY_MS = 1_000;

@@ -1,4 +1,7 @@
-/** Writes the spec, finalizer and status of a CachedImage as decided. Each write fails if somebody else wrote meanwhile. */
+/**
+ * Writes the spec, finalizer and status of a CachedImage as decided. Each write fails if somebody else wrote
+ * meanwhile.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER, MADE_FOR_LABEL, MADE_FOR_PODS } from '../../api/names.ts';
@@ -93,7 +96,8 @@ export class ImageWriter {
   async #writeStatus(image: CachedImage, status: CachedImageStatus, signal: AbortSignal): Promise<void> {
     if (isDeepStrictEqual(plain(image.status ?? {}), plain(status))) return;
     const { name, resourceVersion } = image.metadata;
-    // The resourceVersion makes the write fail if somebody else wrote meanwhile: the decision is then out of date.
+    // The resourceVersion makes the write fail if somebody else wrote meanwhile: the decision is then out of
+    // date.
     const patch = apply({ name, resourceVersion }, { status });
     await this.#patch(name, patch, { subresource: 'status', signal });
   }

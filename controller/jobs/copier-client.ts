@@ -1,4 +1,7 @@
-/** Sends orders to the copier over TLS; its answers become results, and whatever goes wrong becomes an OrderFailed. */
+/**
+ * Sends orders to the copier over TLS; its answers become results, and whatever goes wrong becomes an
+ * OrderFailed.
+ */
 import { readFile } from 'node:fs/promises';
 import { Agent, type Dispatcher, request } from 'undici';
 import {
@@ -72,14 +75,20 @@ export class CopierClient {
     throw unavailable('the copier ended its answer before the copy was done');
   };
 
-  /** Asks upstream whether it serves the image, and which digest. @throws OrderFailed; the signal's reason when it is aborted */
+  /**
+   * Asks upstream whether it serves the image, and which digest.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
   readonly check = async (order: CopyRequest, signal: AbortSignal): Promise<CheckAnswer> => {
     const { image, tenant, pullSecrets, referrers } = orderJson(order);
     const question = { image, tenant, pullSecrets, referrers };
     return parseMessage(checkAnswerSchema, await this.#ask(CHECK_PATH, question, signal));
   };
 
-  /** Asks the store whether it holds all of the image. @throws OrderFailed; the signal's reason when it is aborted */
+  /**
+   * Asks the store whether it holds all of the image.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
   readonly verify = async (order: CopyRequest, signal: AbortSignal): Promise<VerifyResult> => {
     const { image, tenant, platforms } = orderJson(order);
     const question = { image, tenant, platforms };
@@ -87,7 +96,10 @@ export class CopierClient {
     return { ...answer, requested: order.platforms };
   };
 
-  /** Deletes what the store holds for an image. @throws OrderFailed; the signal's reason when it is aborted */
+  /**
+   * Deletes what the store holds for an image.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
   readonly remove = async ({ reference, tenant }: StoredImage, signal: AbortSignal): Promise<void> => {
     const order = { image: formatReference(reference), ...(tenant === undefined ? {} : { tenant }) };
     await (await this.#post(DELETE_PATH, order, signal)).dump();
@@ -116,7 +128,10 @@ export class CopierClient {
     throw unavailable(`the copier answered with status ${answer.statusCode}`);
   }
 
-  /** A replica that does not own the image names the one that does. When that does not answer, the first is asked to do it itself. */
+  /**
+   * A replica that does not own the image names the one that does. When that does not answer, the first is
+   * asked to do it itself.
+   */
   async #sendToOwner(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const answer = await this.#send(new URL(path, this.#options.url), order, signal);
     const location = answer.headers['location'];

@@ -1,15 +1,17 @@
 /**
- * Carries out the jobs of one kind, one at a time for an image: which starts next, how many run at once and how fast, when a failed
- * one may be tried again, and what is known of each. What sets the kinds apart is a row of the table in kinds.ts.
+ * Carries out the jobs of one kind, one at a time for an image: which starts next, how many run at once and
+ * how fast, when a failed one may be tried again, and what is known of each. What sets the kinds apart is a
+ * row of the table in kinds.ts.
  *
- * It is not the work queue of `platform/kube/`: that one holds keys, and a key added twice means the same as one added once. A job is
- * an order with a content of its own, and it has a result, which is kept until a decision has taken it in.
+ * It is not the work queue of `platform/kube/`: that one holds keys, and a key added twice means the same as
+ * one added once. A job is an order with a content of its own, and it has a result, which is kept until a
+ * decision has taken it in.
  */
 import type { ReadyReason } from '../../api/reasons.ts';
 import { type BackoffPolicy, Retries } from '../../platform/backoff.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { JobFailure, JobProgress, JobState } from './job-state.ts';
+import { isUnderWay, type JobFailure, type JobProgress, type JobState } from './job-state.ts';
 import { type LaneLimits, Lanes } from './lanes.ts';
 import { OrderFailed } from './orders.ts';
 
@@ -23,16 +25,22 @@ export interface JobKind<Q, R> {
     onProgress: (progress: JobProgress) => void,
   ) => Promise<R>;
   readonly limits: LaneLimits;
-  /** What a request is limited by besides all others, such as its registry. Default: one lane for all. */
+  /** The lane that a request belongs to, such as its registry. Default: one lane for all. */
   readonly laneOf?: (request: Q) => string;
   /** How long nothing more may start in the lane after such a result, in milliseconds. Default 0. */
   readonly restAfterMs?: (result: R) => number;
-  /** What a job has to itself while it runs; it waits while something else has that. */
+  /** Taken while a job runs. A job whose lock is taken by something else waits. */
   readonly lock?: JobLock<Q>;
   readonly backoff: (reason: ReadyReason) => BackoffPolicy;
-  /** Whether a request has the same effect as the one that failed; if not, its failures count from zero. Default: always. */
+  /**
+   * Whether a request has the same effect as the one that failed; if not, its failures count from zero.
+   * Default: always.
+   */
   readonly isSame?: (failed: Q, request: Q) => boolean;
-  /** How often progress is reported at most, in milliseconds. Absent: nothing is reported before the end, not even the start. */
+  /**
+   * How often progress is reported at most, in milliseconds. Absent: nothing is reported before the end, not
+   * even the start.
+   */
   readonly progressEveryMs?: number;
   /** Counts a job that ended well. */
   readonly onDone: (result: R, seconds: number) => void;
@@ -41,9 +49,9 @@ export interface JobKind<Q, R> {
 }
 
 export interface JobLock<Q> {
-  /** Gives what releases the lock again; undefined while it is taken. */
+  /** Returns a function that releases the lock; undefined while the lock is taken. */
   readonly take: (request: Q) => (() => void) | undefined;
-  /** Calls `look` whenever a job that found the lock taken may find it free. */
+  /** Calls `look` whenever a lock that was taken may be free. */
   readonly onFree: (look: () => void) => void;
 }
 
@@ -72,7 +80,7 @@ interface Running {
 
 const UNEXPECTED = {
   reason: 'Internal',
-  message: 'Larder failed at it for a reason of its own, which the log of the controller gives',
+  message: 'an internal error of Larder; the log of the controller has the details',
   retryAfterSeconds: 0,
 } as const;
 
@@ -110,7 +118,7 @@ export class JobQueue<Q, R> {
    */
   start(name: string, request: Q, priority = 0): void {
     const before = this.state(name);
-    if (this.#isStopped || before.phase === 'queued' || before.phase === 'running') return;
+    if (this.#isStopped || isUnderWay(before)) return;
     const failure = this.#failureBefore(name, before, request);
     const since = this.#options.clock.monotonic();
     const entry = { name, request, priority, since, ...failure };
@@ -165,7 +173,10 @@ export class JobQueue<Q, R> {
     return {};
   }
 
-  /** Starts what may start: by priority, then in order of arrival, passing over those whose lane or lock is taken. */
+  /**
+   * Starts what may start: by priority, then in order of arrival, passing over those whose lane or lock is
+   * taken.
+   */
   #dispatch(): void {
     for (const entry of [...this.#waiting.values()].sort((a, b) => b.priority - a.priority)) {
       if (this.#lanes.isFull) return;

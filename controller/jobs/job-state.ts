@@ -32,4 +32,8 @@ export type JobState<Q, R> =
   | { readonly phase: 'failed'; readonly request: Q; readonly failure: JobFailure }
   | { readonly phase: 'done'; readonly request: Q; readonly result: R; readonly at: number };
 
+export function isUnderWay({ phase }: JobState<unknown, unknown>): boolean {
+  return phase === 'queued' || phase === 'running';
+}
+
 export type CopyState = JobState<CopyRequest, CopyResult>;

@@ -1,6 +1,7 @@
 /**
- * The table of jobs. A copy is what users wait for; checks, verifications and removals are the tasks beside it. A new kind of job is
- * one more row: who performs it, its limits, its backoff, and how its end is counted.
+ * The table of jobs. A copy is what users wait for; checks, verifications and removals are the tasks beside
+ * it. A new kind of job is one more row: who performs it, its limits, its backoff, and how its end is
+ * counted.
  */
 import type { CheckAnswer } from '../../api/copier-api.ts';
 import type { ReadyReason } from '../../api/reasons.ts';
@@ -124,7 +125,9 @@ export function jobQueues(kinds: JobKinds, options: JobQueueOptions): JobQueues 
   };
 }
 
-/** Jobs start when the first is ordered; this component breaks off what is under way when we no longer lead. */
+/**
+ * Jobs start when the first is ordered; this component breaks off what is under way when we no longer lead.
+ */
 export function stopJobs(jobs: JobQueues, copier: Pick<CopierClient, 'close'>): Component {
   return {
     name: 'jobs',

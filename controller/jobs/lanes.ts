@@ -1,4 +1,7 @@
-/** How many jobs of a kind may run at once, in all and in each lane, and when a lane is free again. Pure; the caller gives the time. */
+/**
+ * How many jobs of a kind may run at once, in all and in each lane, and when a lane is free again. Pure; the
+ * caller gives the time.
+ */
 
 export interface LaneLimits {
   /** Jobs at once. */

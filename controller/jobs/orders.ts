@@ -37,7 +37,9 @@ export interface CopyResult {
 export type VerifyResult = VerifyAnswer & { readonly requested: readonly string[] };
 
 export interface ImageToRemove extends StoredImage {
-  /** For a digest that a tag named before: the CachedImage of the tag, whose pods may still run the digest. */
+  /**
+   * For a digest that a tag named before: the CachedImage of the tag, whose pods may still run the digest.
+   */
   readonly ranBy?: string;
 }
 

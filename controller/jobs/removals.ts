@@ -1,4 +1,7 @@
-/** Removes images from the store: only those that nobody uses, and only while nothing is copied into their repository. */
+/**
+ * Removes images from the store: only those that nobody uses, and only while nothing is copied into their
+ * repository.
+ */
 import { cachedImageName } from '../../api/names.ts';
 import { repositoryOf, type StoredImage } from '../../api/stored-image.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
@@ -22,8 +25,8 @@ export class Removals {
   }
 
   /**
-   * A busy repository is an error and not waited for: the decision to remove may no longer hold once the repository is free, so it
-   * must be made again.
+   * A busy repository is an error and not waited for: the decision to remove may no longer hold once the
+   * repository is free, so it must be made again.
    * @throws Error when the repository is busy; KubeError when the users cannot be read; OrderFailed
    */
   readonly perform = async (

@@ -1,6 +1,7 @@
 /**
- * Which repositories of the store are in use. Copies into a repository share it; a removal has it alone, because a registry that
- * deletes a manifest deletes all its tags with it, so a tag that is copied meanwhile could vanish.
+ * Which repositories of the store are in use. Copies into a repository share it; a removal has it alone,
+ * because a registry that deletes a manifest deletes all its tags with it, so a tag that is copied meanwhile
+ * could vanish.
  */
 
 /** Gives up what was taken; call it once. */

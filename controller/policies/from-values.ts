@@ -1,4 +1,6 @@
-/** CachePolicies from the chart's values: created, updated, and deleted when the values no longer name them. */
+/**
+ * CachePolicies from the chart's values: created, updated, and deleted when the values no longer name them.
+ */
 import { z } from 'zod';
 import { MADE_FOR_LABEL } from '../../api/names.ts';
 import type { Clock } from '../../platform/clock.ts';

@@ -8,7 +8,7 @@ import { apiVersionOf } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
+import type { RecordObjectEvent } from '../cluster/object-events.ts';
 import { type ImageRecord, watchedPolicies, type WatchedPolicy } from '../cluster/resources.ts';
 
 /** Changes come in bursts; each look takes in all changes of the last seconds. */
@@ -19,7 +19,7 @@ export interface PolicyStatusOptions {
   readonly policies: ObjectCache<WatchedPolicy>;
   readonly images: ObjectCache<ImageRecord>;
   readonly writer: Writer;
-  readonly tell: (policy: WatchedPolicy, event: ObjectEvent) => void;
+  readonly recordEvent: RecordObjectEvent;
   readonly synced: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -87,7 +87,7 @@ async function writeAll(options: PolicyStatusOptions, signal: AbortSignal): Prom
 }
 
 async function write(
-  { policies, writer, tell }: PolicyStatusOptions,
+  { policies, writer, recordEvent }: PolicyStatusOptions,
   record: WatchedPolicy,
   status: PolicyStatus,
   signal: AbortSignal,
@@ -112,5 +112,5 @@ async function write(
   );
   if (after === undefined || after.reason === before?.reason) return;
   const { reason, message } = after;
-  tell(record, { type: after.status === 'True' ? 'Normal' : 'Warning', reason, message });
+  recordEvent(record, { type: after.status === 'True' ? 'Normal' : 'Warning', reason, message });
 }

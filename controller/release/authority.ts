@@ -1,6 +1,6 @@
 /**
- * Rotates Larder's own certificate authority: a new CA is trusted everywhere before it signs anything, and the old one is trusted
- * until nothing that it signed is served. Pure, except that it makes keys.
+ * Rotates Larder's own certificate authority: a new CA is trusted everywhere before it signs anything, and
+ * the old one is trusted until nothing that it signed is served. Pure, except that it makes keys.
  */
 import {
   createCa,
@@ -45,7 +45,10 @@ export function readAuthority(data: Data): Authority {
   };
 }
 
-/** The CA that is held, while it remains valid for long enough; otherwise a new one, beside the old one, which signs until the new one is trusted. */
+/**
+ * The CA that is held, while it remains valid for long enough; otherwise a new one, beside the old one, which
+ * signs until the new one is trusted.
+ */
 export async function keepAuthority(held: Data | undefined, { now }: Moment): Promise<Data> {
   const pair = held && pairOf(held);
   const reason = renewalReason(pair, { names: [] }, now);
@@ -67,7 +70,10 @@ export function trustedBundle(held: string, { current, previous }: Authority, { 
   return mergeBundle(previous ? mergeBundle(held, previous.cert, now) : held, current.cert, now);
 }
 
-/** A serving certificate for `host`: the one that is held, while it is good. Until a new CA has settled, one that an old CA signed is good too. */
+/**
+ * A serving certificate for `host`: the one that is held, while it is good. Until a new CA has settled, one
+ * that an old CA signed is good too.
+ */
 export async function keepServing(
   held: Data | undefined,
   authority: Authority,
@@ -83,7 +89,10 @@ export async function keepServing(
   return dataOf(await issueServerCertificate(signer, [host], SERVING_DAYS, moment.now));
 }
 
-/** Whether nothing that an old CA signed is served any more: the current CA signed all certificates, and long enough ago to be in use. */
+/**
+ * Whether nothing that an old CA signed is served any more: the current CA signed all certificates, and long
+ * enough ago to be in use.
+ */
 export function mayRetire(authority: Authority, serving: readonly Data[], moment: Moment): boolean {
   const { now, settleMs } = moment;
   return (

@@ -1,4 +1,6 @@
-/** Keeps the `caBundle` of our webhook configuration: without it the API server does not trust our webhook. */
+/**
+ * Keeps the `caBundle` of our webhook configuration: without it the API server does not trust our webhook.
+ */
 import { Buffer } from 'node:buffer';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
@@ -12,8 +14,9 @@ import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 
 /**
- * A JSON Patch (RFC 6902) that gives every webhook of the configuration the bundle; empty when all have it. If the list has changed
- * meanwhile, its tests make the patch fail, so that no bundle goes to the wrong webhook.
+ * A JSON Patch (RFC 6902) that gives every webhook of the configuration the bundle; empty when all have it.
+ * If the list has changed meanwhile, its tests make the patch fail, so that no bundle goes to the wrong
+ * webhook.
  */
 export function bundlePatch(configuration: MutatingWebhookConfiguration, bundle: string): readonly object[] {
   const value = Buffer.from(bundle).toString('base64');

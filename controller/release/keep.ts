@@ -1,4 +1,7 @@
-/** Makes the certificates and logins that the other processes mount before anything else starts, and keeps them from then on. */
+/**
+ * Makes the certificates and logins that the other processes mount before anything else starts, and keeps
+ * them from then on.
+ */
 import { backoffMs } from '../../platform/backoff.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -8,7 +11,8 @@ const BACKOFF = { baseMs: 500, maxMs: 30_000 };
 
 /**
  * @param ensure see `ensureRelease`; it is retried until it succeeds
- * @param everyMs how often to look, mainly for Secrets that somebody deleted: certificates are renewed months before they expire
+ * @param everyMs how often to look, mainly for Secrets that somebody deleted: certificates are renewed months
+ * before they expire
  */
 export function keepRelease(
   ensure: (signal: AbortSignal) => Promise<void>,

@@ -18,8 +18,8 @@ const BUNDLE_KEY = 'ca.crt';
 /** The Secrets and ConfigMaps of the release. */
 export interface ObjectStore {
   /**
-   * Gives an object the data that `next` makes from what the object holds (undefined when it does not exist), and writes only if the
-   * two differ. `next` is called again when somebody else wrote meanwhile.
+   * Gives an object the data that `next` makes from what the object holds (undefined when it does not exist),
+   * and writes only if the two differ. `next` is called again when somebody else wrote meanwhile.
    * @returns what the object holds in the end
    */
   ensure(

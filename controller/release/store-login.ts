@@ -1,4 +1,7 @@
-/** Logins to the release's own store. Each is a key pair: clients hold the private key, the store the public one. */
+/**
+ * Logins to the release's own store. Each is a key pair: clients hold the private key, the store the public
+ * one.
+ */
 import { calculateJwkThumbprint, exportJWK, exportPKCS8, generateKeyPair, importPKCS8, type JWK } from 'jose';
 import { createPublicKey } from 'node:crypto';
 

@@ -1,10 +1,15 @@
-/** Decides whether a container that waits for its image is given the other name of that image, and why: pure. */
+/**
+ * Decides whether a container that waits for its image is given the other name of that image, and why: pure.
+ */
 
 /** What is known about one container that cannot get its image. */
 export interface Plight {
   /** Whether it pulls its image through the proxy now. */
   readonly throughProxy: boolean;
-  /** The other name of its image: the original of a cached name, or the reverse. Absent when there is none that it may use. */
+  /**
+   * The other name of its image: the original of a cached name, or the reverse. Absent when there is none
+   * that it may use.
+   */
   readonly other?: string;
   readonly node: string;
   /** Whether a proxy is ready on its node. */
@@ -53,5 +58,5 @@ function backToOriginal(
 
 function intoCache({ cached, proxyWorks }: Plight, image: string): Rescue | undefined {
   if (!cached || !proxyWorks) return undefined;
-  return { image, reason: 'CachedImageUsed', because: 'upstream does not give it and the cache has it' };
+  return { image, reason: 'CachedImageUsed', because: 'upstream does not serve it and the cache has it' };
 }

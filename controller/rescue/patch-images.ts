@@ -11,8 +11,8 @@ export interface ImageChange {
 }
 
 /**
- * It changes only these images, our annotations and our label. If the Pod has changed since the decision, the server refuses it
- * (409), because one of the containers may run by then.
+ * It changes only these images, our annotations and our label. If the Pod has changed since the decision, the
+ * server refuses it (409), because one of the containers may run by then.
  */
 export function patchImages(
   resourceVersion: string,

@@ -18,7 +18,9 @@ import { decideRescue, type Plight, type Rescue } from './decide.ts';
 import { imageInCache, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
 
-/** How often to look again at a stuck pod: by then a proxy may work, a copy be done, or our patience be over. */
+/**
+ * How often to look again at a stuck pod: by then a proxy may work, a copy be done, or our patience be over.
+ */
 const LOOK_AGAIN_MS = 3_000;
 const AT_ONCE = 8;
 

@@ -1,4 +1,7 @@
-/** Keeps the cache within its limit, writes the status of the ImageCache, and acts on the requests for a collection made there. */
+/**
+ * Keeps the cache within its limit, writes the status of the ImageCache, and acts on the requests for a
+ * collection made there.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { CONDITION_WITHIN_LIMIT, type ImageCacheStatus } from '../../api/image-cache.ts';
 import { CONDITION_READY } from '../../api/reasons.ts';
@@ -12,7 +15,7 @@ import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
 import { formatReference } from '../../registry/core/reference.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
+import type { RecordObjectEvent } from '../cluster/object-events.ts';
 import { cacheRecords, type CacheRecord, type ImageRecord } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
 import { cacheStatus, type CacheView } from './cache-status.ts';
@@ -37,7 +40,7 @@ export interface CacheKeeperOptions {
   /** Called with the name of every image that is chosen to go. */
   readonly onEvict: (name: string) => void;
   readonly writer: Writer;
-  readonly tell: (cache: CacheRecord, event: ObjectEvent) => void;
+  readonly recordEvent: RecordObjectEvent;
   readonly synced: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -94,7 +97,8 @@ export class CacheKeeper {
     const use = store && volume && { usedBytes: volume.usedBytes, garbageBytes: store.garbageBytes };
     this.#last = capacity(holdings, use ?? undefined, limitBytes);
     const { evict } = this.#last;
-    // Images that a former leader removed may still take up space, which is reclaimed before any other image goes.
+    // Images that a former leader removed may still take up space, which is reclaimed before any other image
+    // goes.
     if (evict.length > 0 && store?.hasCollected === false) store.collectNow();
     else for (const name of evict) onEvict(name);
     this.#evicted = new Set(store?.hasCollected === false ? [] : evict);
@@ -112,17 +116,17 @@ export class CacheKeeper {
       findCondition(conditions, CONDITION_WITHIN_LIMIT),
     );
     if (is?.status === 'False' && was?.status !== 'False') {
-      this.#options.tell(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
+      this.#options.recordEvent(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
     }
   }
 
   /** Orders a collection when the annotation asks for one, once for each of its values. */
   #collect(record: CacheRecord): Pick<ImageCacheStatus, 'collectRequest'> {
-    const { store, tell } = this.#options;
+    const { store, recordEvent } = this.#options;
     const { collectRequest = record.status.collectRequest } = record;
     if (collectRequest !== record.status.collectRequest) {
       store?.collectNow();
-      tell(
+      recordEvent(
         record,
         store === undefined
           ? {

@@ -34,7 +34,7 @@ export function cacheStatus(before: ImageCacheStatus, view: CacheView, now: numb
     size: formatBytes(capacity.heldBytes),
     ...(limitBytes === undefined ? {} : { limitBytes, limit: formatBytes(limitBytes) }),
     ...(collectRequest === undefined ? {} : { collectRequest }),
-    ...(lastCollection === undefined ? {} : { lastCollection: told(lastCollection) }),
+    ...(lastCollection === undefined ? {} : { lastCollection: collectionStatus(lastCollection) }),
     conditions,
   };
 }
@@ -67,10 +67,13 @@ function fullness({ capacity: { heldBytes, excessBytes }, limitBytes }: CacheVie
     return { type, status: 'False', reason: 'NothingMayGo', message };
   }
   return heldBytes > limitBytes
-    ? { type, status: 'True', reason: 'Evicting', message: `what nobody uses goes until ${limit} are kept` }
+    ? { type, status: 'True', reason: 'Evicting', message: `unused images go until the cache takes no more than ${limit}` }
     : { type, status: 'True', reason: 'Fits', message: `the limit is ${limit}` };
 }
 
-function told({ freedBytes, ...rest }: Collection): NonNullable<ImageCacheStatus['lastCollection']> {
+function collectionStatus({
+  freedBytes,
+  ...rest
+}: Collection): NonNullable<ImageCacheStatus['lastCollection']> {
   return { ...rest, ...(freedBytes === null ? {} : { freedBytes }) };
 }

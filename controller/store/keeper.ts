@@ -1,4 +1,7 @@
-/** Watches the release's own store: orders a collection when it is worth one, and notices when its volume was replaced. */
+/**
+ * Watches the release's own store: orders a collection when it is worth one, and notices when its volume was
+ * replaced.
+ */
 import type { StoreStatus } from '../../api/store-api.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -57,7 +60,10 @@ export class StoreKeeper {
     return this.#garbage.bytes;
   }
 
-  /** Whether a collection that this leader ordered has ended, so that nothing which former leaders removed takes up space. */
+  /**
+   * Whether a collection that this leader ordered has ended, so that nothing which former leaders removed
+   * takes up space.
+   */
   get hasCollected(): boolean {
     return this.#orderedAfter !== undefined && !this.#isBusy;
   }

@@ -10,7 +10,7 @@ export const uninstallConfig = defineConfig({
   proxyHost: {
     env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,
-    help: 'host and port of the proxy as rewritten images name it',
+    help: 'host and port of the proxy in the names of rewritten images',
     schema: text(),
   },
   restartOwners: {

@@ -26,7 +26,8 @@ interface Owner {
 }
 
 /**
- * Restarts every Deployment, StatefulSet and DaemonSet once. Pods of other owners, or of none, are left alone.
+ * Restarts every Deployment, StatefulSet and DaemonSet once. Pods of other owners, or of none, are left
+ * alone.
  * @returns the owners that were restarted, as text for people
  * @throws KubeError
  */

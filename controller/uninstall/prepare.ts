@@ -21,7 +21,9 @@ import { restartOwners } from './owners.ts';
 import { releaseFinalizers } from './release-finalizers.ts';
 
 const LOOK_AGAIN_MS = 500;
-/** Pods that admission has just rewritten may still appear for a moment after its configuration is deleted. */
+/**
+ * Pods that admission has just rewritten may still appear for a moment after its configuration is deleted.
+ */
 const MAX_PASSES = 10;
 const FIELD_MANAGER = 'larder-uninstall';
 
@@ -121,7 +123,10 @@ async function podsThroughCache({ client, proxyHost }: UninstallOptions): Promis
   return items.filter((pod) => Object.keys(dependence(pod, proxyHost)).length > 0);
 }
 
-/** Says in the log and in a ConfigMap which pods still use the cache: people need to know after Larder is gone. */
+/**
+ * Says in the log and in a ConfigMap which pods still use the cache: people need to know after Larder is
+ * gone.
+ */
 async function report(
   { client, namespace, fullname, proxyHost, log }: UninstallOptions,
   dependent: readonly Pod[],

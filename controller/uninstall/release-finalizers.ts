@@ -20,8 +20,8 @@ export interface ReleaseFinalizersOptions {
 /** If the job dies half-way, a controller can lead again after this time. */
 const WORKING_SECONDS = 60;
 /**
- * The time that helm has to delete the controllers once the job is done: one that led before that would put the finalizers back. A
- * new install must wait as long before it can lead, and rewrites no image until then.
+ * The time that helm has to delete the controllers once the job is done: one that led before that would put
+ * the finalizers back. A new install must wait as long before it can lead, and rewrites no image until then.
  */
 const LEAVING_SECONDS = 15;
 /** Others may write to an image at the same time. */
@@ -34,7 +34,7 @@ const ATTEMPTS = 5;
 export async function releaseFinalizers(options: ReleaseFinalizersOptions): Promise<number> {
   const { clock, log, signal } = options;
   const leadsForMs = await takeLease(options, WORKING_SECONDS);
-  // The former leader notices at its next renewal that it lost the lease, and puts finalizers back until then.
+  // Until its next renewal the former leader does not know that it lost the lease, and puts finalizers back.
   log.info('waiting until the controller no longer leads', { seconds: leadsForMs / 1_000 });
   await clock.sleep(leadsForMs, signal);
   const released = await release(options);
@@ -63,7 +63,10 @@ async function release({ client }: ReleaseFinalizersOptions): Promise<number> {
   }
 }
 
-/** @returns how long the former holder may still believe that it leads, in milliseconds: the duration of its lease */
+/**
+ * @returns how long the former holder may still believe that it leads, in milliseconds: the duration of its
+ * lease
+ */
 async function takeLease(
   { client, clock, lease, identity, log }: ReleaseFinalizersOptions,
   seconds: number,

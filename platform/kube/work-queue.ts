@@ -1,15 +1,19 @@
 /**
- * A queue of keys to reconcile: each key is in it once, no key is worked on twice at the same time, urgent keys come first, failed
- * ones later. It is level-triggered: a key says only that something may have changed, and its worker looks at what is true by then.
- * The controller's JobQueue is another thing: its entries are orders with a content and a result, which must not be merged or
- * repeated. The two share how failures are counted and retried ({@link Retries}).
+ * A queue of keys to reconcile: each key is in it once, no key is worked on twice at the same time, urgent
+ * keys come first, failed ones later. It is level-triggered: a key says only that something may have changed,
+ * and its worker looks at what is true by then. The controller's JobQueue is another thing: its entries are
+ * orders with a content and a result, which must not be merged or repeated. The two share how failures are
+ * counted and retried ({@link Retries}).
  */
 import { type BackoffPolicy, Retries } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 
 export interface AddOptions {
-  /** Larger goes first, equal ones in order of arrival. A waiting key keeps the largest it was given. Default 0. */
+  /**
+   * Larger goes first, equal ones in order of arrival. A waiting key keeps the largest it was given. Default
+   * 0.
+   */
   readonly priority?: number;
   /** Wait at least this many milliseconds. When a key is added again, the earlier time wins. */
   readonly afterMs?: number;
@@ -146,13 +150,18 @@ export class WorkQueue {
     return undefined;
   }
 
-  /** Milliseconds until the next key becomes due. A due key that is being worked on waits for its worker instead. */
+  /**
+   * Milliseconds until the next key becomes due. A due key that is being worked on waits for its worker
+   * instead.
+   */
   #nextDueIn(now: number): number | undefined {
     if (this.#running.size >= this.#options.concurrency || this.#later.size === 0) return undefined;
     return Math.max(0, this.#soonest - now);
   }
 
-  /** Moves the keys that have become due. It looks at all that wait, so it does nothing while none can be due. */
+  /**
+   * Moves the keys that have become due. It looks at all that wait, so it does nothing while none can be due.
+   */
   #promote(now: number): void {
     if (now < this.#soonest) return;
     const items = [...this.#later.values()].filter(({ dueAt }) => dueAt <= now).sort(byTime);
