@@ -55,21 +55,19 @@ function decideLife(gathered: Gathered, image: CachedImage, target: Reference): 
   return concluded(gathered, image, status, situation, {
     ...rest,
     tasks: [...(rest.tasks ?? []), ...tasks],
-    settled: TASKS.filter((task) => findings[FINDING_OF[task]] !== undefined),
+    settled: TASKS.filter((task) => findings[task] !== undefined),
     ...(lacking === true ? { apply: spec } : {}),
     ...(lost ? { suspect: true } : {}),
     ...(moments.length > 0 ? { againInMs: Math.ceil(Math.min(...moments)) } : {}),
   });
 }
 
-const FINDING_OF = { check: 'check', verify: 'verification', remove: 'removal' } as const;
-
 function findingsOf({ check, verify, removal, pinnedDigests }: Gathered): Findings {
   return {
     pinnedDigests,
     ...(check.phase === 'done' ? { check } : {}),
-    ...(verify.phase === 'done' ? { verification: verify } : {}),
-    ...(removal.phase === 'done' ? { removal } : {}),
+    ...(verify.phase === 'done' ? { verify } : {}),
+    ...(removal.phase === 'done' ? { remove: removal } : {}),
   };
 }
 

@@ -7,23 +7,23 @@ import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
 import type { RemovalResult, VerifyResult } from '../jobs/orders.ts';
 
-/** `at` is in milliseconds since the epoch. */
+/** The results of tasks that are done, by task; `at` is in milliseconds since the epoch. */
 export interface Findings {
   readonly check?: { readonly result: CheckAnswer; readonly at: number };
-  readonly verification?: { readonly result: VerifyResult; readonly at: number };
-  readonly removal?: { readonly result: RemovalResult; readonly at: number };
+  readonly verify?: { readonly result: VerifyResult; readonly at: number };
+  readonly remove?: { readonly result: RemovalResult; readonly at: number };
   /** Digests that have a CachedImage of their own: it looks after them. */
   readonly pinnedDigests: readonly string[];
 }
 
 export function learn(
   before: CachedImageStatus,
-  { check, verification, removal, pinnedDigests }: Findings,
+  { check, verify, remove, pinnedDigests }: Findings,
 ): CachedImageStatus {
   let status = before;
-  if (verification !== undefined) status = verified(status, verification.result, verification.at);
+  if (verify !== undefined) status = verified(status, verify.result, verify.at);
   if (check !== undefined) status = checked(status, check.result, check.at);
-  if (removal !== undefined) status = removed(status, removal.result, removal.at);
+  if (remove !== undefined) status = removed(status, remove.result, remove.at);
   return withPrevious(
     status,
     (status.previousDigests ?? []).filter(({ digest }) => !pinnedDigests.includes(digest)),

@@ -115,6 +115,5 @@ export class Reconciler {
 
 const EXPIRY = {
   Expired: 'no pod has used it for as long as unused images are kept',
-  Evicted:
-    'the cache holds more than it may, and this was the longest unused of the images that may go',
+  Evicted: 'the cache holds more than it may, and this was the longest unused of the images that may go',
 } as const;

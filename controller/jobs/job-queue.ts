@@ -91,7 +91,8 @@ export class JobQueue<Q, R> {
   readonly #kind: JobKind<Q, R>;
   readonly #options: JobQueueOptions;
   readonly #states = new Map<string, JobState<Q, R>>();
-  readonly #waiting = new Map<string, Waiting<Q>>();
+  /** By priority, each in order of arrival. */
+  readonly #waiting = new Map<number, Map<string, Waiting<Q>>>();
   readonly #running = new Map<string, Running>();
   readonly #retries = new Retries();
   readonly #lanes: Lanes;
@@ -122,7 +123,8 @@ export class JobQueue<Q, R> {
     const failure = this.#failureBefore(name, before, request);
     const since = this.#options.clock.monotonic();
     const entry = { name, request, priority, since, ...failure };
-    this.#waiting.set(name, entry);
+    const equals = this.#waiting.get(priority) ?? new Map<string, Waiting<Q>>();
+    this.#waiting.set(priority, equals.set(name, entry));
     this.#set(name, { phase: 'queued', request, ...failure });
     // All others that may start have been started already, so it is enough to look at this one.
     this.#tryToRun(entry);
@@ -136,7 +138,7 @@ export class JobQueue<Q, R> {
 
   /** Forgets the name. A job that runs goes on, and its end is not reported. */
   forget(name: string): void {
-    this.#waiting.delete(name);
+    for (const entries of this.#waiting.values()) entries.delete(name);
     this.#states.delete(name);
     this.#retries.reset(name);
     const running = this.#running.get(name);
@@ -151,9 +153,14 @@ export class JobQueue<Q, R> {
 
   /** How many jobs wait and run, and how long the longest waiting one has waited, in milliseconds. */
   counts(): { readonly waiting: number; readonly running: number; readonly oldestWaitMs: number } {
-    const [oldest] = this.#waiting.values();
-    const oldestWaitMs = oldest === undefined ? 0 : this.#options.clock.monotonic() - oldest.since;
-    return { waiting: this.#waiting.size, running: this.#running.size, oldestWaitMs };
+    const now = this.#options.clock.monotonic();
+    const queues = [...this.#waiting.values()];
+    const firsts = queues.flatMap((entries) => entries.values().next().value ?? []);
+    return {
+      waiting: queues.reduce((sum, entries) => sum + entries.size, 0),
+      running: this.#running.size,
+      oldestWaitMs: Math.max(0, ...firsts.map(({ since }) => now - since)),
+    };
   }
 
   /** Breaks off everything and waits until it has ended. */
@@ -178,9 +185,11 @@ export class JobQueue<Q, R> {
    * taken.
    */
   #dispatch(): void {
-    for (const entry of [...this.#waiting.values()].sort((a, b) => b.priority - a.priority)) {
-      if (this.#lanes.isFull) return;
-      this.#tryToRun(entry);
+    for (const priority of [...this.#waiting.keys()].sort((a, b) => b - a)) {
+      for (const entry of this.#waiting.get(priority)?.values() ?? []) {
+        if (this.#lanes.isFull) return;
+        this.#tryToRun(entry);
+      }
     }
   }
 
@@ -197,7 +206,7 @@ export class JobQueue<Q, R> {
     const release = this.#kind.lock === undefined ? () => undefined : this.#kind.lock.take(entry.request);
     if (release === undefined) return;
     this.#lanes.enter(lane, now);
-    this.#waiting.delete(entry.name);
+    this.#waiting.get(entry.priority)?.delete(entry.name);
     this.#run(entry, () => {
       this.#lanes.leave(lane);
       release();

@@ -48,7 +48,7 @@ function backToOriginal(
   image: string,
   patienceMs: number,
 ): Rescue | undefined {
-  // The cache has the image, so it is worth waiting for the proxy.
+  // The cache has the image: worth waiting for, unless upstream has it too and no proxy works here.
   if (cached && (upstreamDown || proxyWorks)) return undefined;
   const reason = 'OriginalImageRestored';
   if (!proxyWorks) return { image, reason, because: `no proxy is ready on ${node}` };

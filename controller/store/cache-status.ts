@@ -67,7 +67,12 @@ function fullness({ capacity: { heldBytes, excessBytes }, limitBytes }: CacheVie
     return { type, status: 'False', reason: 'NothingMayGo', message };
   }
   return heldBytes > limitBytes
-    ? { type, status: 'True', reason: 'Evicting', message: `unused images go until the cache takes no more than ${limit}` }
+    ? {
+        type,
+        status: 'True',
+        reason: 'Evicting',
+        message: `unused images go until the cache takes no more than ${limit}`,
+      }
     : { type, status: 'True', reason: 'Fits', message: `the limit is ${limit}` };
 }
 

@@ -13,7 +13,7 @@ export interface Holding {
 /** What the store's volume holds, in bytes. */
 export interface VolumeUse {
   readonly usedBytes: number;
-  /** Of which removed images, until the next collection. */
+  /** The part of it that removed images take until the next collection. */
   readonly garbageBytes: number;
 }
 
