@@ -1,25 +1,30 @@
-/** Whether a container that waits for its image gets the other name of that image, and why: pure. */
+/**
+ * Decides whether a container that waits for its image is given the other name of that image, and why: pure.
+ */
 
 /** What is known about one container that cannot get its image. */
 export interface Plight {
-  /** Whether its image goes through the proxy now. */
+  /** Whether it pulls its image through the proxy now. */
   readonly throughProxy: boolean;
-  /** The other name of its image: the original of a cached one, and the reverse. Absent when it has none, or none that it may use. */
+  /**
+   * The other name of its image: the original of a cached name, or the reverse. Absent when there is none
+   * that it may use.
+   */
   readonly other?: string;
   readonly node: string;
   /** Whether a proxy is ready on its node. */
   readonly proxyWorks: boolean;
-  /** Whether the cache holds the image, verified. */
+  /** Whether the cache holds all of the image. */
   readonly cached: boolean;
-  /** Whether upstream is known not to give the image. */
+  /** Whether upstream is known not to serve the image. */
   readonly upstreamDown: boolean;
-  /** Whether it was helped before. */
+  /** Whether it was rescued before. */
   readonly rescued: boolean;
   /** How long it has been known to be stuck, in milliseconds. */
   readonly stuckMs: number;
 }
 
-/** `reason` is the Event's. */
+/** `reason` is the reason of the Event; `because` completes its message. */
 export interface Rescue {
   readonly image: string;
   readonly reason: 'OriginalImageRestored' | 'CachedImageUsed';
@@ -27,11 +32,11 @@ export interface Rescue {
 }
 
 /**
- * @param patienceMs how long a pull that fails through a proxy that works may go on failing
- * @returns undefined when the container is left as it is, for now at least
+ * @param patienceMs how long a pull may keep failing although the proxy works
+ * @returns undefined when the container is left as it is for now
  */
 export function decideRescue(plight: Plight, patienceMs: number): Rescue | undefined {
-  // Once, whatever comes: two names that both fail would else be tried in turn for ever.
+  // Only once: otherwise two names that both fail would be tried in turn for ever.
   if (plight.rescued || plight.other === undefined) return undefined;
   return plight.throughProxy
     ? backToOriginal(plight, plight.other, patienceMs)
@@ -43,7 +48,7 @@ function backToOriginal(
   image: string,
   patienceMs: number,
 ): Rescue | undefined {
-  // The cache alone has it: it is worth waiting for.
+  // The cache has the image: worth waiting for, unless upstream has it too and no proxy works here.
   if (cached && (upstreamDown || proxyWorks)) return undefined;
   const reason = 'OriginalImageRestored';
   if (!proxyWorks) return { image, reason, because: `no proxy is ready on ${node}` };
@@ -53,5 +58,5 @@ function backToOriginal(
 
 function intoCache({ cached, proxyWorks }: Plight, image: string): Rescue | undefined {
   if (!cached || !proxyWorks) return undefined;
-  return { image, reason: 'CachedImageUsed', because: 'upstream does not give it and the cache has it' };
+  return { image, reason: 'CachedImageUsed', because: 'upstream does not serve it and the cache has it' };
 }

@@ -1,7 +1,7 @@
 import { createLocalJWKSet, importPKCS8, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import { releaseNames } from '../../api/names.ts';
 import { isTrusted, renewalReason, splitBundle } from '../../platform/x509.ts';
-import { ensureRelease, type ObjectStore } from './release-objects.ts';
+import { ensureRelease, type ObjectStore } from './objects.ts';
 import type { Data } from './authority.ts';
 
 const NOW = Date.parse('2026-11-21T03:00:00Z');

@@ -1,4 +1,4 @@
-/** The supervisor of the release's own store: how it stands, and the order to collect garbage. */
+/** Asks the supervisor of the release's own store for its status, and orders it to collect garbage. */
 import { importPKCS8, SignJWT } from 'jose';
 import { request } from 'undici';
 import { z } from 'zod';
@@ -11,7 +11,7 @@ import {
 
 export interface StoreClientOptions {
   readonly url: URL;
-  /** The login that may write: its key in PKCS 8, and the key's id. */
+  /** The login that may write: its private key (PKCS 8, PEM) and the key's id. */
   readonly login: () => Promise<{ readonly privateKey: string; readonly keyId: string }>;
 }
 
@@ -34,7 +34,7 @@ export class StoreClient {
   /** @throws StoreError, KubeError; the signal's reason when it was aborted */
   readonly status = (signal: AbortSignal): Promise<StoreStatus> => this.#call('GET', '/status', signal);
 
-  /** Gives how the store stands as the collection begins. @throws as {@link status} */
+  /** Resolves with the store's status as the collection begins. @throws as {@link status} */
   readonly collect = (signal: AbortSignal): Promise<StoreStatus> => this.#call('POST', '/collect', signal);
 
   async #call(method: 'GET' | 'POST', path: string, signal: AbortSignal): Promise<StoreStatus> {
@@ -51,7 +51,7 @@ export class StoreClient {
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof StoreError) throw error;
-      const what = error instanceof z.ZodError ? 'answered with what is no status' : 'cannot be reached';
+      const what = error instanceof z.ZodError ? 'sent an answer that cannot be read' : 'cannot be reached';
       throw new StoreError(`the store ${what}`, { cause: error });
     }
   }

@@ -1,34 +1,39 @@
-/** Follows the release's own store: has garbage collected when it is worth it, and notices when the volume is another one. */
+/**
+ * Watches the release's own store: orders a collection when it is worth one, and notices when its volume was
+ * replaced.
+ */
 import type { StoreStatus } from '../../api/store-api.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Component, loop } from '../../platform/run.ts';
 import { type CollectionRules, type Garbage, isCollectionDue } from './collection.ts';
-import type { StoreClient } from './store-client.ts';
+import type { StoreClient } from './client.ts';
 
 export interface StoreKeeperOptions {
   readonly store: Pick<StoreClient, 'status' | 'collect'>;
   readonly rules: CollectionRules;
-  /** In milliseconds. */
+  /** How often to ask the store for its status, in milliseconds. */
   readonly everyMs: number;
-  /** Called when the images that were there may be gone. */
+  /** Called when the volume was replaced: all images may be gone. */
   readonly onOtherVolume: () => void;
-  /** Throws when another leads. */
+  /** Throws unless we lead at this very moment. */
   readonly assertLeader: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What former leaders removed, in bytes: nobody knows; the least that counts. */
+/** Nobody knows what former leaders removed. This is the least that counts as garbage, in bytes. */
 const PERHAPS = 1;
-/** While a collection is awaited, the store is asked so often. */
+/** How often the store is asked for its status while a collection is awaited. */
 const BUSY_MS = 2_000;
 
 export class StoreKeeper {
   readonly #options: StoreKeeperOptions;
   #garbage: Garbage;
-  #told: StoreStatus | undefined;
+  /** As the store reported it last. */
+  #status: StoreStatus | undefined;
   #isAsked = false;
+  /** The start of the last collection when this leader ordered one; undefined before it has. */
   #orderedAfter: { readonly collection: string | undefined } | undefined;
   #wakeUp: () => void = () => undefined;
 
@@ -37,30 +42,33 @@ export class StoreKeeper {
     this.#garbage = { bytes: PERHAPS, since: options.clock.now() };
   }
 
-  /** Something was removed from the store; its space is won by the next collection. */
+  /** Images of that size were removed; the next collection frees their space. */
   readonly removed = (bytes: number): void => {
     const { bytes: before, since } = this.#garbage;
-    // Even what is said to be nothing leaves a manifest behind.
+    // Whatever the size, at least a manifest was removed.
     const more = Math.max(1, bytes);
     this.#garbage = { bytes: before + more, since: before <= PERHAPS ? this.#options.clock.now() : since };
   };
 
-  /** What the store told last; undefined before it has told anything. */
+  /** As the store reported it last; undefined before the first report. */
   get status(): StoreStatus | undefined {
-    return this.#told;
+    return this.#status;
   }
 
-  /** What was removed since the last collection and takes room until the next, in bytes. */
+  /** How much space removed images take until the next collection, in bytes. */
   get garbageBytes(): number {
     return this.#garbage.bytes;
   }
 
-  /** Whether a collection was ordered by this leader, so that nothing which former ones removed takes room any more. */
+  /**
+   * Whether a collection that this leader ordered has ended, so that nothing which former leaders removed
+   * takes up space.
+   */
   get hasCollected(): boolean {
     return this.#orderedAfter !== undefined && !this.#isBusy;
   }
 
-  /** Has garbage collected at once, whatever there is to gain. */
+  /** Orders a collection at once, however little there is to gain. */
   readonly collectNow = (): void => {
     this.#isAsked = true;
     this.#wakeUp();
@@ -72,7 +80,7 @@ export class StoreKeeper {
       for (;;) {
         await this.#look(signal).catch((error: unknown) => {
           signal.throwIfAborted();
-          log.warn('the store does not tell how it stands', { error });
+          log.warn('the store does not report its status', { error });
         });
         const woken = new Promise<void>((resolve) => {
           this.#wakeUp = resolve;
@@ -88,20 +96,17 @@ export class StoreKeeper {
   }
 
   get #isBusy(): boolean {
-    const isAsked = this.#isAsked;
-    const orderedAfter = this.#orderedAfter;
-    const told = this.#told;
-    return (
-      isAsked || (orderedAfter !== undefined && orderedAfter.collection === told?.lastCollection?.startedAt)
-    );
+    if (this.#isAsked) return true;
+    const ordered = this.#orderedAfter;
+    return ordered !== undefined && ordered.collection === this.#status?.lastCollection?.startedAt;
   }
 
   async #look(signal: AbortSignal): Promise<void> {
     const { store, rules, clock, log, assertLeader, onOtherVolume } = this.#options;
     const status = await store.status(signal);
     const { volume, volumeId, state } = status;
-    if (this.#told !== undefined && this.#told.volumeId !== volumeId) onOtherVolume();
-    this.#told = status;
+    if (this.#status !== undefined && this.#status.volumeId !== volumeId) onOtherVolume();
+    this.#status = status;
     const isDue = this.#isAsked || isCollectionDue(this.#garbage, volume, rules, clock.now());
     if (state !== 'serving' || !isDue) return;
     assertLeader();

@@ -1,4 +1,7 @@
-/** The startup taint of a node, on which pods wait for their proxy: who has it, and the patch that takes it off. */
+/**
+ * The startup taint, which keeps pods off a node until its proxy is ready: whether a node has it, and how to
+ * remove it.
+ */
 import { STARTUP_TAINT } from '../../api/names.ts';
 import type { Patch } from '../../platform/kube/client.ts';
 import type { Node } from '../../platform/kube/resource.ts';
@@ -7,7 +10,10 @@ export function hasStartupTaint({ spec }: Node): boolean {
   return spec?.taints?.some(({ key }) => key === STARTUP_TAINT) ?? false;
 }
 
-/** For a node as it was read: whoever changes it meanwhile must not lose a taint of theirs, so that the server then answers 409. */
+/**
+ * Taints are patched as a whole list, so the resourceVersion makes the server answer 409 if somebody else
+ * changed the node meanwhile.
+ */
 export function startupTaintOff({ metadata, spec }: Node): Patch {
   const taints = (spec?.taints ?? []).filter(({ key }) => key !== STARTUP_TAINT);
   return {

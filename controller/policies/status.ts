@@ -1,4 +1,4 @@
-/** Tells on each CachePolicy how many images it applies to, and whether it says something that cannot be. */
+/** Writes the status of each CachePolicy: how many images it applies to, and whether it can be read. */
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -8,18 +8,18 @@ import { apiVersionOf } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
-import { type ImageRecord, type PolicyRecord, policyRecords } from '../cluster/resources.ts';
+import type { RecordObjectEvent } from '../cluster/object-events.ts';
+import { type ImageRecord, watchedPolicies, type WatchedPolicy } from '../cluster/resources.ts';
 
-/** Changes come in crowds: each look takes in all of the last seconds. */
+/** Changes come in bursts; each look takes in all changes of the last seconds. */
 const EVERY_MS = 3_000;
 const FIELD_MANAGER = 'larder-controller';
 
 export interface PolicyStatusOptions {
-  readonly policies: ObjectCache<PolicyRecord>;
+  readonly policies: ObjectCache<WatchedPolicy>;
   readonly images: ObjectCache<ImageRecord>;
   readonly writer: Writer;
-  readonly tell: (policy: PolicyRecord, event: ObjectEvent) => void;
+  readonly recordEvent: RecordObjectEvent;
   readonly synced: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -31,21 +31,26 @@ export interface PolicyStatus {
   readonly conditions: readonly Condition[];
 }
 
-/** @param matchedImages how many CachedImages name the policy as theirs */
-export function policyStatus(record: PolicyRecord, matchedImages: number, now: number): PolicyStatus {
+/** @param matchedImages how many CachedImages the policy applies to */
+export function policyStatus(record: WatchedPolicy, matchedImages: number, now: number): PolicyStatus {
   const observedGeneration = record.metadata.generation;
-  const told =
-    record.problem !== undefined
-      ? ({ status: 'False', reason: 'Invalid', message: record.problem } as const)
-      : matchedImages > 0
-        ? ({ status: 'True', reason: 'Matched', message: `applies to ${matchedImages} images` } as const)
-        : ({
-            status: 'False',
-            reason: 'MatchesNothing',
-            message: 'no image is matched, or a more specific policy applies to each',
-          } as const);
-  const conditions = setCondition(record.conditions, { type: 'Applied', ...told, observedGeneration }, now);
+  const applied = { type: 'Applied', ...application(record, matchedImages), observedGeneration };
+  const conditions = setCondition(record.conditions, applied, now);
   return { observedGeneration, matchedImages, conditions: [...conditions] };
+}
+
+function application(
+  { problem }: WatchedPolicy,
+  matchedImages: number,
+): Pick<Condition, 'status' | 'reason' | 'message'> {
+  if (problem !== undefined) return { status: 'False', reason: 'Invalid', message: problem };
+  return matchedImages > 0
+    ? { status: 'True', reason: 'Matched', message: `applies to ${matchedImages} images` }
+    : {
+        status: 'False',
+        reason: 'MatchesNothing',
+        message: 'no image is matched, or a more specific policy applies to each',
+      };
 }
 
 export function policyStatuses(options: PolicyStatusOptions): Component {
@@ -74,16 +79,16 @@ async function writeAll(options: PolicyStatusOptions, signal: AbortSignal): Prom
       await write(options, record, status, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // The watch brings what somebody else wrote, and the next look takes that in.
+      // On a conflict the watch brings what somebody else wrote, and the next look takes it in.
       if (!isConflict(error) && !isNotFound(error))
-        log.warn('policy status cannot be written', { policy: name, error });
+        log.warn('the status of a policy cannot be written', { policy: name, error });
     }
   }
 }
 
 async function write(
-  { policies, writer, tell }: PolicyStatusOptions,
-  record: PolicyRecord,
+  { policies, writer, recordEvent }: PolicyStatusOptions,
+  record: WatchedPolicy,
   status: PolicyStatus,
   signal: AbortSignal,
 ): Promise<void> {
@@ -94,18 +99,18 @@ async function write(
     return;
   const { name = '', resourceVersion } = record.metadata;
   const body = {
-    apiVersion: apiVersionOf(policyRecords),
-    kind: policyRecords.kind,
+    apiVersion: apiVersionOf(watchedPolicies),
+    kind: watchedPolicies.kind,
     metadata: { name, resourceVersion },
     status,
   };
   const patch = { type: 'apply', body, fieldManager: FIELD_MANAGER, force: true } as const;
-  const written = await writer.patch(policyRecords, { name }, patch, { subresource: 'status', signal });
+  const written = await writer.patch(watchedPolicies, { name }, patch, { subresource: 'status', signal });
   policies.apply({ type: 'upsert', object: written });
   const [before, after] = [record.conditions, status.conditions].map((conditions) =>
     findCondition(conditions, 'Applied'),
   );
   if (after === undefined || after.reason === before?.reason) return;
   const { reason, message } = after;
-  tell(record, { type: after.status === 'True' ? 'Normal' : 'Warning', reason, message });
+  recordEvent(record, { type: after.status === 'True' ? 'Normal' : 'Warning', reason, message });
 }

@@ -1,9 +1,8 @@
 import { parseCachePolicy } from '../../api/cache-policy.ts';
-import { expiresAt, rulesUnder } from '../image/life-rules.ts';
-import { policyOf } from './policies.ts';
+import { expiresAt, policyOf, rulesUnder } from './life-rules.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { parseDigest } from '../../registry/core/digest.ts';
-import { decide } from '../image/decide.ts';
+import { decide } from './decide.ts';
 import {
   cachedImage,
   COPIED,
@@ -82,8 +81,8 @@ describe('the rules under a policy', () => {
     });
     const image = cachedImage('nginx', { status: JSON.parse(JSON.stringify(status)) as object });
     expect(decide(gathered({ image, usage: usageOf('nginx'), rules })).copy).toBeUndefined();
-    const answer = { upstream: 'Available', digest: parseDigest(DIGEST) } as const;
-    const check = { phase: 'done', answer, at: NOW } as const;
+    const available = { upstream: 'Available', digest: parseDigest(DIGEST) } as const;
+    const check = { phase: 'done', request: copyRequest('nginx'), result: available, at: NOW } as const;
     expect(decide(gathered({ image, usage: usageOf('nginx'), rules, check })).copy?.do).toBe('start');
   });
 

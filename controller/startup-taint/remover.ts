@@ -1,4 +1,4 @@
-/** Takes the startup taint off new nodes: pods wait for their proxy there, but no longer than the administrator wants. */
+/** Removes the startup taint from a node once its proxy is ready, or the administrator's patience is over. */
 import type { Clock } from '../../platform/clock.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
@@ -9,9 +9,9 @@ import type { Logger } from '../../platform/log.ts';
 import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import type { NodeRecord, PodRecord } from '../cluster/resources.ts';
-import { startupTaintOff } from '../cluster/untaint.ts';
+import { startupTaintOff } from '../cluster/startup-taint.ts';
 
-/** An answer by somebody else's write is looked at again so soon. */
+/** How soon to try again when somebody else changed the node meanwhile. */
 const RETRY_MS = 200;
 
 export interface StartupTaintOptions {
@@ -20,7 +20,7 @@ export interface StartupTaintOptions {
   readonly nodes: ObjectCache<NodeRecord>;
   readonly pods: ObjectCache<PodRecord>;
   readonly proxyWorks: (node: string) => boolean;
-  /** How long after its creation a node may do without a proxy, in milliseconds. */
+  /** How long after its creation a node keeps the taint at most, in milliseconds. */
   readonly patienceMs: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -33,7 +33,7 @@ export function startupTaints(
 ): Component {
   const { nodes, pods, clock, log } = options;
   const worker = (name: string, signal: AbortSignal): Promise<WorkResult> => look(options, name, signal);
-  const queue = new WorkQueue({ name: 'startup taints', worker, concurrency: 4, log, clock });
+  const queue = new WorkQueue({ name: 'startup taints', concurrency: 4, log, clock });
   nodes.onChange(({ after }) => {
     if (after?.waitsSince !== undefined) queue.add(after.metadata.name ?? '');
   });
@@ -43,7 +43,7 @@ export function startupTaints(
   });
   return loop('startup taints', async (signal) => {
     await synced(signal);
-    await queue.run(signal);
+    await queue.run(worker, signal);
   });
 }
 
@@ -75,6 +75,6 @@ async function release(
     throw error;
   }
   if (proxyReady) log.info('startup taint removed', { node: name });
-  else log.warn('startup taint removed without a proxy that is ready', { node: name });
+  else log.warn('startup taint removed although no proxy is ready', { node: name });
   return undefined;
 }

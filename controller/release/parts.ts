@@ -1,23 +1,20 @@
-/** Composes what the release itself needs to work: its certificates, logins and trust, made once and kept. */
+/** Composes what keeps the release's own certificates and logins. */
 import { releaseNames } from '../../api/names.ts';
 import type { Component } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import type { TermOptions } from '../leader-options.ts';
+import type { LeaderOptions } from '../leader-options.ts';
 import { TrustedBundle } from './ca-bundle.ts';
-import { keepRelease } from './keep-release.ts';
+import { keepRelease } from './keep.ts';
 import { kubeObjects } from './kube-objects.ts';
-import { ensureRelease } from './release-objects.ts';
+import { ensureRelease } from './objects.ts';
 
 export interface ReleaseParts {
-  /** Whom all processes of the release trust, in PEM. */
+  /** The CAs that all processes of the release trust, in PEM. */
   readonly ca: TrustedBundle['get'];
   readonly components: readonly Component[];
 }
 
-export function releaseParts(
-  { settings, client, clock, log }: Pick<TermOptions, 'settings' | 'client' | 'clock' | 'log'>,
-  writer: Writer,
-): ReleaseParts {
+export function releaseParts({ settings, client, clock, log }: LeaderOptions, writer: Writer): ReleaseParts {
   const { namespace } = settings;
   const names = releaseNames(settings.fullname);
   const trusted = new TrustedBundle({

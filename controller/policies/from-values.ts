@@ -1,27 +1,32 @@
-/** CachePolicies from the chart's values: made, brought up to date, and removed when the values name them no more. */
+/**
+ * CachePolicies from the chart's values: created, updated, and deleted when the values no longer name them.
+ */
 import { z } from 'zod';
 import { MADE_FOR_LABEL } from '../../api/names.ts';
-import { type FileValue, FileValue as Files } from '../../platform/file-watch.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { FileValue } from '../../platform/file-watch.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
 import { apiVersionOf } from '../../platform/kube/resource.ts';
-import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import { policyRecords } from '../cluster/resources.ts';
+import { watchedPolicies } from '../cluster/resources.ts';
 
 const MADE_FOR_VALUES = 'values';
 const FIELD_MANAGER = 'larder-values';
 const RETRY_MS = 10_000;
 
-/** Name of the policy → its spec, as the API server will judge it. */
+/** Name of the policy → its spec; the API server validates the specs. */
 const valuesSchema = z.record(z.string(), z.record(z.string(), z.unknown()));
 export type PoliciesInValues = z.infer<typeof valuesSchema>;
 
-/** An absent file means that the chart is not asked to make any. @throws when it is not a JSON object of objects */
+/**
+ * An absent file means that the values name no policy.
+ * @throws when the file is not a JSON object of objects
+ */
 export function readPolicies(path: string, log: Logger): Promise<FileValue<PoliciesInValues>> {
-  return Files.read({
+  return FileValue.read({
     paths: [path],
     log,
     parse: ([content]) => valuesSchema.parse(JSON.parse(content?.toString('utf8') ?? '{}')),
@@ -43,7 +48,7 @@ export function policiesFromValues(options: PoliciesFromValuesOptions): Componen
       const changed = nextChange(values, signal);
       const isDone = await bringUpToDate(options, signal).catch((error: unknown) => {
         signal.throwIfAborted();
-        log.warn('policies of the values cannot be written', { error });
+        log.warn('the policies from the values cannot be written', { error });
         return false;
       });
       await (isDone ? changed : clock.sleep(RETRY_MS, signal));
@@ -51,7 +56,7 @@ export function policiesFromValues(options: PoliciesFromValuesOptions): Componen
   });
 }
 
-/** False when the API server refused one; the others are written all the same. */
+/** False when the API server refused a policy; the others are written all the same. */
 async function bringUpToDate(
   { values, client, writer, log }: PoliciesFromValuesOptions,
   signal: AbortSignal,
@@ -60,20 +65,20 @@ async function bringUpToDate(
   let isDone = true;
   for (const [name, spec] of Object.entries(wanted)) {
     const metadata = { name, labels: { [MADE_FOR_LABEL]: MADE_FOR_VALUES } };
-    const body = { apiVersion: apiVersionOf(policyRecords), kind: policyRecords.kind, metadata, spec };
+    const body = { apiVersion: apiVersionOf(watchedPolicies), kind: watchedPolicies.kind, metadata, spec };
     const patch = { type: 'apply', body, fieldManager: FIELD_MANAGER, force: true } as const;
-    await writer.patch(policyRecords, { name }, patch, { signal }).catch((error: unknown) => {
+    await writer.patch(watchedPolicies, { name }, patch, { signal }).catch((error: unknown) => {
       signal.throwIfAborted();
       isDone = false;
-      log.error('policy of the values is refused', { policy: name, error });
+      log.error('a policy from the values was refused', { policy: name, error });
     });
   }
   const selector = `${MADE_FOR_LABEL}=${MADE_FOR_VALUES}`;
-  const { items } = await client.list(policyRecords, { labelSelector: selector, signal });
+  const { items } = await client.list(watchedPolicies, { labelSelector: selector, signal });
   for (const { metadata } of items) {
     const { name = '' } = metadata;
     if (Object.hasOwn(wanted, name)) continue;
-    await writer.delete(policyRecords, { name }, { signal }).catch((error: unknown) => {
+    await writer.delete(watchedPolicies, { name }, { signal }).catch((error: unknown) => {
       if (!isNotFound(error)) throw error;
     });
   }
@@ -93,6 +98,6 @@ function nextChange(values: FileValue<PoliciesInValues>, signal: AbortSignal): P
     { once: true },
   );
   const changed = promise.finally(unsubscribe);
-  changed.catch(() => undefined); // nobody awaits it when a retry comes first
+  changed.catch(() => undefined); // nobody awaits it when a retry is due first
   return changed;
 }

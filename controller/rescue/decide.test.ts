@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { decideRescue, type Plight } from './decide-rescue.ts';
+import { decideRescue, type Plight } from './decide.ts';
 
 const PATIENCE_MS = 30_000;
 const OTHER = 'the/other:name';

@@ -1,7 +1,7 @@
 import type { StoreStatus } from '../../api/store-api.ts';
 import { ManualClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { StoreKeeper } from './store-keeper.ts';
+import { StoreKeeper } from './keeper.ts';
 
 const GIB = 2 ** 30;
 

@@ -1,4 +1,7 @@
-/** Makes what the other processes mount, before anything else is done, and looks after it from then on. */
+/**
+ * Makes the certificates and logins that the other processes mount before anything else starts, and keeps
+ * them from then on.
+ */
 import { backoffMs } from '../../platform/backoff.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -7,8 +10,9 @@ import { type Component, loop } from '../../platform/run.ts';
 const BACKOFF = { baseMs: 500, maxMs: 30_000 };
 
 /**
- * @param ensure see `ensureRelease`; it is tried until it works
- * @param everyMs how soon a Secret is noticed that somebody deleted; certificates are renewed months before they expire
+ * @param ensure see `ensureRelease`; it is retried until it succeeds
+ * @param everyMs how often to look, mainly for Secrets that somebody deleted: certificates are renewed months
+ * before they expire
  */
 export function keepRelease(
   ensure: (signal: AbortSignal) => Promise<void>,

@@ -1,53 +1,64 @@
 import { ManualClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
-import { OrderFailed } from './copier-client.ts';
-import { Copies } from './copies.ts';
-import type { CopyProgress, CopyRequest, CopyResult } from './copy-state.ts';
 import { copyRequest, DIGEST } from '../test-objects.ts';
+import { JobQueue } from './job-queue.ts';
+import type { JobProgress } from './job-state.ts';
+import { jobKinds } from './kinds.ts';
+import { type CopyRequest, type CopyResult, OrderFailed } from './orders.ts';
+import { RepositoryLocks } from './repository-locks.ts';
 
 const RESULT: CopyResult = { digest: DIGEST, sizeBytes: 1, platforms: ['linux/amd64'] };
 
 interface Order {
   readonly request: CopyRequest;
   readonly signal: AbortSignal;
-  readonly progress: (progress: CopyProgress) => void;
+  readonly progress: (progress: JobProgress) => void;
   readonly done: (result: CopyResult) => void;
   readonly fail: (error: Error) => void;
 }
 
-/** A copier whose orders the test ends by hand. */
-function setUp(limits = { total: 2, perUpstream: 1 }): {
-  copies: Copies;
-  orders: Order[];
-  changes: string[];
-  failures: string[];
-  clock: ManualClock;
-} {
+/** The kind of job that copies are, with a copier whose orders the test ends by hand. */
+function setUp(limits = { total: 2, perUpstream: 1 }) {
   const [orders, changes, failures, clock]: [Order[], string[], string[], ManualClock] = [
     [],
     [],
     [],
     new ManualClock(),
   ];
-  const copies = new Copies({
-    copy: (request, { signal, onProgress }) =>
-      new Promise((done, fail) => {
-        signal.addEventListener('abort', () => {
-          fail(signal.reason as Error);
-        });
-        orders.push({ request, signal, progress: onProgress, done, fail });
-      }),
-    clock,
-    log: silentLogger,
-    limits,
-    backoff: { baseMs: 1_000, maxMs: 60_000 },
-    isBlocked: () => false,
-    progressEveryMs: 2_000,
-    onChange: (name) => changes.push(name),
-    onFailure: (reason) => failures.push(reason),
-    onCopied: () => undefined,
+  const repositories = new RepositoryLocks();
+  const unused = () => Promise.reject(new Error('not a copy'));
+  const kinds = jobKinds({
+    copier: {
+      copy: (request, signal, progress) =>
+        new Promise((done, fail) => {
+          signal.addEventListener('abort', () => {
+            fail(signal.reason as Error);
+          });
+          orders.push({ request, signal, progress, done, fail });
+        }),
+      check: unused,
+      verify: unused,
+    },
+    removals: { perform: unused },
+    repositories,
+    settings: {
+      maxCopies: limits.total,
+      maxCopiesPerUpstream: limits.perUpstream,
+      checkSpacing: 0,
+      retryBase: 1_000,
+      retryMax: 60_000,
+    },
+    metrics: {
+      copied: () => undefined,
+      copyFailed: (reason) => failures.push(reason),
+      taskEnded: () => undefined,
+    },
   });
-  return { copies, orders, changes, failures, clock };
+  const onChange = (name: string): void => {
+    changes.push(name);
+  };
+  const copies = new JobQueue(kinds.copy, { clock, log: silentLogger, onChange });
+  return { copies, orders, changes, failures, clock, repositories };
 }
 
 const hosts = (orders: readonly Order[]): string[] => orders.map(({ request }) => request.reference.host);
@@ -132,6 +143,42 @@ describe('copies', () => {
     changes.length = 0;
     orders[0]?.progress({ completedBytes: 1, totalBytes: 2 });
     expect(changes).toEqual([]);
+  });
+
+  it('that failed for trouble of our own do not wait long', async () => {
+    const { copies, orders, clock } = setUp();
+    for (let attempt = 0; attempt < 8; attempt++) {
+      copies.start('a', copyRequest('a.example/x:1'), 0);
+      orders[attempt]?.fail(new OrderFailed('it is away', 'CopierUnavailable'));
+      await clock.advance(0);
+    }
+    const state = copies.state('a');
+    const waitMs = state.phase === 'failed' ? state.failure.retryAt - state.failure.at : Infinity;
+    expect(waitMs).toBeLessThanOrEqual(15_000);
+  });
+
+  it('count their failures anew when something else is ordered', async () => {
+    const { copies, orders, clock } = setUp();
+    for (const [attempt, pullSecrets] of [['old'], ['old'], ['new']].entries()) {
+      copies.start('a', copyRequest('a.example/x:1', { pullSecrets }), 0);
+      orders[attempt]?.fail(new OrderFailed('not you', 'Unauthorized'));
+      await clock.advance(0);
+    }
+    expect(copies.state('a')).toMatchObject({ failure: { failures: 1 } });
+  });
+
+  it('wait while something is removed from their repository, and let nothing be removed meanwhile', async () => {
+    const { copies, orders, clock, repositories } = setUp({ total: 2, perUpstream: 2 });
+    const removal = repositories.takeForRemoval(['a.example/x']);
+    copies.start('a', copyRequest('a.example/x:1'), 0);
+    copies.start('b', copyRequest('a.example/y:1'), 0);
+    expect(orders.map(({ request }) => request.reference.repository)).toEqual(['y']);
+    removal?.();
+    expect(orders.map(({ request }) => request.reference.repository)).toEqual(['y', 'x']);
+    expect(repositories.takeForRemoval(['a.example/x'])).toBeUndefined();
+    for (const { done } of orders) done(RESULT);
+    await clock.advance(0);
+    expect(repositories.takeForRemoval(['a.example/x'])).toBeDefined();
   });
 
   it('all end when they are stopped', async () => {

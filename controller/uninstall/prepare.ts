@@ -1,4 +1,4 @@
-/** What has to happen before the objects of a release are deleted, so that the cluster works on without it. */
+/** Prepares the cluster to work without Larder, before the objects of the release are deleted. */
 import { releaseNames } from '../../api/names.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
@@ -12,16 +12,18 @@ import {
   pods as podResource,
 } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
-import { releaseFinalizers } from './release-finalizers.ts';
-import { patchImages } from '../rescue/patch-images.ts';
-import { notesOf } from '../cluster/stuck-pod.ts';
 import { cacheRecords } from '../cluster/resources.ts';
-import { hasStartupTaint, startupTaintOff } from '../cluster/untaint.ts';
+import { hasStartupTaint, startupTaintOff } from '../cluster/startup-taint.ts';
+import { notesOf } from '../cluster/stuck-pod.ts';
+import { patchImages } from '../rescue/patch-images.ts';
 import { dependence, restoration } from './dependence.ts';
 import { restartOwners } from './owners.ts';
+import { releaseFinalizers } from './release-finalizers.ts';
 
 const LOOK_AGAIN_MS = 500;
-/** Pods that admission was just about to rewrite may appear for a moment after it is gone. */
+/**
+ * Pods that admission has just rewritten may still appear for a moment after its configuration is deleted.
+ */
 const MAX_PASSES = 10;
 const FIELD_MANAGER = 'larder-uninstall';
 
@@ -33,7 +35,7 @@ export interface UninstallOptions {
   readonly restartOwners: boolean;
   /** Whether nodes may have the startup taint. */
   readonly startupTaint: boolean;
-  /** What the job calls itself in the lease. */
+  /** The job's name in the lease. */
   readonly identity: string;
   readonly events: EventRecorder;
   readonly clock: Clock;
@@ -41,12 +43,12 @@ export interface UninstallOptions {
   readonly signal: AbortSignal;
 }
 
-/** @throws KubeError; running it again goes on where it stopped */
+/** @throws KubeError; run again, it continues where it stopped */
 export async function prepareUninstall(options: UninstallOptions): Promise<void> {
   const { client, fullname, log } = options;
   const names = releaseNames(fullname);
   await unlessGone(() => client.delete(mutatingWebhookConfigurations, { name: names.webhookConfiguration }));
-  log.info('no pod is rewritten any more');
+  log.info('no more pods are rewritten');
   await restorePods(options);
   if (options.startupTaint) await freeNodes(options);
   const dependent = await podsThroughCache(options);
@@ -54,16 +56,16 @@ export async function prepareUninstall(options: UninstallOptions): Promise<void>
     ? await restartOwners(client, dependent, new Date(options.clock.now()))
     : [];
   await report(options, dependent, restarted);
-  // Last, for the lease that it takes from the controller is held for seconds only.
+  // Last, because it holds the lease for a few seconds only.
   const lease = { namespace: options.namespace, name: names.leaderLease };
   const released = await releaseFinalizers({ ...options, lease });
-  log.info('CachedImages let go', { released });
-  // It says how a cache stands that nobody looks after any more.
+  log.info('finalizers removed from CachedImages', { released });
+  // Nobody keeps its status up to date any more.
   await unlessGone(() => client.delete(cacheRecords, { name: fullname }));
   await options.events.flush();
 }
 
-/** Gives every waiting container its original image, until there is none left. */
+/** Gives all waiting containers their original images, until none is left. */
 async function restorePods(options: UninstallOptions): Promise<void> {
   const { clock, signal } = options;
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
@@ -83,7 +85,7 @@ async function restorePod({ client, events, log, proxyHost }: UninstallOptions, 
     await client.patch(podResource, { namespace, name }, patch);
   } catch (error) {
     if (isConflict(error)) return true;
-    // One that cannot be changed must not keep the others from it; the list names it.
+    // A pod that cannot be changed must not keep us from the others; the report lists it.
     log.warn('pod not restored', { pod: name, namespace, error });
     return false;
   }
@@ -96,7 +98,7 @@ async function restorePod({ client, events, log, proxyHost }: UninstallOptions, 
   return true;
 }
 
-/** Takes the startup taint off: from now on no node waits for a proxy. */
+/** Removes the startup taint from all nodes: no proxy will come to remove it. */
 async function freeNodes({ client, clock, log, signal }: UninstallOptions): Promise<void> {
   for (let pass = 0; pass < MAX_PASSES; pass += 1) {
     const { items } = await client.listAll(nodes);
@@ -108,7 +110,7 @@ async function freeNodes({ client, clock, log, signal }: UninstallOptions): Prom
         await client.patch(nodes, { name }, startupTaintOff(node));
         log.info('startup taint removed', { node: name });
       } catch (error) {
-        // Changed or deleted meanwhile: the next pass tells.
+        // The node was changed or deleted meanwhile; the next pass looks again.
         if (!isConflict(error) && !isNotFound(error)) throw error;
       }
     }
@@ -121,7 +123,10 @@ async function podsThroughCache({ client, proxyHost }: UninstallOptions): Promis
   return items.filter((pod) => Object.keys(dependence(pod, proxyHost)).length > 0);
 }
 
-/** What is left is told in the log and kept in a ConfigMap, for it concerns people after Larder has gone. */
+/**
+ * Says in the log and in a ConfigMap which pods still use the cache: people need to know after Larder is
+ * gone.
+ */
 async function report(
   { client, namespace, fullname, proxyHost, log }: UninstallOptions,
   dependent: readonly Pod[],

@@ -1,4 +1,4 @@
-/** What the Secrets and ConfigMaps of a release should hold, given what they hold: made once, kept as long as it is good. */
+/** The contents of a release's Secrets and ConfigMaps: made once, and kept as long as they are good. */
 import type { ReleaseNames } from '../../api/names.ts';
 import {
   keepAuthority,
@@ -11,15 +11,16 @@ import {
   type Data,
   type Moment,
 } from './authority.ts';
-import { createStoreLogin, isUsable, publicKeys, type StoreLogin } from './store-login.ts';
+import { createStoreLogin, isUsable, publicKeys, type StoreLoginSecret } from './store-login.ts';
 
 const BUNDLE_KEY = 'ca.crt';
 
-/** Reads or writes the data of one object; what it returns is what the object holds in the end. */
+/** The Secrets and ConfigMaps of the release. */
 export interface ObjectStore {
   /**
-   * Gives the object the data that `next` wants of it, from what it holds (undefined when there is none). `next` may be
-   * called again when somebody else wrote in between; the same data again writes nothing.
+   * Gives an object the data that `next` makes from what the object holds (undefined when it does not exist),
+   * and writes only if the two differ. `next` is called again when somebody else wrote meanwhile.
+   * @returns what the object holds in the end
    */
   ensure(
     kind: 'Secret' | 'ConfigMap',
@@ -32,15 +33,15 @@ export interface ObjectStore {
 export interface ReleaseOptions {
   readonly names: ReleaseNames;
   readonly namespace: string;
-  /** Whether the store is ours; an outside registry has logins of its own. */
+  /** Whether the store belongs to the release; an external registry has logins of its own. */
   readonly ownStore: boolean;
-  /** Whether the webhook's certificate is ours; cert-manager may make it instead. */
+  /** Whether we make the webhook's certificate; otherwise cert-manager does. */
   readonly ownWebhookCertificate: boolean;
-  /** Tells the API server, and our own clients, which CAs to trust (PEM). */
+  /** Gives the API server and our own clients the CAs to trust (PEM). */
   readonly publish: (bundle: string) => Promise<void>;
 }
 
-/** Brings everything into being that the other processes mount, and takes a rotation of the CA one step further. */
+/** Makes everything that the other processes mount, and takes a rotation of the CA one step further. */
 export async function ensureRelease(
   store: ObjectStore,
   options: ReleaseOptions,
@@ -95,6 +96,6 @@ async function keepLogin(held: Data | undefined): Promise<Data> {
   return { 'private-key.pem': privateKey, 'key-id': keyId };
 }
 
-function loginOf(data: Data): StoreLogin {
+function loginOf(data: Data): StoreLoginSecret {
   return { privateKey: data['private-key.pem'] ?? '', keyId: data['key-id'] ?? '' };
 }
