@@ -84,10 +84,11 @@ export function oneOf<const T extends string>(...words: readonly T[]): z.ZodType
 }
 
 function parseListen(text: string): ListenAddress | undefined {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):(\d{1,5})$/.exec(text);
-  if (!match || Number(match[2]) > 65_535) return undefined;
-  const host = match[1]?.replace(/^\[|\]$/g, '');
-  return { ...(host ? { host } : {}), port: Number(match[2]) };
+  const match = /^(?:\[(?<ipv6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]]*)):(?<port>\d{1,5})$/.exec(text);
+  const port = Number(match?.groups?.['port']);
+  if (!(port <= 65_535)) return undefined;
+  const host = match?.groups?.['ipv6'] ?? match?.groups?.['name'];
+  return { ...(host ? { host } : {}), port };
 }
 
 /** A schema from a function that answers `undefined` for what it cannot read. */

@@ -1,5 +1,6 @@
 /** What CNCF distribution is told: the configuration file and the environment of one instance. */
 import type { ListenAddress } from '../platform/settings.ts';
+import { bracketed } from '../registry/core/host.ts';
 
 export const ROLES = ['reader', 'writer'] as const;
 export type Role = (typeof ROLES)[number];
@@ -56,7 +57,7 @@ export function distributionConfig(settings: InstanceSettings): Record<string, u
       },
     },
     http: {
-      addr: `${formatHost(settings.listen.host)}:${settings.listen.port}`,
+      addr: `${bracketed(settings.listen.host ?? '')}:${settings.listen.port}`,
       secret: settings.httpSecret,
       draintimeout: `${settings.drainMs}ms`,
       debug: { addr: `127.0.0.1:${settings.debugPort}`, prometheus: { enabled: true } },
@@ -79,10 +80,6 @@ function readOnly(): Record<string, unknown> {
 function writable(): Record<string, unknown> {
   const uploadpurging = { enabled: true, age: '24h', interval: '6h', dryrun: false };
   return { delete: { enabled: true }, maintenance: { uploadpurging } };
-}
-
-function formatHost(host = ''): string {
-  return host.includes(':') ? `[${host}]` : host;
 }
 
 /**
