@@ -65,14 +65,6 @@ export function listenAddress(): z.ZodType<ListenAddress, string> {
   return parsed('must be an address to listen on such as :8080, 127.0.0.1:7439 or [::1]:7439', parseListen);
 }
 
-/** Several addresses to listen on, comma-separated, at least one. */
-export function listenAddresses(): z.ZodType<readonly ListenAddress[], string> {
-  return parsed('must be addresses to listen on such as 127.0.0.1:7439,[::1]:7439', (text) => {
-    const addresses = text.split(',').map((item) => parseListen(item.trim()));
-    return addresses.every((address) => address !== undefined) ? addresses : undefined;
-  });
-}
-
 /** Any text that is not empty. */
 export function text(): z.ZodType<string, string> {
   return z.string();
