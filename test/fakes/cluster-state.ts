@@ -1,4 +1,4 @@
-/** What the webhook sees of a cluster in which everything works. */
+/** The state of a cluster in which everything works, as the webhook sees it. */
 import type { ClusterState } from '../../webhook/rewrite.ts';
 import { RULES } from './rules.ts';
 

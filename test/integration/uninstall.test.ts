@@ -33,7 +33,7 @@ beforeAll(async () => {
   const { client } = bench;
   const isMade = async (): Promise<boolean> => (await client.list(cacheRecords)).items.length > 0;
   await waitFor('the controller makes its ImageCache', isMade, { deadlineMs: 15_000 });
-  await bench.term?.stop();
+  await bench.leader?.stop();
   await grant('nobody', { uninstall: { restartOwners: true }, proxy: { startupTaint: { enabled: true } } });
 }, 300_000);
 
