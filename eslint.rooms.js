@@ -1,15 +1,15 @@
 /**
- * Who may import whom inside a process, and two lint rules that hold it. Between processes the compiler keeps the walls
+ * What may import what inside a process, and two lint rules that enforce it. Between processes the compiler does
  * (docs/architecture.md, "Where code lives").
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 
 /**
- * For each room of a process, what it may import of the same process: other rooms, and files that lie beside the rooms.
- * Those files (`main.ts`, `compose.ts` and the like) put the rooms together and may import all of them.
+ * For each folder of a process, what it may import of that process: other folders, and files beside the folders.
+ * Those files themselves, such as `main.ts` and `compose.ts`, put the folders together and may import all of them.
  */
-const ROOMS = {
+export const ROOMS = {
   controller: {
     image: ['jobs', 'cluster', 'policies', 'config.ts'],
     jobs: ['cluster', 'config.ts'],
@@ -46,7 +46,7 @@ const ROOMS = {
 const ROOT = import.meta.dirname;
 const IMPORT = /^(?:import|export) [^;]*?from '(\.[^']+)';/gms;
 
-/** The files that a file imports; each is read once, and the one that is being linted as it is in the editor. */
+/** The files that each file imports. A file is read once, except that the linted one is taken as it is in the editor. */
 const importsOf = new Map();
 
 function readImports(file, text) {
@@ -74,21 +74,22 @@ function findPath(from, to) {
   return undefined;
 }
 
-/** The process that a file belongs to, and its room there: a folder, or the file itself when it lies beside the folders. */
-function placeOf(file) {
+/** The process that a file belongs to, and its folder there; the file's own name when it is beside the folders. */
+function placeOf(file, rooms) {
   const path = relative(ROOT, file).split(sep).join('/');
-  const house = Object.keys(ROOMS).find((name) => path.startsWith(`${name}/`));
-  return house === undefined ? undefined : { house, room: path.slice(house.length + 1).split('/')[0] };
+  const parent = Object.keys(rooms).find((name) => path.startsWith(`${name}/`));
+  return parent === undefined ? undefined : { parent, room: path.slice(parent.length + 1).split('/')[0] };
 }
 
-/** Reports each import and re-export of a relative path for which `problem` gives a message. */
-function importRule(problem) {
+/** Reports each import and re-export of a relative path for which `problem` returns a message. */
+function importRule(problem, schema = []) {
   return {
+    meta: { schema },
     create(context) {
       const check = (node) => {
         if (!node.source?.value.startsWith('.')) return;
         const target = resolve(dirname(context.filename), node.source.value);
-        const message = problem(context.filename, target);
+        const message = problem(context.filename, target, context.options[0]);
         if (message !== undefined) context.report({ node: node.source, message });
       };
       return {
@@ -104,14 +105,17 @@ function importRule(problem) {
 /** @type {import('eslint').ESLint.Plugin} */
 export default {
   rules: {
-    direction: importRule((file, target) => {
-      const [from, to] = [placeOf(file), placeOf(target)];
-      if (from === undefined || to?.house !== from.house || from.room === to.room) return undefined;
-      const allowed = ROOMS[from.house][from.room];
-      if (allowed === undefined ? !from.room.endsWith('.ts') : !allowed.includes(to.room))
-        return `${from.house}/${from.room} may not import ${to.room}: see the table in eslint.rooms.js.`;
-      return undefined;
-    }),
+    direction: importRule(
+      (file, target, rooms) => {
+        const [from, to] = [placeOf(file, rooms), placeOf(target, rooms)];
+        if (from === undefined || to?.parent !== from.parent || from.room === to.room) return undefined;
+        const allowed = rooms[from.parent][from.room];
+        if (allowed === undefined ? !from.room.endsWith('.ts') : !allowed.includes(to.room))
+          return `${from.parent}/${from.room} may not import ${to.room}: see the table in eslint.rooms.js.`;
+        return undefined;
+      },
+      [{ type: 'object' }],
+    ),
     'no-cycle': importRule((file, target) => {
       const path = findPath(target, file);
       const names = path?.map((step) => relative(ROOT, step));

@@ -46,12 +46,12 @@ export interface OwnerReference {
  * A type of the client library as its objects are in JSON. The library has a `Date` where JSON has text, because its
  * serialiser converts every object; we use objects as they were parsed.
  */
-export type Wire<T> = T extends Date
+type AsJson<T> = T extends Date
   ? string
   : T extends readonly (infer Item)[]
-    ? readonly Wire<Item>[]
+    ? readonly AsJson<Item>[]
     : T extends object
-      ? { readonly [K in keyof T]: K extends 'metadata' ? ObjectMeta : Wire<T[K]> }
+      ? { readonly [K in keyof T]: K extends 'metadata' ? ObjectMeta : AsJson<T[K]> }
       : T;
 
 /** A resource type: where its objects are, and how to read one from parsed JSON. */
@@ -75,15 +75,15 @@ export interface ObjectRef {
   readonly namespace?: string;
 }
 
-export type ConfigMap = Wire<V1ConfigMap>;
-export type EndpointSlice = Wire<V1EndpointSlice>;
-export type Event = Wire<EventsV1Event>;
-export type Lease = Wire<V1Lease>;
-export type MutatingWebhookConfiguration = Wire<V1MutatingWebhookConfiguration>;
-export type Namespace = Wire<V1Namespace>;
-export type Node = Wire<V1Node>;
-export type Pod = Wire<V1Pod>;
-export type Secret = Wire<V1Secret>;
+export type ConfigMap = AsJson<V1ConfigMap>;
+export type EndpointSlice = AsJson<V1EndpointSlice>;
+export type Event = AsJson<EventsV1Event>;
+export type Lease = AsJson<V1Lease>;
+export type MutatingWebhookConfiguration = AsJson<V1MutatingWebhookConfiguration>;
+export type Namespace = AsJson<V1Namespace>;
+export type Node = AsJson<V1Node>;
+export type Pod = AsJson<V1Pod>;
+export type Secret = AsJson<V1Secret>;
 
 /** A type of Kubernetes itself, whose objects need no validation. */
 function builtin<T extends KubeObject>(
