@@ -1,13 +1,14 @@
 /**
- * What may import what inside a process, and two lint rules that enforce it. Between processes the compiler does
- * (docs/architecture.md, "Where code lives").
+ * What may import what inside a process, and two lint rules that enforce it. Between processes the compiler
+ * does (docs/architecture.md, "Where code lives").
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, relative, resolve, sep } from 'node:path';
 
 /**
- * For each folder of a process, what it may import of that process: other folders, and files beside the folders.
- * Those files themselves, such as `main.ts` and `compose.ts`, put the folders together and may import all of them.
+ * For each folder of a process, what it may import of that process: other folders, and files beside the
+ * folders. Those files themselves, such as `main.ts` and `compose.ts`, put the folders together and may
+ * import all of them.
  */
 export const ROOMS = {
   controller: {
@@ -46,7 +47,10 @@ export const ROOMS = {
 const ROOT = import.meta.dirname;
 const IMPORT = /^(?:import|export) [^;]*?from '(\.[^']+)';/gms;
 
-/** The files that each file imports. A file is read once, except that the linted one is taken as it is in the editor. */
+/**
+ * The files that each file imports. A file is read once, except that the linted one is taken as it is in the
+ * editor.
+ */
 const importsOf = new Map();
 
 function readImports(file, text) {
@@ -74,7 +78,10 @@ function findPath(from, to) {
   return undefined;
 }
 
-/** The process that a file belongs to, and its folder there; the file's own name when it is beside the folders. */
+/**
+ * The process that a file belongs to, and its folder there; the file's own name when it is beside the
+ * folders.
+ */
 function placeOf(file, rooms) {
   const path = relative(ROOT, file).split(sep).join('/');
   const parent = Object.keys(rooms).find((name) => path.startsWith(`${name}/`));

@@ -47,7 +47,10 @@ export class CircuitBreaker {
     return 'probe';
   }
 
-  /** Whether a probe is under way. A denied caller may then call all the same, if going elsewhere costs more than failing with the probe. */
+  /**
+   * Whether a probe is under way. A denied caller may then call all the same, if going elsewhere costs more
+   * than failing with the probe.
+   */
   isProbed(key: string, now: number): boolean {
     return this.isOpen(key, now) && this.#circuits.get(key)?.isProbed === true;
   }

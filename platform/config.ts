@@ -1,7 +1,10 @@
 /** The settings of a process, declared once, read from environment variables and printed by `--help`. */
 import type { z } from 'zod';
 
-/** One setting. Its schema receives the variable's text, or `undefined` when neither it nor a default is given. */
+/**
+ * One setting. Its schema receives the variable's text, or `undefined` when neither it nor a default is
+ * given.
+ */
 export interface Setting<S extends z.ZodType = z.ZodType> {
   /** The environment variable, `LARDER_…`. */
   readonly env: string;
@@ -38,7 +41,8 @@ export function defineConfig<const D extends ConfigDeclaration>(declaration: D):
 
 /**
  * Reads every declared setting.
- * @throws {ConfigError} naming all variables that are missing or malformed, without their values, which may be secret
+ * @throws {ConfigError} naming all variables that are missing or malformed, without their values, which may
+ * be secret
  */
 export function loadConfig<D extends ConfigDeclaration>(declaration: D, env: NodeJS.ProcessEnv): ConfigOf<D> {
   const values: Record<string, unknown> = {};

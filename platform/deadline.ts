@@ -31,7 +31,10 @@ export async function withDeadline<T>(
   }
 }
 
-/** Aborts its signal when {@link touch} has not been called for a while, or when the parent is aborted. Always close it. */
+/**
+ * Aborts its signal when {@link touch} has not been called for a while, or when the parent is aborted. Always
+ * close it.
+ */
 export class SilenceGuard {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;

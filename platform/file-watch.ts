@@ -8,14 +8,20 @@ import type { Component } from './run.ts';
 export interface FileValueOptions<T> {
   /** The files. Their folders must exist. */
   readonly paths: readonly string[];
-  /** Makes the value from the contents of the files, in the order of `paths`; `undefined` for a file that is absent. */
+  /**
+   * Makes the value from the contents of the files, in the order of `paths`; `undefined` for a file that is
+   * absent.
+   */
   readonly parse: (contents: readonly (Buffer | undefined)[]) => T;
   readonly log: Logger;
   /** The files are read again at least this often, whatever the file system reports. Default 30 s. */
   readonly intervalMs?: number;
 }
 
-/** Holds the last value that could be parsed: when a file is broken, that is logged and the former value stays. */
+/**
+ * Holds the last value that could be parsed: when a file is broken, that is logged and the former value
+ * stays.
+ */
 export class FileValue<T> {
   readonly #options: FileValueOptions<T>;
   readonly #listeners = new Set<(value: T) => void>();
@@ -28,7 +34,9 @@ export class FileValue<T> {
     this.#value = options.parse(contents);
   }
 
-  /** @throws what `parse` throws for the first contents, or the error of a file that exists and cannot be read */
+  /**
+   * @throws what `parse` throws for the first contents, or the error of a file that exists and cannot be read
+   */
   static async read<T>(options: FileValueOptions<T>): Promise<FileValue<T>> {
     return new FileValue(options, await readAll(options.paths));
   }

@@ -1,4 +1,7 @@
-/** Structured logs: one JSON object per line, with a constant message and fields, neither of which holds a secret. */
+/**
+ * Structured logs: one JSON object per line, with a constant message and fields, neither of which holds a
+ * secret.
+ */
 import type { Writable } from 'node:stream';
 import winston from 'winston';
 import { redact } from './redact.ts';

@@ -62,7 +62,8 @@ export async function runMain<D extends ConfigDeclaration>(options: MainOptions<
     log.error('failed', { error });
     process.exitCode = 1;
   }
-  // Whatever still keeps the event loop alive, such as a socket that does not close, must not keep the process.
+  // Whatever still keeps the event loop alive, such as a socket that does not close, must not keep the
+  // process.
   setTimeout(() => {
     process.exit();
   }, 2_000).unref();

@@ -28,7 +28,10 @@ export class Metrics {
     });
   }
 
-  /** @param collect called at every scrape, for a value that is cheaper to look up then than to keep up to date */
+  /**
+   * @param collect called at every scrape, for a value that is cheaper to look up then than to keep up to
+   * date
+   */
   gauge<L extends string = never>(
     name: string,
     help: string,

@@ -1,4 +1,7 @@
-/** Keeps secrets out of logs: hides fields by name, and credentials in URLs and in text that looks like a header. */
+/**
+ * Keeps secrets out of logs: hides fields by name, and credentials in URLs and in text that looks like a
+ * header.
+ */
 
 const SECRET_NAME =
   /^(authorization|proxy-authorization|cookie|set-cookie|.*(token|password|passwd|secret|credentials?|private-?key))$/i;
@@ -25,12 +28,18 @@ export function redact(value: unknown, depth = 0): unknown {
   );
 }
 
-/** Text without credentials: URLs lose user, password and the values in their query; `Bearer` and `Basic` lose what follows. */
+/**
+ * Text without credentials: URLs lose user, password and the values in their query; `Bearer` and `Basic` lose
+ * what follows.
+ */
 export function redactText(text: string): string {
   return text.replace(URL_IN_TEXT, redactUrl).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
 }
 
-/** A signed URL has its signature in the query, so all values there are hidden; the names stay, since they help. */
+/**
+ * A signed URL has its signature in the query, so all values there are hidden; the names stay, since they
+ * help.
+ */
 function redactUrl(text: string): string {
   const url = URL.parse(text);
   if (!url || (!url.username && !url.password && !url.search)) return text;

@@ -1,4 +1,6 @@
-/** The life of a process: components start in order and stop in reverse, and the first failure stops them all. */
+/**
+ * The life of a process: components start in order and stop in reverse, and the first failure stops them all.
+ */
 import type { Logger } from './log.ts';
 import { unlessAborted } from './unless-aborted.ts';
 
@@ -7,12 +9,18 @@ export interface Component {
   readonly name: string;
   /** How long it may take to stop, in milliseconds. Default: the group's `graceMs`. */
   readonly stopMs?: number;
-  /** Resolves once the component works; rejects when it cannot. `signal` is aborted when the process is to stop while it starts. */
+  /**
+   * Resolves once the component works; rejects when it cannot. `signal` is aborted when the process is to
+   * stop while it starts.
+   */
   start(signal: AbortSignal): Promise<Running>;
 }
 
 export interface Running {
-  /** Rejects when the component fails later, resolves when it ends early without failing. Absent when it cannot fail. */
+  /**
+   * Rejects when the component fails later, resolves when it ends early without failing. Absent when it
+   * cannot fail.
+   */
   readonly done?: Promise<void>;
   /** Ends the component, and lets work under way finish. */
   stop(): Promise<void>;

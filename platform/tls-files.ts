@@ -21,7 +21,8 @@ export function readTlsFolder(folder: string, log: Logger): Promise<FileValue<Tl
     log,
     parse: ([cert, key]) => {
       if (!cert || !key) throw new Error(`${folder} does not hold tls.crt and tls.key`);
-      createSecureContext({ cert, key }); // a mismatch, when only one file has been swapped yet, must not replace a good pair
+      // Throws on a mismatch: while only one of the files has been swapped, the former pair stays in use.
+      createSecureContext({ cert, key });
       return { cert, key };
     },
   });

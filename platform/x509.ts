@@ -1,4 +1,7 @@
-/** Larder's own certificate authority, the serving certificates that it issues, and the pure decision when to renew them. */
+/**
+ * Larder's own certificate authority, the serving certificates that it issues, and the pure decision when to
+ * renew them.
+ */
 // The library needs this polyfill to be imported before it.
 import 'reflect-metadata';
 import { X509Certificate as NodeCertificate, createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
@@ -81,7 +84,9 @@ export interface WantedCertificate {
   readonly issuer?: string;
 }
 
-/** Why a certificate must be replaced, if it must: it is unusable, or less than a third of its life is left. */
+/**
+ * Why a certificate must be replaced, if it must: it is unusable, or less than a third of its life is left.
+ */
 export function renewalReason(
   pair: Partial<KeyPairPem> | undefined,
   wanted: WantedCertificate,

@@ -16,8 +16,9 @@ export interface ApiOptions {
 }
 
 /**
- * With the writing login: `GET /status`, and `POST /collect` (202, or 200 when a collection has already been ordered).
- * Without a login: `GET /healthz`, and distribution's own metrics at `/metrics/reader` and `/metrics/writer`.
+ * With the writing login: `GET /status`, and `POST /collect` (202, or 200 when a collection has already been
+ * ordered). Without a login: `GET /healthz`, and distribution's own metrics at `/metrics/reader` and
+ * `/metrics/writer`.
  */
 export function supervisorApi({ supervisor, trust, log }: ApiOptions): Express {
   const app = express().disable('x-powered-by');

@@ -18,8 +18,9 @@ export interface ChildOptions {
 }
 
 /**
- * A running program. It writes to our own standard output and error rather than to a pipe that we would have to drain, so it
- * keeps serving while this process is frozen or gone, and its lines reach the container's log unchanged.
+ * A running program. It writes to our own standard output and error rather than to a pipe that we would have
+ * to drain, so it keeps serving while this process is frozen or gone, and its lines reach the container's log
+ * unchanged.
  */
 export class Child {
   /** Resolves when the program has ended; rejects when it could not be started. */

@@ -33,12 +33,13 @@ export interface InstanceSettings {
 export function distributionConfig(settings: InstanceSettings): Record<string, unknown> {
   return {
     version: '0.1',
-    // The access log goes to standard output, one line per request in Combined Log Format; distribution's own events go
-    // to standard error as JSON. At `info` they would include a second line for every request.
+    // The access log goes to standard output, one line per request in Combined Log Format; distribution's own
+    // events go to standard error as JSON. At `info` they would include a second line for every request.
     log: { level: 'warn', formatter: 'json', fields: { process: 'store', instance: settings.role } },
     storage: {
       [settings.storage.name]: settings.storage.parameters,
-      // No descriptor cache: it would be stale after a collection and after every write of the other instance.
+      // No descriptor cache: it would be stale after a collection and after every write of the other
+      // instance.
       ...(settings.role === 'reader' ? readOnly() : writable()),
       // No redirects to the object store, which nodes may not be able to reach.
       redirect: { disable: true },
@@ -80,8 +81,8 @@ function writable(): Record<string, unknown> {
 }
 
 /**
- * The environment of an instance: ours, without variables that distribution would take for settings. Kubernetes sets
- * REGISTRY_PORT and the like in every pod of a namespace that has a Service named `registry`.
+ * The environment of an instance: ours, without variables that distribution would take for settings.
+ * Kubernetes sets REGISTRY_PORT and the like in every pod of a namespace that has a Service named `registry`.
  */
 export function distributionEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(([name]) => !/^(REGISTRY|OTEL|LARDER)_/.test(name));

@@ -20,8 +20,8 @@ export class CollectionError extends Error {
 }
 
 /**
- * Removes the blobs that no manifest refers to. Reading is safe meanwhile; writing is not. Manifests without a tag stay,
- * since `--delete-untagged` would also remove the children of a sparse index.
+ * Removes the blobs that no manifest refers to. Reading is safe meanwhile; writing is not. Manifests without
+ * a tag stay, since `--delete-untagged` would also remove the children of a sparse index.
  * @throws {CollectionError} when the collector fails, takes too long or is aborted by the signal
  */
 export async function collectGarbage(options: CollectorOptions): Promise<void> {
@@ -51,8 +51,9 @@ export async function collectGarbage(options: CollectorOptions): Promise<void> {
 }
 
 /**
- * Makes the folders that the collector of v3.1.2 takes for granted. It gives up entirely ("Path not found") when nothing was
- * ever pushed, or when a single repository has no layer: its first upload was broken off, or it holds nothing but an index.
+ * Makes the folders that the collector of v3.1.2 takes for granted. It gives up entirely ("Path not found")
+ * when nothing was ever pushed, or when a single repository has no layer: its first upload was broken off, or
+ * it holds nothing but an index.
  * @param root the root directory of the filesystem driver
  */
 export async function prepareForCollector(root: string): Promise<void> {
@@ -64,7 +65,10 @@ export async function prepareForCollector(root: string): Promise<void> {
   }
 }
 
-/** The folders of repositories: those with entries that begin with `_`, as no part of a repository's name does. */
+/**
+ * The folders of repositories: those with entries that begin with `_`, as no part of a repository's name
+ * does.
+ */
 async function* repositoriesBelow(folder: string): AsyncGenerator<string> {
   let isRepository = false;
   for await (const entry of await opendir(folder)) {

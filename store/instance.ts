@@ -59,7 +59,9 @@ export class Instance {
     while (!this.#answering) await this.#options.clock.sleep(PROBE_STARTING_MS, signal);
   }
 
-  /** Ends the instance: requests under way get the drain time of its configuration, and `killAfterMs` at most. */
+  /**
+   * Ends the instance: requests under way get the drain time of its configuration, and `killAfterMs` at most.
+   */
   async stop(killAfterMs: number): Promise<void> {
     this.#stopping.abort(new Error(`the ${this.#options.role} is stopping`));
     await this.#child?.stop(killAfterMs);
@@ -104,7 +106,10 @@ export class Instance {
     }
   }
 
-  /** Waits a moment for a former process of ours to close. If anything else listens there, the start fails and is logged. */
+  /**
+   * Waits a moment for a former process of ours to close. If anything else listens there, the start fails and
+   * is logged.
+   */
   async #addressReleased(signal: AbortSignal): Promise<void> {
     const { clock, listen } = this.#options;
     const until = clock.monotonic() + RELEASE_MS;

@@ -1,4 +1,6 @@
-/** The store: two instances of CNCF distribution over one volume, and the supervisor that keeps them running. */
+/**
+ * The store: two instances of CNCF distribution over one volume, and the supervisor that keeps them running.
+ */
 import { systemClock } from '../platform/clock.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';

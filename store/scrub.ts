@@ -1,4 +1,7 @@
-/** Hashes the blobs on the volume, slowly and again and again. A corrupt one is removed, so that it is noticed and copied again. */
+/**
+ * Hashes the blobs on the volume, slowly and again and again. A corrupt one is removed, so that it is noticed
+ * and copied again.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { opendir, rm } from 'node:fs/promises';
@@ -32,7 +35,11 @@ export function scrubber(options: ScrubOptions): Component {
   });
 }
 
-/** One round. @returns the digests of the removed blobs. @throws the signal's reason, or the error of a volume that cannot be read */
+/**
+ * One round.
+ * @returns the digests of the removed blobs.
+ * @throws the signal's reason, or the error of a volume that cannot be read
+ */
 export async function scrub(
   { root, bytesPerSecond, clock, log }: Omit<ScrubOptions, 'pauseMs'>,
   signal: AbortSignal,
@@ -76,7 +83,10 @@ async function* foldersIn(folder: string): AsyncGenerator<string> {
   }
 }
 
-/** Undefined when the file does not exist. distribution moves a blob to its name only when it is complete, so all of it is read. */
+/**
+ * Undefined when the file does not exist. distribution moves a blob to its name only when it is complete, so
+ * all of it is read.
+ */
 async function hash(
   file: string,
   algorithm: string,

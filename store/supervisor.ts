@@ -1,4 +1,7 @@
-/** Keeps the reading and the writing registry running, gives them their keys, and collects garbage while the writer is stopped. */
+/**
+ * Keeps the reading and the writing registry running, gives them their keys, and collects garbage while the
+ * writer is stopped.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -61,7 +64,9 @@ export class Supervisor implements Component {
   readonly #meter: UsageMeter | undefined;
   /** The root directory of the filesystem driver. */
   readonly images: string;
-  /** The same for both instances and all their runs, so that a client can continue an upload after a restart. */
+  /**
+   * The same for both instances and all their runs, so that a client can continue an upload after a restart.
+   */
   readonly #httpSecret = randomBytes(32).toString('base64url');
   readonly #stopping = new AbortController();
   readonly #instances = new Map<InstanceRole, Instance>();
@@ -102,7 +107,10 @@ export class Supervisor implements Component {
     };
   }
 
-  /** What readiness waits for: the reader only. A collection stops the writer for a while, and nodes are served all the same. */
+  /**
+   * What readiness waits for: the reader only. A collection stops the writer for a while, and nodes are
+   * served all the same.
+   */
   readonly missing = (): string | undefined =>
     this.ready('reader') ? undefined : 'the reader does not answer';
 
@@ -126,7 +134,10 @@ export class Supervisor implements Component {
     };
   }
 
-  /** Orders a collection, to run as soon as possible. False when one has been ordered already and has not ended yet. */
+  /**
+   * Orders a collection, to run as soon as possible. False when one has been ordered already and has not
+   * ended yet.
+   */
   requestCollection(): boolean {
     if (this.#collectionAsked) return false;
     this.#collectionAsked = true;
@@ -190,7 +201,10 @@ export class Supervisor implements Component {
     return before === undefined || after === undefined ? null : Math.max(0, before - after);
   }
 
-  /** distribution reads its keys only once, so each instance is replaced, the reader when the new writer works. */
+  /**
+   * distribution reads its keys only once, so each instance is replaced, the reader when the new writer
+   * works.
+   */
   async #changeKeys(): Promise<void> {
     const { log, settings } = this.#options;
     for (const role of ['writer', 'reader'] as const) {

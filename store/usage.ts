@@ -23,7 +23,9 @@ interface Walk {
   freshUntil: number;
 }
 
-/** Measures a folder. One walk over its files serves everybody who asks during it and for some time after it. */
+/**
+ * Measures a folder. One walk over its files serves everybody who asks during it and for some time after it.
+ */
 export class UsageMeter {
   readonly #folder: string;
   readonly #clock: Clock;

@@ -2,7 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 
-/** Reads the id from the file; a new volume has none and gets one. @throws when the volume cannot be read or written */
+/**
+ * Reads the id from the file; a new volume has none and gets one.
+ * @throws when the volume cannot be read or written
+ */
 export async function volumeId(file: string): Promise<string> {
   try {
     return (await readFile(file, 'utf8')).trim();

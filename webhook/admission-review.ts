@@ -19,7 +19,10 @@ const Review = z.object({
   }),
 });
 
-/** What the API server asks about. Objects stay as they arrived: whatever we do not change must go back identical. */
+/**
+ * What the API server asks about. Objects stay as they arrived: whatever we do not change must go back
+ * identical.
+ */
 export interface AdmissionRequest {
   readonly uid: string;
   readonly namespace: string;
@@ -65,7 +68,10 @@ export function parseReview(body: unknown): AdmissionRequest {
   };
 }
 
-/** The response that admits the object, with a JSON Patch (RFC 6902) if there is something to change. Larder never denies. */
+/**
+ * The response that admits the object, with a JSON Patch (RFC 6902) if there is something to change. Larder
+ * never denies.
+ */
 export function allow(
   uid: string,
   patch: readonly object[] = [],

@@ -1,4 +1,7 @@
-/** What the webhook knows of the cluster, kept up to date by watches: the administrator's rules, the policies and which proxies work. */
+/**
+ * What the webhook knows of the cluster, kept up to date by watches: the administrator's rules, the policies
+ * and which proxies work.
+ */
 import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { parseRules, type Rules, RULES_KEY } from '../api/rules.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';

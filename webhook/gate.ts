@@ -1,6 +1,9 @@
 /** The health gate: images are rewritten only while enough proxies work to serve them. */
 
-/** How many nodes have a proxy, and on how many of them it is ready, that is, has lately read an image through itself. */
+/**
+ * How many nodes have a proxy, and on how many of them it is ready, that is, has lately read an image through
+ * itself.
+ */
 export interface ProxyCount {
   readonly all: number;
   readonly ready: number;

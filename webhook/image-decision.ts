@@ -24,7 +24,10 @@ export const SKIP_REASONS = [
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 export type ImageDecision =
-  /** Through the cache. `original` is the image that the Pod asked for, in its own spelling where that is known. */
+  /**
+   * Through the cache. `original` is the image that the Pod asked for, in its own spelling where that is
+   * known.
+   */
   | { readonly kind: 'cache'; readonly image: string; readonly original: string }
   /** Not through the cache. A forged or stale cached name becomes its original again. */
   | { readonly kind: 'skip'; readonly image: string; readonly reason: SkipReason; readonly message: string };
@@ -37,7 +40,10 @@ export interface ImageContext {
   readonly proxyAddress: string;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
-  /** The original according to the Pod's annotation. Anybody may have written it, so only its spelling is used. */
+  /**
+   * The original according to the Pod's annotation. Anybody may have written it, so only its spelling is
+   * used.
+   */
   readonly claimedOriginal: string | undefined;
 }
 

@@ -1,4 +1,7 @@
-/** Finds every field of a Pod that the kubelet pulls an image for, without assuming that the rest is well-formed. */
+/**
+ * Finds every field of a Pod that the kubelet pulls an image for, without assuming that the rest is
+ * well-formed.
+ */
 import { z } from 'zod';
 import type { JsonObject } from './admission-review.ts';
 
@@ -59,7 +62,10 @@ export function imageFields(pod: JsonObject): readonly ImageField[] {
   return [...containers, ...volumes];
 }
 
-/** The Pod with some of its images replaced. The unchanged parts are the given Pod's own, so that comparing both is cheap. */
+/**
+ * The Pod with some of its images replaced. The unchanged parts are the given Pod's own, so that comparing
+ * both is cheap.
+ */
 export function replaceImages(pod: JsonObject, images: ReadonlyMap<ImageField, string>): JsonObject {
   return [...images].reduce<JsonObject>(
     (at, [{ path }, image]) => withValue(at, path, image) as JsonObject,

@@ -35,7 +35,8 @@ const Place = z
 type Term = z.output<typeof Term>;
 
 /**
- * Why a Pod must run on a node without a proxy. Undefined when it may run elsewhere: such Pods go through the cache.
+ * Why a Pod must run on a node without a proxy. Undefined when it may run elsewhere: such Pods go through the
+ * cache.
  * @param hasProxy whether the node of that name has a working proxy
  */
 export function placeWithoutProxy(
@@ -62,7 +63,10 @@ export function placeWithoutProxy(
     : undefined;
 }
 
-/** The nodes that the terms name, as they do for pods of a DaemonSet. Empty when a term names none, so that others are allowed. */
+/**
+ * The nodes that the terms name, as they do for pods of a DaemonSet. Empty when a term names none, so that
+ * others are allowed.
+ */
 function namedNodes(terms: readonly Term[]): readonly string[] {
   const names = terms.map(({ matchFields }) =>
     matchFields

@@ -61,8 +61,8 @@ const PullSecrets = z
   .catch({ imagePullSecrets: [] });
 
 /**
- * Decides about a new Pod, or about the images that an update changes. The result differs in image fields, our label and our
- * annotation only, and deciding about it again changes nothing.
+ * Decides about a new Pod, or about the images that an update changes. The result differs in image fields,
+ * our label and our annotation only, and deciding about it again changes nothing.
  */
 export function rewritePod(
   pod: JsonObject,
@@ -99,7 +99,8 @@ export function rewritePod(
       continue;
     }
     const decision = decideImage(field.image, { ...context, claimedOriginal: claims[field.key] });
-    // An update that does not touch an image must not restart its container, nor be refused because the image is immutable.
+    // An update that does not touch an image must not restart its container, nor be refused because the image
+    // is immutable.
     const unchanged = before.get(field.key) === field.image;
     if (!unchanged && decision.image !== field.image) images.set(field, decision.image);
     const throughCache = !unchanged || field.image.startsWith(`${clusterState.proxyAddress}/`);

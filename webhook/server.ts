@@ -9,7 +9,10 @@ const BODY_LIMIT = '8mb';
 /** Longer than the API server keeps an idle connection (90 s), so that none is closed under a request. */
 const KEEP_ALIVE_MS = 120_000;
 
-/** `POST /mutate`. Answers 400 to a body that is not an AdmissionReview, 413 to one that is too large, 415 to one not declared as JSON. */
+/**
+ * `POST /mutate`. Answers 400 to a body that is not an AdmissionReview, 413 to one that is too large, 415 to
+ * one not declared as JSON.
+ */
 export function webhookApp(options: AdmissionOptions): Express {
   const app = express().disable('x-powered-by').disable('etag');
   app.post('/mutate', express.text({ type: 'application/json', limit: BODY_LIMIT }), (req, res) => {

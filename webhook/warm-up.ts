@@ -1,4 +1,7 @@
-/** Decides about a made-up Pod at the start: the first decision of a process compiles the code, and no real Pod should wait for that. */
+/**
+ * Decides about a made-up Pod at the start: the first decision of a process compiles the code, and no real
+ * Pod should wait for that.
+ */
 import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { NOTHING_ALLOWED } from '../api/rules.ts';

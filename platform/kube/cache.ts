@@ -5,7 +5,10 @@ import type { KubeClient } from './client.ts';
 import { keyOf, type KubeObject, type Resource } from './resource.ts';
 import { listAndWatch, type WatchEvent, type WatchOptions } from './watch.ts';
 
-/** Called with an object before and after a change: `before` is undefined for a new one, `after` for one that is gone. */
+/**
+ * Called with an object before and after a change: `before` is undefined for a new one, `after` for one that
+ * is gone.
+ */
 export type ChangeHandler<T> = (change: {
   readonly before: T | undefined;
   readonly after: T | undefined;
@@ -65,7 +68,10 @@ export class ObjectCache<T extends KubeObject> {
       .filter((object) => object !== undefined);
   }
 
-  /** Handlers are called after the cache has changed, in the order of the changes. Add them before the watch starts. */
+  /**
+   * Handlers are called after the cache has changed, in the order of the changes. Add them before the watch
+   * starts.
+   */
   onChange(handler: ChangeHandler<T>): void {
     this.#handlers.push(handler);
   }

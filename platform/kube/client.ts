@@ -1,4 +1,7 @@
-/** A small typed client for the Kubernetes API: the same verbs for every resource type, over one connection pool. */
+/**
+ * A small typed client for the Kubernetes API: the same verbs for every resource type, over one connection
+ * pool.
+ */
 import { type Dispatcher, request } from 'undici';
 import { withDeadline } from '../deadline.ts';
 import type { Connection } from './connection.ts';
@@ -72,7 +75,9 @@ export interface ClientHooks {
   readonly onAnswer?: (method: string, status: number) => void;
 }
 
-/** Every method throws {@link KubeError} when the request fails, and `DeadlineError` when it takes too long. */
+/**
+ * Every method throws {@link KubeError} when the request fails, and `DeadlineError` when it takes too long.
+ */
 export class KubeClient {
   readonly #connection: Connection;
   readonly #userAgent: string;
@@ -85,7 +90,10 @@ export class KubeClient {
     this.#hooks = hooks;
   }
 
-  /** A client that calls `beforeWrite` right before it sends anything but a GET. If that throws, the request is not sent. */
+  /**
+   * A client that calls `beforeWrite` right before it sends anything but a GET. If that throws, the request
+   * is not sent.
+   */
   fenced(beforeWrite: () => void): KubeClient {
     return new KubeClient(this.#connection, this.#userAgent, { ...this.#hooks, beforeWrite });
   }
@@ -141,7 +149,10 @@ export class KubeClient {
     return this.#object(resource, { ...options, method: 'POST', path, body: typed(resource, object) });
   }
 
-  /** Replaces the whole object. With a `resourceVersion` in it the server answers 409 if the object has changed meanwhile. */
+  /**
+   * Replaces the whole object. With a `resourceVersion` in it the server answers 409 if the object has
+   * changed meanwhile.
+   */
   async replace<T extends KubeObject>(
     resource: Resource<T>,
     object: T,
@@ -241,7 +252,8 @@ export class KubeClient {
       signal,
       headers: {
         ...credentials,
-        // Key sets and metrics have media types of their own, and the API server refuses what Accept does not cover.
+        // Key sets and metrics have media types of their own, and the API server refuses what Accept does not
+        // cover.
         accept: 'application/json, */*;q=0.5',
         'user-agent': this.#userAgent,
         ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),

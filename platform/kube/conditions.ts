@@ -1,4 +1,6 @@
-/** Status conditions (meta/v1 Condition). Their time of transition changes only together with their status. */
+/**
+ * Status conditions (meta/v1 Condition). Their time of transition changes only together with their status.
+ */
 import { timestamp } from './time.ts';
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
@@ -14,7 +16,10 @@ export interface Condition {
   readonly observedGeneration?: number | undefined;
 }
 
-/** The conditions with one of them set; the given list itself when nothing changes. `now` is milliseconds since the epoch. */
+/**
+ * The conditions with one of them set; the given list itself when nothing changes. `now` is milliseconds
+ * since the epoch.
+ */
 export function setCondition(
   conditions: readonly Condition[],
   next: Omit<Condition, 'lastTransitionTime'>,

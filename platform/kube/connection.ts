@@ -1,4 +1,7 @@
-/** The connection to the API server: address, CA and credentials, from the Pod's ServiceAccount or a kubeconfig. */
+/**
+ * The connection to the API server: address, CA and credentials, from the Pod's ServiceAccount or a
+ * kubeconfig.
+ */
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher } from 'undici';
@@ -27,7 +30,8 @@ export function loadKubeConfig(file?: string): KubeConfig {
 }
 
 /**
- * Connects as a KubeConfig says. The client library does the authentication: tokens, client certificates, exec plugins.
+ * Connects as a KubeConfig says. The client library does the authentication: tokens, client certificates,
+ * exec plugins.
  * @throws when the config has no current cluster
  */
 export function connect(config: KubeConfig, clock = systemClock): Connection {
@@ -109,7 +113,8 @@ function newAgent(
 ): Agent {
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
   return new Agent({
-    // With HTTP/2, undici 8.12 ends an idle session by an error event, which ends the process if nobody listens to it.
+    // With HTTP/2, undici 8.12 ends an idle session by an error event, which ends the process if nobody
+    // listens to it.
     allowH2: false,
     // No limit on connections: each watch holds one, and requests must not queue behind it.
     connect: { ...given, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },

@@ -1,4 +1,7 @@
-/** Leader election by a Lease (coordination.k8s.io/v1). A process that could not renew in time no longer leads, even if it was asleep. */
+/**
+ * Leader election by a Lease (coordination.k8s.io/v1). A process that could not renew in time no longer
+ * leads, even if it was asleep.
+ */
 import { backoffMs } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
@@ -59,7 +62,10 @@ export class LeaderElection {
     this.#clock = this.#options.clock;
   }
 
-  /** Whether this process leads at this very moment. Ask before every write: a timer may be late, but this is not. */
+  /**
+   * Whether this process leads at this very moment. Ask before every write: a timer may be late, but this is
+   * not.
+   */
   isLeader(): boolean {
     return this.#clock.monotonic() < this.#leadsUntil;
   }
@@ -70,8 +76,9 @@ export class LeaderElection {
   }
 
   /**
-   * The component that competes for the lease, and runs `lead` while it holds it. The signal of `lead` is aborted when the lease
-   * is lost; then the component competes again. It fails when `lead` fails, and releases the lease when it stops.
+   * The component that competes for the lease, and runs `lead` while it holds it. The signal of `lead` is
+   * aborted when the lease is lost; then the component competes again. It fails when `lead` fails, and
+   * releases the lease when it stops.
    */
   component(lead: (signal: AbortSignal) => Promise<void>): Component {
     return loop('leader election', async (signal) => {

@@ -43,8 +43,8 @@ export interface OwnerReference {
 }
 
 /**
- * A type of the client library as its objects are in JSON. The library has a `Date` where JSON has text, because its
- * serialiser converts every object; we use objects as they were parsed.
+ * A type of the client library as its objects are in JSON. The library has a `Date` where JSON has text,
+ * because its serialiser converts every object; we use objects as they were parsed.
  */
 type AsJson<T> = T extends Date
   ? string
@@ -63,8 +63,9 @@ export interface Resource<T extends KubeObject> {
   readonly plural: string;
   readonly namespaced: boolean;
   /**
-   * Turns parsed JSON into an object, or into `undefined` when it cannot be read; it must not throw. This is where objects of
-   * our own types are validated, and where large ones that are kept by the thousand are cut down to the fields that are used.
+   * Turns parsed JSON into an object, or into `undefined` when it cannot be read; it must not throw. This is
+   * where objects of our own types are validated, and where large ones that are kept by the thousand are cut
+   * down to the fields that are used.
    */
   readonly decode: (raw: unknown) => T | undefined;
 }

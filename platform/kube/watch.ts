@@ -1,4 +1,6 @@
-/** List and watch as one endless stream, which survives disconnections, expired versions and a silent server. */
+/**
+ * List and watch as one endless stream, which survives disconnections, expired versions and a silent server.
+ */
 import { TextDecoder } from 'node:util';
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
@@ -21,7 +23,10 @@ export interface WatchOptions {
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
   readonly backoff?: BackoffPolicy;
-  /** A watch that brings nothing for this long, not even the bookmark of every minute, is opened again. Default 100 s. */
+  /**
+   * A watch that brings nothing for this long, not even the bookmark of every minute, is opened again.
+   * Default 100 s.
+   */
   readonly silenceMs?: number;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -33,9 +38,9 @@ const MIN_WATCH_MS = 1_000;
 const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 200, maxMs: 30_000 };
 
 /**
- * Lists the objects, then follows their changes. Ends only when the signal is aborted, by throwing its reason. Any other failure is
- * logged and retried with jittered backoff, from the last version seen if the server still knows it, else with a new list.
- * Bookmarks keep that version recent.
+ * Lists the objects, then follows their changes. Ends only when the signal is aborted, by throwing its
+ * reason. Any other failure is logged and retried with jittered backoff, from the last version seen if the
+ * server still knows it, else with a new list. Bookmarks keep that version recent.
  */
 export async function* listAndWatch<T extends KubeObject>(
   client: KubeClient,
@@ -121,7 +126,8 @@ async function* watchOnce<T extends KubeObject>(
       };
     }
   } catch (error) {
-    // Silence is not a failure yet: a type that seldom changes may get no bookmarks either. If the server is gone, the next watch fails.
+    // Silence is not a failure yet: a type that seldom changes may get no bookmarks either. If the server is
+    // gone, the next watch fails.
     if (opened && guard.signal.aborted && !signal.aborted) {
       options.log.debug('watch silent, opening it again', { resource: resource.plural });
       return;

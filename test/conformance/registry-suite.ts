@@ -1,4 +1,7 @@
-/** What our client expects of any registry. Both the fake and the real registry must pass, so that the fake stays true. */
+/**
+ * What our client expects of any registry. Both the fake and the real registry must pass, so that the fake
+ * stays true.
+ */
 import { digestOf } from '../../registry/core/digest.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Transport } from '../../registry/transport/transport.ts';

@@ -65,7 +65,9 @@ export class ApiServer {
     };
   }
 
-  /** Starts both and waits until the API is ready. Uses the programs in `KUBEBUILDER_ASSETS` when it is set. */
+  /**
+   * Starts both and waits until the API is ready. Uses the programs in `KUBEBUILDER_ASSETS` when it is set.
+   */
   static async start(): Promise<ApiServer> {
     const binaries = await findBinaries();
     const now = Date.now();

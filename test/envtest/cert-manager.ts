@@ -1,4 +1,7 @@
-/** cert-manager beside a bare Kubernetes API: it issues certificates from a CA, and puts that CA into webhook configurations. */
+/**
+ * cert-manager beside a bare Kubernetes API: it issues certificates from a CA, and puts that CA into webhook
+ * configurations.
+ */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -69,7 +69,10 @@ export class ControllerBench {
     this.#env = env;
   }
 
-  /** An API server with our CRDs, a node, the namespaces `team-a` (opted in) and `team-b` (not), and a first leader. */
+  /**
+   * An API server with our CRDs, a node, the namespaces `team-a` (opted in) and `team-b` (not), and a first
+   * leader.
+   */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<ControllerBench> {
     const api = await ApiServer.start();
     const client = new KubeClient(api.connect(), 'test');

@@ -6,7 +6,10 @@ import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
 import { type ObjectRef, type Secret, secrets } from '../../platform/kube/resource.ts';
 
-/** A kubelet looks about once a minute, so a certificate is still served for a while after it has been replaced. */
+/**
+ * A kubelet looks about once a minute, so a certificate is still served for a while after it has been
+ * replaced.
+ */
 const LOOK_EVERY_MS = 500;
 
 export class MountedSecret {

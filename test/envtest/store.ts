@@ -177,7 +177,10 @@ async function quietRegistry(folder: string): Promise<string> {
   return script;
 }
 
-/** Makes a key pair: the private key goes into the login's folder, the public one among those that the store trusts. */
+/**
+ * Makes a key pair: the private key goes into the login's folder, the public one among those that the store
+ * trusts.
+ */
 export async function makeLogin(folder: string, trustFolder: string, side: Side): Promise<void> {
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
   await mkdir(join(folder, side), { recursive: true });

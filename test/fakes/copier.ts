@@ -1,4 +1,7 @@
-/** A fake copier for tests of the controller: it records orders, and answers them from a made-up upstream and store. */
+/**
+ * A fake copier for tests of the controller: it records orders, and answers them from a made-up upstream and
+ * store.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { once } from 'node:events';
@@ -36,7 +39,10 @@ export class FakeCopier {
   readonly removals: string[] = [];
   /** The failures with which copies of images end. */
   readonly failures = new Map<string, Extract<CopyEventJson, { type: 'failed' }>>();
-  /** The digest that upstream has for a name: {@link FAKE_DIGEST} by default, undefined when it no longer has the image. */
+  /**
+   * The digest that upstream has for a name: {@link FAKE_DIGEST} by default, undefined when it no longer has
+   * the image.
+   */
   readonly upstream = new Map<string, string | undefined>();
   /** The images in the store, by `tenant/image`. */
   readonly stored = new Map<string, string>();

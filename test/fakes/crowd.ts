@@ -1,4 +1,7 @@
-/** The proxies of many nodes and two replicas of the copier behind one Service, over real HTTP and TLS, to see what a crowd costs upstream. */
+/**
+ * The proxies of many nodes and two replicas of the copier behind one Service, over real HTTP and TLS, to see
+ * what a crowd costs upstream.
+ */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { Agent } from 'node:https';

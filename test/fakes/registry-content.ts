@@ -21,7 +21,9 @@ export class FakeRepository {
     return digest === undefined || found === undefined ? undefined : { ...found, digest };
   }
 
-  /** @throws RegistryError when the digest does not match, or something that the manifest refers to is missing */
+  /**
+   * @throws RegistryError when the digest does not match, or something that the manifest refers to is missing
+   */
   put(reference: ManifestReference, manifest: FakeManifest, sparseIndexes: boolean): Digest {
     const digest = digestOf(manifest.bytes);
     if ('digest' in reference && reference.digest !== digest) {

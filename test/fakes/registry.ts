@@ -1,4 +1,7 @@
-/** A registry for tests, over real HTTP: the whole distribution API in memory, three ways to log in, faults on demand. */
+/**
+ * A registry for tests, over real HTTP: the whole distribution API in memory, three ways to log in, faults on
+ * demand.
+ */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';

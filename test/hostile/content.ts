@@ -43,8 +43,9 @@ export function digestOfTag(repository: string): string {
 }
 
 /**
- * An index of two platforms, one of which no node of a test cluster has; a repository named `…/single` has no index. Those named
- * `…/based-…` share their layers; `thief/<hex>` claims to have the layer with that SHA-256 digest, but does not.
+ * An index of two platforms, one of which no node of a test cluster has; a repository named `…/single` has no
+ * index. Those named `…/based-…` share their layers; `thief/<hex>` claims to have the layer with that SHA-256
+ * digest, but does not.
  */
 function make(repository: string): Held {
   const [, stolen] = /^thief\/([0-9a-f]{64})$/.exec(repository) ?? [];

@@ -1,4 +1,7 @@
-/** The hostile registry as a program. Each fault has a port of its own, so that clients take each for a separate registry. */
+/**
+ * The hostile registry as a program. Each fault has a port of its own, so that clients take each for a
+ * separate registry.
+ */
 import { readFileSync } from 'node:fs';
 import { createServer as createPlainServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';

@@ -1,6 +1,7 @@
 /**
- * A registry that has an image for every name, and misbehaves once it is armed, as the first part of a repository's name says.
- * `POST /hostile/arm` and `/hostile/disarm` switch it; `GET /hostile/requests` returns the requests so far.
+ * A registry that has an image for every name, and misbehaves once it is armed, as the first part of a
+ * repository's name says. `POST /hostile/arm` and `/hostile/disarm` switch it; `GET /hostile/requests`
+ * returns the requests so far.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { HostileContent } from './content.ts';

@@ -9,7 +9,10 @@ export interface HostileImage {
   readonly suffix: string;
 }
 
-/** `tag`: one manifest, by tag. `digest`: an index, by digest. `sparse`: an index that is cached for the nodes' platforms only. */
+/**
+ * `tag`: one manifest, by tag. `digest`: an index, by digest. `sparse`: an index that is cached for the
+ * nodes' platforms only.
+ */
 export type CachedStates = Readonly<Record<'tag' | 'digest' | 'sparse', HostileImage>>;
 
 /** @param fault the first part of the repositories' names */
