@@ -61,7 +61,7 @@ await runMain({
         ...(settings.upstreamFallback ? { upstream: upstreamOrigin(settings, upstreams) } : {}),
       },
       breaker: peerBreaker(settings),
-      now: () => performance.now(),
+      now: systemClock.monotonic,
       onFailure: (exchange, failure) => {
         counted.failed(failure);
         const level = failure.verdict === 'absent' || failure.verdict === 'refused' ? 'debug' : 'info';
@@ -137,7 +137,7 @@ function copierOrigin(
     target: settings.copierUrl,
     deadlines: { signMs: settings.signDeadline, headMs: settings.headDeadline },
     patienceMs: Math.max(settings.patience, settings.signDeadline),
-    replicas: { breaker: peerBreaker(settings), now: () => performance.now() },
+    replicas: { breaker: peerBreaker(settings), now: systemClock.monotonic },
     agent: copierAgent(settings.copierUrl, settings.copierServerName, ca),
     credentials: {
       authorization: () => Promise.resolve(token.get() === '' ? undefined : `Bearer ${token.get()}`),

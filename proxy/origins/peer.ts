@@ -1,6 +1,7 @@
 /** A part of Larder that the proxy asks over HTTP: the store or the copier. */
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { LRUCache } from 'lru-cache';
 import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { createProxyServer } from 'http-proxy';
@@ -57,7 +58,7 @@ export class Peer {
   /** The library's events name the client's request only, and a client's request has one attempt at a time. */
   readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
   /** By host: each replica hangs or is busy by itself. */
-  readonly #lastSigns = new Map<string, LastSign>();
+  readonly #lastSigns = new LRUCache<string, LastSign>({ max: MAX_REPLICAS });
   readonly #proxy = createProxyServer({ changeOrigin: true, selfHandleResponse: true });
 
   constructor(options: PeerOptions) {
@@ -155,8 +156,6 @@ export class Peer {
   #lastSignOf({ host }: URL): LastSign {
     const known = this.#lastSigns.get(host) ?? new LastSign();
     this.#lastSigns.set(host, known);
-    const [oldest] = this.#lastSigns.keys();
-    if (this.#lastSigns.size > MAX_REPLICAS && oldest !== undefined) this.#lastSigns.delete(oldest);
     return known;
   }
 

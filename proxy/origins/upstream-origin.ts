@@ -7,7 +7,7 @@ import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { verified, withTypedErrors } from '../../registry/client/verified.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
-import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
+import { isOutage, RegistryError, toRegistryError } from '../../registry/core/errors.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import {
   endpointsOf,
@@ -41,8 +41,7 @@ export class UpstreamOrigin implements Origin {
       return await firstOf(clients, (client) => answerFrom(client, exchange));
     } catch (thrown) {
       const error = toRegistryError(thrown);
-      const verdict = error.reason === 'TimedOut' || error.reason === 'Unreachable' ? 'down' : 'refused';
-      return { origin: 'upstream', verdict, error };
+      return { origin: 'upstream', verdict: isOutage(error) ? 'down' : 'refused', error };
     }
   }
 }
