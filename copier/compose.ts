@@ -167,7 +167,7 @@ export function composeCopier(world: CopierWorld): Copier {
   });
   const completion = new Completion({
     store,
-    fetchBlob: (target, digest) => blobs.fetch(target, digest),
+    blobs,
     parallelBlobs: settings.parallelBlobs,
     log,
     signal,

@@ -74,9 +74,14 @@ export class Blobs {
     return stored ?? (await this.#options.upstream(target, signal)).headBlob(digest, signal);
   }
 
-  /** Gets a blob that a manifest refers to into the repository, sharing what others have or get. @throws RegistryError */
-  async fetch(target: PullTarget, digest: Digest): Promise<void> {
-    if (!(await this.adopt(target, digest, this.#options.signal))) await this.transfer(target, digest).stored;
+  /**
+   * Gets a blob that a manifest refers to into the repository, sharing what others have or get.
+   * @param resend it was lost after it had come: it is sent anew, not linked
+   * @throws RegistryError
+   */
+  async fetch(target: PullTarget, digest: Digest, { resend }: { readonly resend: boolean }): Promise<void> {
+    if (!resend && (await this.adopt(target, digest, this.#options.signal))) return;
+    await this.transfer(target, digest).stored;
   }
 
   /**

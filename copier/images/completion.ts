@@ -4,14 +4,16 @@ import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { blobsOf, type ImageManifest } from '../../registry/core/manifest.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
+import { forEachLimited } from '../../registry/copy/limit.ts';
+import { putOrResend } from '../../registry/copy/put-manifest.ts';
+import type { Blobs } from './blobs.ts';
 import type { FetchedManifest, PullTarget } from './manifests.ts';
 import type { BlobStore, ManifestStore } from '../store/content-store.ts';
 import { SingleFlight } from '../download/single-flight.ts';
 
 export interface CompletionOptions {
   readonly store: ManifestStore & Pick<BlobStore, 'hasBlob'>;
-  /** Gets one blob from upstream into the store, sharing what is under way already. @throws RegistryError */
-  readonly fetchBlob: (target: PullTarget, digest: Digest) => Promise<void>;
+  readonly blobs: Pick<Blobs, 'fetch'>;
   /** Blobs of one image that are fetched side by side. */
   readonly parallelBlobs: number;
   readonly log: Logger;
@@ -82,8 +84,11 @@ export class Completion {
     }: { stored: StoredManifest; image: ImageManifest; reference: ManifestReference },
   ): Promise<void> {
     const { store, signal } = this.#options;
-    await this.#fetchBlobs(target, image);
-    await store.putManifest(target.repository, reference, stored, signal);
+    await this.#sendBlobs(target, image, { resend: false });
+    await putOrResend(
+      () => store.putManifest(target.repository, reference, stored, signal),
+      () => this.#sendBlobs(target, image, { resend: true }),
+    );
     for (const [key, index] of this.#waiting) {
       if (index.repository !== target.repository || !index.children.has(stored.digest)) continue;
       this.#waiting.delete(key);
@@ -91,16 +96,15 @@ export class Completion {
     }
   }
 
-  async #fetchBlobs(target: PullTarget, image: ImageManifest): Promise<void> {
-    const { store, fetchBlob, parallelBlobs, signal } = this.#options;
-    const left = blobsOf(image);
-    const worker = async (): Promise<void> => {
-      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) {
-        const { digest } = blob;
-        if (!(await store.hasBlob({ repository: target.repository, digest }, signal)))
-          await fetchBlob(target, digest);
-      }
-    };
-    await Promise.all(Array.from({ length: parallelBlobs }, worker));
+  async #sendBlobs(
+    target: PullTarget,
+    image: ImageManifest,
+    { resend }: { readonly resend: boolean },
+  ): Promise<void> {
+    const { store, blobs, parallelBlobs, signal } = this.#options;
+    await forEachLimited(blobsOf(image), parallelBlobs, signal, async ({ digest }, blobSignal) => {
+      const isThere = !resend && (await store.hasBlob({ repository: target.repository, digest }, blobSignal));
+      if (!isThere) await blobs.fetch(target, digest, { resend });
+    });
   }
 }

@@ -132,16 +132,12 @@ export class Orders {
   /** How content comes from upstream into the target's repository. */
   #way(target: PullTarget, upstream: UpstreamRepository, signal: AbortSignal): CopyWay {
     const { store, blobs, manifests, parallelBlobs } = this.#options;
-    const wanted = new Set<Digest>();
     return {
       destination: store.writer(target.repository),
       readManifest: (named, readSignal) =>
         'digest' in named ? manifests.fetch(target, named.digest) : upstream.getManifest(named, readSignal),
-      transferBlob: async ({ digest }, report, blobSignal) => {
-        // What is wanted once more was lost after it was linked.
-        const isFirst = !wanted.has(digest);
-        wanted.add(digest);
-        if (isFirst && (await blobs.adopt(target, digest, blobSignal))) return;
+      transferBlob: async ({ digest }, { report, resend, signal: blobSignal }) => {
+        if (!resend && (await blobs.adopt(target, digest, blobSignal))) return;
         await followFlight(blobs.transfer(target, digest), report, blobSignal);
       },
       concurrency: parallelBlobs,

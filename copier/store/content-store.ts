@@ -10,7 +10,7 @@ export interface ManifestStore {
     reference: ManifestReference,
     signal: AbortSignal,
   ): Promise<StoredManifest | undefined>;
-  /** @throws RegistryError with the code `MANIFEST_BLOB_UNKNOWN` when content that it refers to is not there */
+  /** @throws RegistryError, see `isIncomplete` for one that content is missing of */
   putManifest(
     repository: string,
     reference: ManifestReference,

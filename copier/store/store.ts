@@ -4,6 +4,7 @@ import { getManifest, putManifest, type StoredManifest } from '../../registry/cl
 import { allTags, listReferrers, type ReferrerJson } from '../../registry/client/listing.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { isIncomplete } from '../../registry/copy/put-manifest.ts';
 import { removeImage, type RemovalTarget } from '../../registry/copy/remove-image.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
@@ -178,7 +179,7 @@ export function toStoreFailure(thrown: unknown): RegistryError {
   if (error instanceof UpstreamFailure || NOT_THE_STORES.includes(error.reason)) return error;
   return new RegistryError(`the store does not serve: ${error.message}`, {
     reason: 'StoreUnavailable',
-    code: error.code === 'MANIFEST_BLOB_UNKNOWN' ? error.code : 'UNAVAILABLE',
+    code: isIncomplete(error) ? error.code : 'UNAVAILABLE',
     cause: error,
   });
 }

@@ -1,7 +1,6 @@
 /** Copies a whole image between repositories: blobs, then manifests children first, then the tag. */
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
-import { type OciErrorCode, RegistryError } from '../core/errors.ts';
 import { type Descriptor, platformOfConfig } from '../core/manifest.ts';
 import { isImageConfigMediaType } from '../core/media-types.ts';
 import { formatPlatform, type Platform } from '../core/platform.ts';
@@ -12,6 +11,7 @@ import type { RepositoryClient } from '../client/repository-client.ts';
 import { forEachLimited } from './limit.ts';
 import { type CopyPlan, planCopy, type PlannedManifest, type ReadManifest } from './plan.ts';
 import { type CopyProgress, ProgressMeter } from './progress.ts';
+import { isIncomplete, putOrResend } from './put-manifest.ts';
 import type { TransferBlob } from './transfer.ts';
 
 export interface CopyOptions {
@@ -42,8 +42,6 @@ export interface CopiedImage {
 }
 
 const DEFAULT_CONCURRENCY = 4;
-/** How often blobs are sent again that the destination's collector took before their manifest came. */
-const MAX_RESENDS = 2;
 const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 /**
@@ -65,7 +63,7 @@ export async function copyImage(options: CopyOptions): Promise<CopiedImage> {
 /** @returns false when the destination refuses an index some of whose children are left out */
 async function carryOut(plan: CopyPlan, options: CopyOptions): Promise<boolean> {
   const meter = new ProgressMeter(plan.blobs, options.onProgress ?? (() => undefined));
-  await sendBlobs(plan.blobs, meter, options, { force: false });
+  await sendBlobs(plan.blobs, meter, options, { resend: false });
   for (const manifest of plan.manifests) {
     const { tag } = options;
     const isTagged = manifest === plan.root && tag !== undefined;
@@ -84,13 +82,13 @@ async function sendBlobs(
   blobs: readonly Descriptor[],
   meter: ProgressMeter,
   options: CopyOptions,
-  { force }: { readonly force: boolean },
+  { resend }: { readonly resend: boolean },
 ): Promise<void> {
   const { destination, transferBlob, concurrency = DEFAULT_CONCURRENCY } = options;
   await forEachLimited(blobs, concurrency, options.signal, async (blob, signal) => {
     const report = meter.begin(blob);
-    const isThere = !force && (await headBlob(destination, blob.digest, signal)) !== undefined;
-    if (!isThere) await transferBlob(blob, report, signal);
+    const isThere = !resend && (await headBlob(destination, blob.digest, signal)) !== undefined;
+    if (!isThere) await transferBlob(blob, { report, resend, signal });
     meter.finish(blob);
   });
 }
@@ -101,28 +99,11 @@ async function sendManifest(
   meter: ProgressMeter,
   options: CopyOptions,
 ): Promise<void> {
-  for (let resends = 0; ; resends++) {
-    try {
-      await putManifest(options.destination, reference, manifest, options.signal);
-      return;
-    } catch (error) {
-      if (!isIncomplete(error) || manifest.blobs.length === 0 || resends === MAX_RESENDS) throw error;
-      // A collection may have taken blobs that no manifest referred to yet, whatever a HEAD says of them.
-      await sendBlobs(manifest.blobs, meter, options, { force: true });
-    }
-  }
-}
-
-const INCOMPLETE: readonly OciErrorCode[] = [
-  'MANIFEST_BLOB_UNKNOWN',
-  'BLOB_UNKNOWN',
-  'MANIFEST_UNKNOWN',
-  'MANIFEST_INVALID',
-];
-
-/** The registry misses something that the manifest names; the specification leaves open how it says so. */
-function isIncomplete(error: unknown): boolean {
-  return error instanceof RegistryError && INCOMPLETE.includes(error.code);
+  const { blobs } = manifest;
+  await putOrResend(
+    () => putManifest(options.destination, reference, manifest, options.signal),
+    blobs.length === 0 ? undefined : () => sendBlobs(blobs, meter, options, { resend: true }),
+  );
 }
 
 async function describe(plan: CopyPlan, options: CopyOptions): Promise<CopiedImage> {

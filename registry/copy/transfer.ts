@@ -6,15 +6,16 @@ import { mountBlob, uploadBlob } from '../client/upload.ts';
 /** The blob's bytes; they are verified by whoever stores them. @throws RegistryError */
 export type FetchBlob = (blob: Descriptor, signal: AbortSignal) => AsyncIterable<Uint8Array>;
 
-/**
- * Brings a blob into the destination, reporting bytes as they come. When it resolves, the blob is there.
- * @throws RegistryError
- */
-export type TransferBlob = (
-  blob: Descriptor,
-  report: (bytes: number) => void,
-  signal: AbortSignal,
-) => Promise<void>;
+export interface TransferOptions {
+  /** Told of bytes as they come. */
+  readonly report: (bytes: number) => void;
+  /** The destination has lost the blob since it was sent: its bytes are needed, a link to what it has is not enough. */
+  readonly resend: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Brings a blob into the destination; it is there when this resolves. @throws RegistryError */
+export type TransferBlob = (blob: Descriptor, options: TransferOptions) => Promise<void>;
 
 export interface StreamOptions {
   readonly destination: RepositoryClient;
@@ -24,9 +25,9 @@ export interface StreamOptions {
 }
 
 export function streamInto({ destination, fetchBlob, mountFrom }: StreamOptions): TransferBlob {
-  return async (blob, report, signal) => {
+  return async (blob, { report, resend, signal }) => {
     const { digest, size } = blob;
-    const from = mountFrom?.(blob);
+    const from = resend ? undefined : mountFrom?.(blob);
     const mount = from === undefined ? undefined : await mountBlob(destination, digest, from, signal);
     if (mount?.mounted === true) {
       report(size);
