@@ -1,16 +1,16 @@
-/** What the copier needs of the cache: manifests and blobs by repository. */
+/** The parts of the store that pulls need. */
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import type { BlobKey, BlobSink } from '../download/downloads.ts';
 
-/** The cache. All throw RegistryError when it cannot be asked, and answer undefined for what is not there. */
+/** Methods throw RegistryError when the store cannot be asked, and give undefined for what it does not have. */
 export interface ManifestStore {
   getManifest(
     repository: string,
     reference: ManifestReference,
     signal: AbortSignal,
   ): Promise<StoredManifest | undefined>;
-  /** @throws RegistryError, see `isIncomplete` for one that content is missing of */
+  /** @throws RegistryError, also when the store lacks content that the manifest refers to, see `isIncomplete` */
   putManifest(
     repository: string,
     reference: ManifestReference,

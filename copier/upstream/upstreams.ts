@@ -1,4 +1,4 @@
-/** Upstream repositories: reached as their settings say, with the credentials of whoever the image is cached for. */
+/** Upstream repositories: reached as their settings say, with the credentials of the namespace that the image is cached for. */
 import { firstOf } from '../../registry/client/alternatives.ts';
 import { getBlob, headBlob } from '../../registry/client/blobs.ts';
 import { allTags, listReferrers } from '../../registry/client/listing.ts';
@@ -12,31 +12,40 @@ import {
   endpointsOf,
   type UpstreamSettingsSource,
 } from '../../registry/transport/settings/upstream-settings.ts';
-import type { Login } from './keyring.ts';
+import type { HostLimiter } from './host-limiter.ts';
+import type { Keyring, Login } from './keyring.ts';
 import type { Outages } from './outages.ts';
-import type { UpstreamRepository } from './upstream-repository.ts';
-import type { Turns } from './host-limiter.ts';
+import type { UpstreamRepositories, UpstreamRepository } from './upstream-repository.ts';
 import { askUpstream, toUpstreamFailure } from './upstream-failure.ts';
 
 export interface UpstreamsOptions {
   readonly transport: Transport;
   readonly settings: UpstreamSettingsSource;
+  readonly keyring: Pick<Keyring, 'login'>;
   readonly pace: Pace;
   /** Of transfers of blobs, by the registry's host. */
-  readonly turns: Turns;
+  readonly limiter: HostLimiter;
   readonly outages: Outages;
 }
 
-export class Upstreams {
+export class Upstreams implements UpstreamRepositories {
   readonly #options: UpstreamsOptions;
 
   constructor(options: UpstreamsOptions) {
     this.#options = options;
   }
 
+  async open(
+    name: CachedName,
+    reference: string | undefined,
+    signal: AbortSignal,
+  ): Promise<UpstreamRepository> {
+    return this.#repository(name, await this.#options.keyring.login(name, reference, signal));
+  }
+
   /** @param first the login to begin with; a refusal renews it, so that a rotated secret works at once */
-  repository(name: CachedName, first: Login): UpstreamRepository {
-    const { turns, outages } = this.#options;
+  #repository(name: CachedName, first: Login): UpstreamRepository {
+    const { limiter, outages } = this.#options;
     let login = first;
     let clients = this.#clients(name, login);
     const ask = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
@@ -51,9 +60,9 @@ export class Upstreams {
           return await firstOf(clients, attempt);
         }
       });
-    /** For content. What a tag names now is asked with a deadline of its own, which says nothing about whether the registry is away. */
+    /** For content. The check of a tag has a short deadline of its own: that it passes does not mean that the registry is down. */
     const fetch = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
-      askUpstream(() => outages.unlessAway(name.host, () => ask(attempt, signal)));
+      askUpstream(() => outages.unlessDown(name.host, () => ask(attempt, signal)));
     return {
       headManifest: async (reference, signal) =>
         (await ask((client) => headManifest(client, reference, { signal }), signal)).digest,
@@ -64,14 +73,14 @@ export class Upstreams {
       referrers: (digest, signal) => fetch((client) => listReferrers(client, digest, signal), signal),
       blob: (digest) => ({
         open: async (offset, signal) => {
-          const end = await turns.take(name.host, signal);
+          const release = await limiter.acquire(name.host, signal);
           const opened = await fetch((client) => getBlob(client, digest, { signal, offset }), signal).catch(
             (error: unknown) => {
-              end();
+              release();
               throw error;
             },
           );
-          opened.body.once('close', end);
+          opened.body.once('close', release);
           return { ...opened, toError: (error) => toUpstreamFailure(opened.toError(error)) };
         },
       }),
@@ -90,7 +99,7 @@ export class Upstreams {
   }
 }
 
-/** Whether other credentials may help: some registries hide what may not be read as not found. */
+/** Whether other credentials may help: some registries answer "not found" for what the caller may not read. */
 function isRefusal(error: unknown): boolean {
   return ['Unauthorized', 'Forbidden', 'NotFound'].includes(toRegistryError(error).reason);
 }

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { parseCachePolicy } from '../../api/cache-policy.ts';
-import { composeCopier, type Copier } from '../../copier/compose.ts';
+import { Copier } from '../../copier/compose.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { Placement } from '../../copier/api/placement.ts';
 import type { PolicyRecord } from '../../api/policy-records.ts';
@@ -80,12 +80,12 @@ export class CopierBench {
       LARDER_NAMESPACE: 'larder',
       ...env,
     });
-    bench.#copier = composeCopier({
+    bench.#copier = new Copier({
       settings,
       upstreams: {
         get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
       },
-      policies: () => bench.policies,
+      policies: { values: () => bench.policies },
       secrets: {
         readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
         secretNames: () => Promise.resolve(bench.secretNames),
@@ -174,13 +174,13 @@ export class CopierBench {
     return this.store.repository(this.name());
   }
 
-  /** Taken by blobs on their way. */
+  /** Taken by downloads. */
   get spoolBytes(): number {
     return this.#copier.spool.reserved;
   }
 
   async settled(): Promise<void> {
-    await this.#copier.flights.settle();
+    await this.#copier.downloads.settle();
   }
 
   async stop(): Promise<void> {
