@@ -1,4 +1,7 @@
-/** The repositories in the store that hold the blobs which images share (docs/adr/0008): for the copier alone, nobody pulls from them. */
+/**
+ * The repositories in the store that hold the blobs which images share (docs/adr/0008): for the copier alone,
+ * nobody pulls from them.
+ */
 import { encodeCachedName, type CachedName } from '../registry/core/cached-name.ts';
 
 const SHARED_BLOBS = { host: 'larder.invalid', repository: 'blobs' };

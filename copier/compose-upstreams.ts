@@ -1,4 +1,7 @@
-/** Builds the copier's side of the upstream registries: policies, credentials, and the limits that protect the registries and us. */
+/**
+ * Builds the copier's side of the upstream registries: policies, credentials, and the limits that protect the
+ * registries and us.
+ */
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
 import { upstreamPolicies } from '../registry/transport/http/connection-policy.ts';

@@ -1,4 +1,7 @@
-/** The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or a stream of JSON lines out. */
+/**
+ * The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or a stream of JSON lines
+ * out.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   CHECK_PATH,

@@ -1,4 +1,7 @@
-/** Buffers of one size for bytes on their way, used again and again: as garbage they would pile up faster than they are collected. */
+/**
+ * Buffers of one size for bytes on their way, used again and again: as garbage they would pile up faster than
+ * they are collected.
+ */
 
 export const BUFFER_BYTES = 256 * 1024;
 

@@ -1,4 +1,7 @@
-/** The download of one blob: one request at a time, one growing file, verified before any reader gets the last byte. */
+/**
+ * The download of one blob: one request at a time, one growing file, verified before any reader gets the last
+ * byte.
+ */
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OpenedBlob } from '../../registry/client/blobs.ts';
@@ -39,7 +42,10 @@ export interface DownloadOptions {
 export class Download {
   /** Upstream has answered. @throws RegistryError with upstream's meaning, or SpoolFull */
   readonly opened: Promise<SpooledBlob>;
-  /** The file is whole and has the right digest; the caller closes it. @throws what `opened` does, or RegistryError */
+  /**
+   * The file is whole and has the right digest; the caller closes it.
+   * @throws what `opened` does, or RegistryError
+   */
   readonly completed: Promise<SpooledBlob>;
   readonly #options: DownloadOptions;
 

@@ -1,4 +1,7 @@
-/** All downloads under way: everybody who wants a blob joins its download, and each blob is committed to the store. */
+/**
+ * All downloads under way: everybody who wants a blob joins its download, and each blob is committed to the
+ * store.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 import { backoffMs, type BackoffPolicy } from '../../platform/backoff.ts';
@@ -6,7 +9,9 @@ import type { Digest } from '../../registry/core/digest.ts';
 import { Download, type BlobSource, type ResumePolicy, type SpooledBlob } from './download.ts';
 import type { Spool } from './spool.ts';
 
-/** A blob in a repository of the store. Whoever may read one repository need not be allowed to read another. */
+/**
+ * A blob in a repository of the store. Whoever may read one repository need not be allowed to read another.
+ */
 export interface BlobKey {
   readonly repository: string;
   readonly digest: Digest;
@@ -15,8 +20,9 @@ export interface BlobKey {
 /** Where downloaded blobs are stored. */
 export interface BlobSink {
   /**
-   * Commits a blob while its content arrives. The last byte comes only after the whole was verified; otherwise `content`
-   * throws, and nothing may be committed. A chunk is valid until the next one is asked for.
+   * Commits a blob while its content arrives. The last byte comes only after the whole was verified;
+   * otherwise `content` throws, and nothing may be committed. A chunk is valid until the next one is asked
+   * for.
    * @param size bytes, when upstream has announced them
    */
   put(
@@ -43,7 +49,10 @@ export interface DownloadsOptions {
 /** A blob on its way from upstream into a repository of the store. */
 export interface OngoingDownload {
   readonly key: BlobKey;
-  /** Upstream has answered, and readers can follow the file. @throws RegistryError with upstream's meaning, or SpoolFull */
+  /**
+   * Upstream has answered, and readers can follow the file.
+   * @throws RegistryError with upstream's meaning, or SpoolFull
+   */
   readonly opened: Promise<SpooledBlob>;
   /** The blob is in the store. @throws why it will not get there */
   readonly stored: Promise<void>;
@@ -96,7 +105,8 @@ export class Downloads {
 
   async #store(key: BlobKey, download: Download): Promise<void> {
     const { size, file } = await download.opened;
-    // The store gets the bytes as they arrive. When that fails it gets them again, from the file, which is kept until then.
+    // The store gets the bytes as they arrive. When that fails it gets them again, from the file, which is
+    // kept until then.
     const first = this.#put(key, size, file).then(
       () => true,
       (error: unknown) => {
@@ -129,8 +139,8 @@ export class Downloads {
   async #put(key: BlobKey, size: number | undefined, file: SpooledBlob['file']): Promise<void> {
     const { sink, signal } = this.#options;
     const content = file.follow({ start: 0 }, signal, { isAwaited: true });
-    // Reads before the store is ready to receive: otherwise the download would run ahead, and the upload would have to
-    // catch up from the disk.
+    // Reads before the store is ready to receive: otherwise the download would run ahead, and the upload
+    // would have to catch up from the disk.
     const first = content.next();
     first.catch(() => undefined);
     try {

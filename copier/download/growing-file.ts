@@ -29,7 +29,10 @@ export interface GrowingFileOptions {
   readonly onClosed?: () => void;
 }
 
-/** Readers see every byte but the last until `seal`, so that none can mistake unverified content for the whole. */
+/**
+ * Readers see every byte but the last until `seal`, so that none can mistake unverified content for the
+ * whole.
+ */
 export class GrowingFile implements ByteSink {
   readonly #options: GrowingFileOptions;
   readonly #recent: RecentBytes;
@@ -66,7 +69,10 @@ export class GrowingFile implements ByteSink {
     return this.#recent.space();
   }
 
-  /** Readers see the bytes at once; the disk follows. One writer at a time. @throws when the disk failed earlier */
+  /**
+   * Readers see the bytes at once; the disk follows. One writer at a time.
+   * @throws when the disk failed earlier
+   */
   filled(bytes: number): boolean {
     this.#disk.throwIfFailed();
     if (bytes > 0) {
@@ -102,7 +108,8 @@ export class GrowingFile implements ByteSink {
   }
 
   /**
-   * The bytes of `range` as they arrive. A chunk is valid until the next one is asked for: its memory is used again.
+   * The bytes of `range` as they arrive. A chunk is valid until the next one is asked for: its memory is used
+   * again.
    * @throws what `fail` was given, or the signal's reason.
    */
   async *follow(
@@ -139,7 +146,8 @@ export class GrowingFile implements ByteSink {
   }
 
   /**
-   * Keeps the file open until the returned function is called. The creator holds it from the start, see `close`.
+   * Keeps the file open until the returned function is called. The creator holds it from the start, see
+   * `close`.
    * @returns undefined when it is closed already
    */
   hold(): (() => void) | undefined {
@@ -183,7 +191,8 @@ export class GrowingFile implements ByteSink {
   }
 
   #readableUntil(end: number | undefined): number {
-    // With a known size only the very last byte is held back: otherwise every chunk would come in two, at odd offsets.
+    // With a known size only the very last byte is held back: otherwise every chunk would come in two, at odd
+    // offsets.
     const last = (this.#options.size ?? this.written) - 1;
     const readable = this.#sealed ? this.written : Math.max(0, Math.min(this.written, last));
     return end === undefined ? readable : Math.min(readable, end);

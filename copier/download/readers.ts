@@ -1,6 +1,9 @@
 /** The readers of a growing file, and for which of them its writer waits. */
 
-/** How far the writer may be ahead of the readers that it waits for: one that keeps up never reads from the disk. */
+/**
+ * How far the writer may be ahead of the readers that it waits for: one that keeps up never reads from the
+ * disk.
+ */
 const MAX_AHEAD_BYTES = 2 ** 20;
 /** The writer goes on only when this little is left: to stop and start the source costs time, too. */
 const RESUME_BYTES = MAX_AHEAD_BYTES / 2;
@@ -8,7 +11,10 @@ const RESUME_BYTES = MAX_AHEAD_BYTES / 2;
 export interface Reader {
   /** The next byte that it wants. */
   offset: number;
-  /** The writer waits for it. Of the others it waits for the one furthest ahead only, so that none slows another down. */
+  /**
+   * The writer waits for it. Of the others it waits for the one furthest ahead only, so that none slows
+   * another down.
+   */
   readonly isAwaited: boolean;
   /** It held the writer up for too long, or came late; nobody waits for it until it has caught up. */
   isLeftBehind: boolean;

@@ -1,6 +1,6 @@
 /**
- * Temporary files without a name, so that a crash leaves nothing behind. Some are kept for the next blob: overwriting
- * pages that the kernel has at hand costs a fraction of finding memory and disk space anew.
+ * Temporary files without a name, so that a crash leaves nothing behind. Some are kept for the next blob:
+ * overwriting pages that the kernel has at hand costs a fraction of finding memory and disk space anew.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, unlink, type FileHandle } from 'node:fs/promises';

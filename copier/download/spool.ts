@@ -1,4 +1,7 @@
-/** The bounded folder that blobs pass through: hands out growing files and accounts for the disk space that they take. */
+/**
+ * The bounded folder that blobs pass through: hands out growing files and accounts for the disk space that
+ * they take.
+ */
 import { BufferPool } from './buffer-pool.ts';
 import { GrowingFile } from './growing-file.ts';
 import { SpoolFiles } from './spool-files.ts';
@@ -16,7 +19,10 @@ export interface Reservation {
 
 /** What all growing files may hold in memory beyond the little that each needs. */
 const MEMORY_BYTES = 16 * 2 ** 20;
-/** How long one slow reader may hold up a download, in milliseconds: enough for a disk that is busy for a moment. */
+/**
+ * How long one slow reader may hold up a download, in milliseconds: enough for a disk that is busy for a
+ * moment.
+ */
 const PATIENCE_MS = 1_000;
 
 export class Spool {
@@ -65,7 +71,8 @@ export class Spool {
     try {
       const { handle, bytes: oldBytes } = await this.#files.take();
       const onClosed = (): void => {
-        // The kernel takes pages that were read back for memory in use, and would not give them up for other files.
+        // The kernel takes pages that were read back for memory in use, and would not give them up for other
+        // files.
         const done = file.wasReadFromDisk
           ? handle.close()
           : this.#files.giveBack(handle, Math.max(oldBytes, mine));

@@ -1,4 +1,6 @@
-/** A blob to be read, whatever place has it: a download under way, the store, or upstream without being kept. */
+/**
+ * A blob to be read, whatever place has it: a download under way, the store, or upstream without being kept.
+ */
 import { verified, withTypedErrors } from '../../registry/client/verified.ts';
 import type { OpenedBlob } from '../../registry/client/blobs.ts';
 import type { Digest } from '../../registry/core/digest.ts';
@@ -8,13 +10,19 @@ import type { ReadRange } from '../download/growing-file.ts';
 export interface BlobContent {
   /** Bytes; undefined when nobody knows before the end. */
   readonly size: number | undefined;
-  /** A chunk is valid until the next one is asked for. Throws when the bytes turn out not to be those of the digest. */
+  /**
+   * A chunk is valid until the next one is asked for. Throws when the bytes turn out not to be those of the
+   * digest.
+   */
   read(range: ReadRange, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Must be called, whether it was read or not. */
   close(): void;
 }
 
-/** Reads along with a download. @returns undefined when it has ended meanwhile, so that the store has the blob */
+/**
+ * Reads along with a download.
+ * @returns undefined when it has ended meanwhile, so that the store has the blob
+ */
 export async function followed({ opened }: OngoingDownload): Promise<BlobContent | undefined> {
   const { size, file } = await opened;
   const release = file.hold();
@@ -36,7 +44,10 @@ export function stored(
   };
 }
 
-/** Straight from upstream to one client. A range costs the bytes before it, too: the digest is that of the whole. */
+/**
+ * Straight from upstream to one client. A range costs the bytes before it, too: the digest is that of the
+ * whole.
+ */
 export function passedThrough(digest: Digest, opened: OpenedBlob): BlobContent {
   const { size, body } = opened;
   return {

@@ -1,4 +1,7 @@
-/** Content that a repository need not fetch, because another one that it may see has it or is getting it (docs/adr/0008). */
+/**
+ * Content that a repository need not fetch, because another one that it may see has it or is getting it
+ * (docs/adr/0008).
+ */
 import type { BlobKey, Downloads, OngoingDownload } from '../download/downloads.ts';
 import { maySee, type SharedBlobs } from '../store/shared-blobs.ts';
 import { followDownload } from './follow-download.ts';
@@ -41,7 +44,10 @@ export class BlobSharing {
     return from !== undefined && sharedBlobs.link(key, from, signal);
   }
 
-  /** Waits for another repository's download. @returns that repository; undefined when there is none, or it fails */
+  /**
+   * Waits for another repository's download.
+   * @returns that repository; undefined when there is none, or it fails
+   */
   async #downloadedTo(key: BlobKey, signal: AbortSignal): Promise<string | undefined> {
     const download = this.ongoing(key);
     try {

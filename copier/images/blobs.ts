@@ -32,7 +32,10 @@ export class Blobs {
     this.#options = options;
   }
 
-  /** The blob, downloaded into the store meanwhile if need be. @throws RegistryError with upstream's meaning */
+  /**
+   * The blob, downloaded into the store meanwhile if need be.
+   * @throws RegistryError with upstream's meaning
+   */
   async find(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
     const { downloads, recent, sharing } = this.#options;
     const key = { repository: target.repository, digest };
@@ -69,7 +72,10 @@ export class Blobs {
     await this.download(target, digest).stored;
   }
 
-  /** Links a blob into the repository that another one has or is getting. @returns false when it has to be fetched */
+  /**
+   * Links a blob into the repository that another one has or is getting.
+   * @returns false when it has to be fetched
+   */
   async adopt({ repository }: PullTarget, digest: Digest, signal: AbortSignal): Promise<boolean> {
     return this.#options.sharing.adopt({ repository, digest }, signal);
   }
@@ -93,7 +99,10 @@ export class Blobs {
     }
   }
 
-  /** Looks for credentials only when it is opened: a download must begin at the very moment that none is found under way. */
+  /**
+   * Looks for credentials only when it is opened: a download must begin at the very moment that none is found
+   * under way.
+   */
   #sourceOf({ cached }: PullTarget, digest: Digest): BlobSource {
     const { upstreams } = this.#options;
     return {

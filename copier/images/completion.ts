@@ -1,4 +1,7 @@
-/** Stores the images that pulls fetch from upstream: the blobs first, then the manifest, and last the index and tag above it. */
+/**
+ * Stores the images that pulls fetch from upstream: the blobs first, then the manifest, and last the index
+ * and tag above it.
+ */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/core/digest.ts';
@@ -40,8 +43,8 @@ interface WaitingIndex {
 const MAX_WAITING = 1_000;
 
 /**
- * An index is stored only once the store has the whole of a child that somebody pulled: when a tag has moved upstream, the
- * complete image that the cache has under it must not be replaced by an incomplete one.
+ * An index is stored only once the store has the whole of a child that somebody pulled: when a tag has moved
+ * upstream, the complete image that the cache has under it must not be replaced by an incomplete one.
  */
 export class Completion {
   readonly #options: CompletionOptions;
@@ -53,7 +56,10 @@ export class Completion {
     this.#options = options;
   }
 
-  /** Stores the image in the background, if policies keep it. Failures are logged only: the next pull or order tries again. */
+  /**
+   * Stores the image in the background, if policies keep it. Failures are logged only: the next pull or order
+   * tries again.
+   */
   accept(target: PullTarget, { stored, tag }: FetchedManifest): void {
     const { log, policies } = this.#options;
     if (!policies.keeps(target.cached)) return;

@@ -5,8 +5,8 @@ import type { OngoingDownload } from '../download/downloads.ts';
 const REPORT_MS = 250;
 
 /**
- * Resolves when the blob is in the store. The download goes on when the order is cancelled: others may wait for it, and
- * what it has fetched is not lost.
+ * Resolves when the blob is in the store. The download goes on when the order is cancelled: others may wait
+ * for it, and what it has fetched is not lost.
  * @param report told of the bytes that came since the last report
  * @throws RegistryError, or the signal's reason
  */

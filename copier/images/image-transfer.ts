@@ -1,4 +1,6 @@
-/** How orders bring images from upstream into a repository of the store, and what is attached to the images. */
+/**
+ * How orders bring images from upstream into a repository of the store, and what is attached to the images.
+ */
 import type { Digest } from '../../registry/core/digest.ts';
 import type { CopyOptions } from '../../registry/copy/copy-image.ts';
 import { copyReferrers } from '../../registry/copy/copy-referrers.ts';
@@ -46,7 +48,10 @@ export function imageTransfer(
   };
 }
 
-/** Copies what refers to these manifests. Failures are only told: an image whose signature is missing is still one that pods need. */
+/**
+ * Copies what refers to these manifests. Failures are only told: an image whose signature is missing is still
+ * one that pods need.
+ */
 export async function copyAttached(
   subjects: readonly Digest[],
   upstream: UpstreamRepository,

@@ -44,7 +44,10 @@ export class Manifests {
     return (await this.#cached(target, { digest })) ?? this.fetch(target, digest);
   }
 
-  /** From upstream, whether or not the store has it; one request for all who ask at the same time. @throws RegistryError */
+  /**
+   * From upstream, whether or not the store has it; one request for all who ask at the same time.
+   * @throws RegistryError
+   */
   async fetch(target: PullTarget, digest: Digest): Promise<StoredManifest> {
     return (
       this.#options.recent.get(target.repository, digest) ??
@@ -64,14 +67,19 @@ export class Manifests {
     });
   }
 
-  /** The manifest that the tag named a moment ago; undefined when it cannot be had any more, from the store or upstream. */
+  /**
+   * The manifest that the tag named a moment ago; undefined when it cannot be had any more, from the store or
+   * upstream.
+   */
   async #fresh(target: PullTarget, tag: string, freshForMs: number): Promise<StoredManifest | undefined> {
     const digest = this.#options.fresh.get(target.repository, tag, freshForMs);
     if (digest === undefined) return undefined;
     return this.byDigest(target, digest).catch(() => undefined);
   }
 
-  /** The cached manifest is served whatever upstream answers, unless that is another digest and its manifest. */
+  /**
+   * The cached manifest is served whatever upstream answers, unless that is another digest and its manifest.
+   */
   async #revalidate(target: PullTarget, tag: string, cached: StoredManifest): Promise<StoredManifest> {
     const { breaker, fresh, log, now, recent } = this.#options;
     const { host } = target.cached;

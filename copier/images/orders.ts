@@ -1,4 +1,7 @@
-/** The controller's orders: copy an image into the store, check it upstream, verify it in the store, delete it there. */
+/**
+ * The controller's orders: copy an image into the store, check it upstream, verify it in the store, delete it
+ * there.
+ */
 import type {
   CheckAnswerJson,
   CheckOrder,
@@ -71,7 +74,10 @@ export class Orders {
     }
   }
 
-  /** Asks upstream for the image's digest, and copies what was attached to the image since it was copied. Never throws. */
+  /**
+   * Asks upstream for the image's digest, and copies what was attached to the image since it was copied.
+   * Never throws.
+   */
   async check(order: CheckOrder, signal: AbortSignal): Promise<CheckAnswerJson> {
     try {
       const { reference, tag, ...target } = this.#targetOf(order, order.pullSecrets);
@@ -114,7 +120,10 @@ export class Orders {
       : { ...failure, message: `${failure.message} (${troubles.join('; ')})` };
   }
 
-  /** The manifests that the store has under a tag: the one it names and, of an index, the children that are there. */
+  /**
+   * The manifests that the store has under a tag: the one it names and, of an index, the children that are
+   * there.
+   */
   async #stored(target: PullTarget, tag: string, signal: AbortSignal): Promise<Digest[]> {
     const { store } = this.#options;
     const root = await store.getManifest(target.repository, { tag }, signal);

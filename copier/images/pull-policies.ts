@@ -1,4 +1,7 @@
-/** What the administrator's policies say about pulls: whether they are kept, how fresh a tag must be, whose login fetches a public name. */
+/**
+ * What the administrator's policies say about pulls: whether they are kept, how fresh a tag must be, whose
+ * login fetches a public name.
+ */
 import { type CachePolicy, policyFor } from '../../api/cache-policy.ts';
 import type { PolicyRecord } from '../../api/policy-records.ts';
 import type { CachedName } from '../../registry/core/cached-name.ts';
@@ -30,7 +33,10 @@ export class PullPolicies implements PublicSecrets {
     return this.#policyOf(name)?.spec.cache !== false;
   }
 
-  /** How long a tag is served without asking upstream again, in milliseconds; Infinity when the cache always comes first. */
+  /**
+   * How long a tag is served without asking upstream again, in milliseconds; Infinity when the cache always
+   * comes first.
+   */
   freshForMs(name: CachedName): number {
     const { tagPolicy, freshFor = this.#options.freshForMs } = this.#policyOf(name)?.spec ?? {};
     return tagPolicy === 'CacheFirst' ? Infinity : freshFor;
@@ -43,7 +49,10 @@ export class PullPolicies implements PublicSecrets {
     return secret === undefined ? undefined : { namespace, name: secret };
   }
 
-  /** A pull does not say which pod it is for, so that a policy for namespaces applies only to those namespaces' own images. */
+  /**
+   * A pull does not say which pod it is for, so that a policy for namespaces applies only to those
+   * namespaces' own images.
+   */
   #policyOf({ tenant, host, repository }: CachedName): CachePolicy | undefined {
     const policies = [...this.#options.records.values()].map(({ policy }) => policy);
     const namespaces = tenant === undefined ? [] : [tenant];

@@ -3,14 +3,18 @@ import type { ManifestReference } from '../../registry/core/distribution-path.ts
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import type { BlobKey, BlobSink } from '../download/downloads.ts';
 
-/** Methods throw RegistryError when the store cannot be asked, and give undefined for what it does not have. */
+/**
+ * Methods throw RegistryError when the store cannot be asked, and give undefined for what it does not have.
+ */
 export interface ManifestStore {
   getManifest(
     repository: string,
     reference: ManifestReference,
     signal: AbortSignal,
   ): Promise<StoredManifest | undefined>;
-  /** @throws RegistryError, also when the store lacks content that the manifest refers to, see `isIncomplete` */
+  /**
+   * @throws RegistryError, also when the store lacks content that the manifest refers to, see `isIncomplete`
+   */
   putManifest(
     repository: string,
     reference: ManifestReference,

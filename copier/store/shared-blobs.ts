@@ -1,7 +1,7 @@
 /**
- * Blobs that several repositories have, such as the layers of a base image. The store gets a repository of our own for public
- * names, and one for each namespace; they hold no images, only links to all blobs that were fetched. From there a blob is
- * linked into the next repository that needs it (docs/adr/0008).
+ * Blobs that several repositories have, such as the layers of a base image. The store gets a repository of
+ * our own for public names, and one for each namespace; they hold no images, only links to all blobs that
+ * were fetched. From there a blob is linked into the next repository that needs it (docs/adr/0008).
  */
 import { sharedBlobsRepository } from '../../api/shared-blobs.ts';
 import { decodeCachedName } from '../../registry/core/cached-name.ts';
@@ -18,7 +18,10 @@ export interface SharedBlobsOptions {
   readonly signal: AbortSignal;
 }
 
-/** Whether one repository may be given what was fetched for another: all may have public content, a namespace's stays in that namespace. */
+/**
+ * Whether one repository may be given what was fetched for another: all may have public content, a
+ * namespace's stays in that namespace.
+ */
 export function maySee(reader: string, owner: string): boolean {
   const { tenant } = decodeCachedName(owner);
   return tenant === undefined || tenant === decodeCachedName(reader).tenant;
@@ -34,7 +37,10 @@ export class SharedBlobs {
     this.#options = options;
   }
 
-  /** The repository of shared blobs from which the blob may be linked; undefined when none has it, or the store cannot tell. */
+  /**
+   * The repository of shared blobs from which the blob may be linked; undefined when none has it, or the
+   * store cannot tell.
+   */
   async find({ repository, digest }: BlobKey, signal: AbortSignal): Promise<string | undefined> {
     const { store, log } = this.#options;
     const { tenant } = decodeCachedName(repository);
@@ -73,7 +79,10 @@ export class SharedBlobs {
     }
   }
 
-  /** Distribution's collector skips repositories without a manifest: links to blobs that it has removed would stay there. */
+  /**
+   * Distribution's collector skips repositories without a manifest: links to blobs that it has removed would
+   * stay there.
+   */
   async #prepare(shared: string): Promise<void> {
     if (this.#prepared.has(shared)) return;
     await this.#preparing.run(shared, async () => {

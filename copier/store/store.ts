@@ -1,4 +1,6 @@
-/** The store as the copier uses it: it reads from the reader, or else the writer, and writes to the writer. */
+/**
+ * The store as the copier uses it: it reads from the reader, or else the writer, and writes to the writer.
+ */
 import { getBlob, headBlob, type OpenedBlob } from '../../registry/client/blobs.ts';
 import { getManifest, putManifest, type StoredManifest } from '../../registry/client/manifests.ts';
 import { allTags, listReferrers, type ReferrerJson } from '../../registry/client/listing.ts';

@@ -1,4 +1,7 @@
-/** Which credentials an image may be fetched with: a namespace's own pull secrets, or the Secret that a policy gives to a public name. */
+/**
+ * Which credentials an image may be fetched with: a namespace's own pull secrets, or the Secret that a policy
+ * gives to a public name.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { LRUCache } from 'lru-cache';
 import type { CachedName } from '../../registry/core/cached-name.ts';
@@ -9,7 +12,10 @@ import { SecretReader, type SecretReaderOptions, type SecretRef } from './secret
 export interface PullSecretSource {
   /** A Secret's type and data (base64), or undefined when there is none of that name. */
   readSecret(namespace: string, name: string, signal: AbortSignal): Promise<unknown>;
-  /** The pull secrets that CachedImages of this repository name; `reference`, a tag or digest, narrows it to one image. */
+  /**
+   * The pull secrets that CachedImages of this repository name; `reference`, a tag or digest, narrows it to
+   * one image.
+   */
   secretNames(
     name: CachedName,
     reference: string | undefined,
@@ -62,7 +68,8 @@ export class Keyring {
   }
 
   /**
-   * The login that an image is fetched with; a public name is fetched anonymously, unless a policy gives it a Secret.
+   * The login that an image is fetched with; a public name is fetched anonymously, unless a policy gives it a
+   * Secret.
    * @param reference tag or digest that will be asked for, when it is one image
    */
   async login(name: CachedName, reference: string | undefined, signal: AbortSignal): Promise<Login> {

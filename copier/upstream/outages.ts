@@ -1,4 +1,6 @@
-/** Registries that could not be reached: for a while, requests to them fail at once instead of waiting again. */
+/**
+ * Registries that could not be reached: for a while, requests to them fail at once instead of waiting again.
+ */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { isOutage, RegistryError, toRegistryError } from '../../registry/core/errors.ts';
 
@@ -16,7 +18,10 @@ export class Outages {
     this.#options = options;
   }
 
-  /** @throws what `ask` throws; RegistryError `Unreachable` without asking, while the registry is known to be down */
+  /**
+   * @throws what `ask` throws; RegistryError `Unreachable` without asking, while the registry is known to be
+   * down
+   */
   async unlessDown<T>(host: string, ask: () => Promise<T>): Promise<T> {
     const { breaker, now } = this.#options;
     if (breaker.request(host, now()) === 'deny') throw down(host);

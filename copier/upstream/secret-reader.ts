@@ -1,4 +1,7 @@
-/** Reads pull secrets, remembers them for a while, and can say what is wrong with those that gave no credentials. */
+/**
+ * Reads pull secrets, remembers them for a while, and can say what is wrong with those that gave no
+ * credentials.
+ */
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { parsePullSecret, type KeyringEntry, type PullSecretType } from '../../registry/core/credentials.ts';
@@ -29,7 +32,9 @@ const TYPES: Readonly<Record<PullSecretType, string>> = {
   'kubernetes.io/dockercfg': '.dockercfg',
 };
 const REMEMBERED = { max: 5_000 };
-/** How long a pull waits for the Kubernetes API when it could also use a secret read earlier, in milliseconds. */
+/**
+ * How long a pull waits for the Kubernetes API when it could also use a secret read earlier, in milliseconds.
+ */
 const REREAD_MS = 500;
 const secretSchema = z.object({
   type: z.enum(['kubernetes.io/dockerconfigjson', 'kubernetes.io/dockercfg']),

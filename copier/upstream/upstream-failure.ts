@@ -18,7 +18,10 @@ export class UpstreamFailure extends RegistryError {
   }
 }
 
-/** Runs a step whose failures are upstream's. @throws UpstreamFailure, or RegistryError when we ended it ourselves */
+/**
+ * Runs a step whose failures are upstream's.
+ * @throws UpstreamFailure, or RegistryError when we ended it ourselves
+ */
 export async function askUpstream<T>(step: () => Promise<T>): Promise<T> {
   try {
     return await step();

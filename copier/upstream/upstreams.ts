@@ -1,4 +1,7 @@
-/** Upstream repositories: reached as their settings say, with the credentials of the namespace that the image is cached for. */
+/**
+ * Upstream repositories: reached as their settings say, with the credentials of the namespace that the image
+ * is cached for.
+ */
 import { firstOf } from '../../registry/client/alternatives.ts';
 import { getBlob, headBlob } from '../../registry/client/blobs.ts';
 import { allTags, listReferrers } from '../../registry/client/listing.ts';
@@ -60,7 +63,10 @@ export class Upstreams implements UpstreamRepositories {
           return await firstOf(clients, attempt);
         }
       });
-    /** For content. The check of a tag has a short deadline of its own: that it passes does not mean that the registry is down. */
+    /**
+     * For content. The check of a tag has a short deadline of its own: that it passes does not mean that the
+     * registry is down.
+     */
     const fetch = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
       askUpstream(() => outages.unlessDown(name.host, () => ask(attempt, signal)));
     return {
@@ -99,7 +105,9 @@ export class Upstreams implements UpstreamRepositories {
   }
 }
 
-/** Whether other credentials may help: some registries answer "not found" for what the caller may not read. */
+/**
+ * Whether other credentials may help: some registries answer "not found" for what the caller may not read.
+ */
 function isRefusal(error: unknown): boolean {
   return ['Unauthorized', 'Forbidden', 'NotFound'].includes(toRegistryError(error).reason);
 }

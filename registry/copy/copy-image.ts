@@ -17,10 +17,13 @@ import type { TransferBlob } from './transfer.ts';
 export interface CopyOptions {
   /** Reads manifests of the source. */
   readonly readManifest: ReadManifest;
-  /** What to copy, as the source knows it. */
+  /** The image in the source. */
   readonly reference: ManifestReference;
   readonly destination: RepositoryClient;
-  /** The tag that the image gets in the destination, last of all; without one it is there by its digest. */
+  /**
+   * The tag that the image gets in the destination, once all else is there; without one it is known by its
+   * digest only.
+   */
   readonly tag?: string;
   readonly transferBlob: TransferBlob;
   readonly selection: Selection;
@@ -32,12 +35,12 @@ export interface CopyOptions {
 }
 
 export interface CopiedImage {
-  /** Of what the reference names: an index if it is one. */
+  /** Of the manifest or index that the reference names. */
   readonly digest: Digest;
   /** Bytes of the blobs and manifests that the destination now holds for it. */
   readonly sizeBytes: number;
   readonly platforms: readonly Platform[];
-  /** What the destination now holds of it, the root last. */
+  /** Its manifests in the destination, the root last. */
   readonly manifests: readonly Digest[];
 }
 
@@ -45,8 +48,8 @@ const DEFAULT_CONCURRENCY = 4;
 const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 /**
- * Blobs that the destination holds are not sent. An index is stored as it is, its other platforms absent; a destination
- * that refuses that gets all platforms.
+ * Blobs that the destination has are not sent. An index is stored verbatim, even when some of its platforms
+ * are left out; a destination that refuses that gets all platforms.
  * @throws RegistryError; nothing is tagged then
  */
 export async function copyImage(options: CopyOptions): Promise<CopiedImage> {
@@ -60,7 +63,7 @@ export async function copyImage(options: CopyOptions): Promise<CopiedImage> {
   return await describe(whole, options);
 }
 
-/** @returns false when the destination refuses an index some of whose children are left out */
+/** @returns false when the destination refuses an index because some of its children are left out */
 async function carryOut(plan: CopyPlan, options: CopyOptions): Promise<boolean> {
   const meter = new ProgressMeter(plan.blobs, options.onProgress ?? (() => undefined));
   await sendBlobs(plan.blobs, meter, options, { resend: false });

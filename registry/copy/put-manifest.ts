@@ -17,9 +17,10 @@ export function isIncomplete(error: unknown): boolean {
 }
 
 /**
- * Puts a manifest whose blobs have been sent. A collection in between takes blobs that no manifest refers to yet;
- * the registry then refuses the manifest, and all its blobs are sent again.
- * @param resend sends the blobs whatever the registry says that it has; undefined for a manifest without blobs
+ * Puts a manifest whose blobs have been sent. A collection in between takes blobs that no manifest refers to
+ * yet; the registry then refuses the manifest, and all its blobs are sent again.
+ * @param resend sends the blobs whatever the registry says that it has; undefined for a manifest without
+ * blobs
  * @throws what `put` threw last, or what `resend` throws
  */
 export async function putOrResend(

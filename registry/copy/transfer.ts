@@ -1,15 +1,20 @@
-/** How one blob gets from a source into the destination: mounted there if it can be, else streamed and verified. */
+/**
+ * How a blob gets from a source into the destination: mounted there if possible, else streamed and verified.
+ */
 import type { Descriptor } from '../core/manifest.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import { mountBlob, uploadBlob } from '../client/upload.ts';
 
-/** The blob's bytes; they are verified by whoever stores them. @throws RegistryError */
+/** The blob's bytes, unverified: the destination verifies them. @throws RegistryError */
 export type FetchBlob = (blob: Descriptor, signal: AbortSignal) => AsyncIterable<Uint8Array>;
 
 export interface TransferOptions {
   /** Told of bytes as they come. */
   readonly report: (bytes: number) => void;
-  /** The destination has lost the blob since it was sent: its bytes are needed, a link to what it has is not enough. */
+  /**
+   * The destination has lost the blob since it was sent: its bytes are needed, a link to what it has is not
+   * enough.
+   */
   readonly resend: boolean;
   readonly signal: AbortSignal;
 }
@@ -20,7 +25,7 @@ export type TransferBlob = (blob: Descriptor, options: TransferOptions) => Promi
 export interface StreamOptions {
   readonly destination: RepositoryClient;
   readonly fetchBlob: FetchBlob;
-  /** A repository of the destination's registry that may hold the blob, and which we may read. */
+  /** A repository of the destination's registry that may have the blob, and that we may read. */
   readonly mountFrom?: (blob: Descriptor) => string | undefined;
 }
 
