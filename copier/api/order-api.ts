@@ -1,7 +1,4 @@
-/**
- * The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or a stream of JSON lines
- * out.
- */
+/** The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or JSON lines out. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   CHECK_PATH,

@@ -1,7 +1,4 @@
-/**
- * Buffers of one size for bytes on their way, used again and again: as garbage they would pile up faster than
- * they are collected.
- */
+/** Buffers of one size, used again and again: garbage would come faster than it is collected. */
 
 export const BUFFER_BYTES = 256 * 1024;
 

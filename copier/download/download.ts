@@ -1,7 +1,4 @@
-/**
- * The download of one blob: one request at a time, one growing file, verified before any reader gets the last
- * byte.
- */
+/** The download of one blob into a growing file, verified before any reader gets the last byte. */
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OpenedBlob } from '../../registry/client/blobs.ts';

@@ -1,7 +1,4 @@
-/**
- * All downloads under way: everybody who wants a blob joins its download, and each blob is committed to the
- * store.
- */
+/** All downloads under way: everybody who wants a blob joins its download; each goes to the store. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 import { backoffMs, type BackoffPolicy } from '../../platform/backoff.ts';
@@ -9,9 +6,7 @@ import type { Digest } from '../../registry/core/digest.ts';
 import { Download, type BlobSource, type ResumePolicy, type SpooledBlob } from './download.ts';
 import type { Spool } from './spool.ts';
 
-/**
- * A blob in a repository of the store. Whoever may read one repository need not be allowed to read another.
- */
+/** A blob in a repository of the store. Who may read one repository need not be allowed to read another. */
 export interface BlobKey {
   readonly repository: string;
   readonly digest: Digest;
@@ -20,9 +15,8 @@ export interface BlobKey {
 /** Where downloaded blobs are stored. */
 export interface BlobSink {
   /**
-   * Commits a blob while its content arrives. The last byte comes only after the whole was verified;
-   * otherwise `content` throws, and nothing may be committed. A chunk is valid until the next one is asked
-   * for.
+   * Commits a blob while its content arrives. The last byte comes only once the whole is verified; otherwise
+   * `content` throws, and nothing may be committed. A chunk is valid until the next is asked for.
    * @param size bytes, when upstream has announced them
    */
   put(

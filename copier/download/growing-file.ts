@@ -29,10 +29,7 @@ export interface GrowingFileOptions {
   readonly onClosed?: () => void;
 }
 
-/**
- * Readers see every byte but the last until `seal`, so that none can mistake unverified content for the
- * whole.
- */
+/** Until `seal` readers get every byte but the last: none can take unverified content for the whole. */
 export class GrowingFile implements ByteSink {
   readonly #options: GrowingFileOptions;
   readonly #recent: RecentBytes;
@@ -108,8 +105,7 @@ export class GrowingFile implements ByteSink {
   }
 
   /**
-   * The bytes of `range` as they arrive. A chunk is valid until the next one is asked for: its memory is used
-   * again.
+   * The bytes of `range` as they arrive. A chunk is valid until the next is asked for: its memory is reused.
    * @throws what `fail` was given, or the signal's reason.
    */
   async *follow(
@@ -146,8 +142,7 @@ export class GrowingFile implements ByteSink {
   }
 
   /**
-   * Keeps the file open until the returned function is called. The creator holds it from the start, see
-   * `close`.
+   * Keeps the file open until the returned function is called. Its creator holds it from the start.
    * @returns undefined when it is closed already
    */
   hold(): (() => void) | undefined {
@@ -191,8 +186,7 @@ export class GrowingFile implements ByteSink {
   }
 
   #readableUntil(end: number | undefined): number {
-    // With a known size only the very last byte is held back: otherwise every chunk would come in two, at odd
-    // offsets.
+    // With a known size only the very last byte is held back: else each chunk would come in two pieces.
     const last = (this.#options.size ?? this.written) - 1;
     const readable = this.#sealed ? this.written : Math.max(0, Math.min(this.written, last));
     return end === undefined ? readable : Math.min(readable, end);

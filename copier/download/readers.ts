@@ -1,9 +1,6 @@
 /** The readers of a growing file, and for which of them its writer waits. */
 
-/**
- * How far the writer may be ahead of the readers that it waits for: one that keeps up never reads from the
- * disk.
- */
+/** How far the writer may be ahead of these readers: one that keeps up never reads from the disk. */
 const MAX_AHEAD_BYTES = 2 ** 20;
 /** The writer goes on only when this little is left: to stop and start the source costs time, too. */
 const RESUME_BYTES = MAX_AHEAD_BYTES / 2;

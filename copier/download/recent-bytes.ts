@@ -1,7 +1,4 @@
-/**
- * The last bytes of a growing file, in memory: filled in place, and dropped once the disk has them and nobody
- * reads them.
- */
+/** The last bytes of a growing file, in memory until the disk has them and nobody reads them. */
 import { BUFFER_BYTES, type BufferPool } from './buffer-pool.ts';
 
 /** This much of what came last is kept while memory is not scarce. */
@@ -49,10 +46,7 @@ export class RecentBytes {
     this.#end += bytes;
   }
 
-  /**
-   * The bytes from `offset` on, as far as one piece has them, kept until `unpin`; undefined when the first is
-   * gone.
-   */
+  /** Bytes from `offset` on, kept until `unpin`; undefined when the first is not in memory any more. */
   pin(offset: number, until: number): { readonly bytes: Uint8Array; readonly unpin: () => void } | undefined {
     const piece = this.#pieces.find((each) => each.offset <= offset && offset < each.offset + each.filled);
     if (piece === undefined) return undefined;

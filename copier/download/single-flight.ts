@@ -3,10 +3,7 @@
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
 
-  /**
-   * Joins the call that runs under this key, or starts it. It goes on when callers leave: others may be
-   * waiting.
-   */
+  /** Joins the call under this key, or starts it. It goes on when callers leave: others may be waiting. */
   async run(key: string, start: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
     if (running !== undefined) return running;

@@ -1,7 +1,4 @@
-/**
- * The bounded folder that blobs pass through: hands out growing files and accounts for the disk space that
- * they take.
- */
+/** The bounded folder of downloads: hands out growing files and accounts for their disk space. */
 import { BufferPool } from './buffer-pool.ts';
 import { GrowingFile } from './growing-file.ts';
 import { SpoolFiles } from './spool-files.ts';
@@ -19,10 +16,7 @@ export interface Reservation {
 
 /** What all growing files may hold in memory beyond the little that each needs. */
 const MEMORY_BYTES = 16 * 2 ** 20;
-/**
- * How long one slow reader may hold up a download, in milliseconds: enough for a disk that is busy for a
- * moment.
- */
+/** How long a slow reader may hold up a download, in milliseconds: a disk may be busy for a moment. */
 const PATIENCE_MS = 1_000;
 
 export class Spool {
@@ -71,8 +65,7 @@ export class Spool {
     try {
       const { handle, bytes: oldBytes } = await this.#files.take();
       const onClosed = (): void => {
-        // The kernel takes pages that were read back for memory in use, and would not give them up for other
-        // files.
+        // Pages that were read back count as memory in use: the kernel would not give them up for others.
         const done = file.wasReadFromDisk
           ? handle.close()
           : this.#files.giveBack(handle, Math.max(oldBytes, mine));

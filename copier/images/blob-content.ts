@@ -10,10 +10,7 @@ import type { ReadRange } from '../download/growing-file.ts';
 export interface BlobContent {
   /** Bytes; undefined when nobody knows before the end. */
   readonly size: number | undefined;
-  /**
-   * A chunk is valid until the next one is asked for. Throws when the bytes turn out not to be those of the
-   * digest.
-   */
+  /** A chunk is valid until the next is asked for. Throws when the bytes are not those of the digest. */
   read(range: ReadRange, signal: AbortSignal): AsyncIterable<Uint8Array>;
   /** Must be called, whether it was read or not. */
   close(): void;
@@ -44,10 +41,7 @@ export function stored(
   };
 }
 
-/**
- * Straight from upstream to one client. A range costs the bytes before it, too: the digest is that of the
- * whole.
- */
+/** Straight from upstream to one client. A range costs the bytes before it, which are hashed, too. */
 export function passedThrough(digest: Digest, opened: OpenedBlob): BlobContent {
   const { size, body } = opened;
   return {

@@ -1,7 +1,4 @@
-/**
- * Content that a repository need not fetch, because another one that it may see has it or is getting it
- * (docs/adr/0008).
- */
+/** Spares a repository a download when another one has the blob or is getting it (docs/adr/0008). */
 import type { BlobKey, Downloads, OngoingDownload } from '../download/downloads.ts';
 import { maySee, type SharedBlobs } from '../store/shared-blobs.ts';
 import { followDownload } from './follow-download.ts';

@@ -99,10 +99,7 @@ export class Blobs {
     }
   }
 
-  /**
-   * Looks for credentials only when it is opened: a download must begin at the very moment that none is found
-   * under way.
-   */
+  /** Credentials are looked up in `open`: a download must begin right when none is found under way. */
   #sourceOf({ cached }: PullTarget, digest: Digest): BlobSource {
     const { upstreams } = this.#options;
     return {

@@ -1,7 +1,4 @@
-/**
- * Stores the images that pulls fetch from upstream: the blobs first, then the manifest, and last the index
- * and tag above it.
- */
+/** Stores the images that pulls fetch: first the blobs, then the manifest, last the index above it. */
 import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/core/digest.ts';
@@ -57,7 +54,7 @@ export class Completion {
   }
 
   /**
-   * Stores the image in the background, if policies keep it. Failures are logged only: the next pull or order
+   * Stores the image in the background, if policies keep it. A failure is only logged: the next pull or order
    * tries again.
    */
   accept(target: PullTarget, { stored, tag }: FetchedManifest): void {

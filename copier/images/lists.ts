@@ -1,7 +1,4 @@
-/**
- * The tags of a repository and the referrers of a manifest: upstream's list, or the cache's when upstream
- * gives none.
- */
+/** The tags of a repository and referrers of a manifest: upstream's list, or else the cache's. */
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ReferrerJson } from '../../registry/client/listing.ts';
 import type { Logger } from '../../platform/log.ts';

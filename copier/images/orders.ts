@@ -1,7 +1,4 @@
-/**
- * The controller's orders: copy an image into the store, check it upstream, verify it in the store, delete it
- * there.
- */
+/** The controller's orders: copy an image, check it upstream, verify it in the store, delete it. */
 import type {
   CheckAnswerJson,
   CheckOrder,
@@ -120,10 +117,7 @@ export class Orders {
       : { ...failure, message: `${failure.message} (${troubles.join('; ')})` };
   }
 
-  /**
-   * The manifests that the store has under a tag: the one it names and, of an index, the children that are
-   * there.
-   */
+  /** The manifests in the store under a tag: the one it names and, of an index, the children there. */
   async #stored(target: PullTarget, tag: string, signal: AbortSignal): Promise<Digest[]> {
     const { store } = this.#options;
     const root = await store.getManifest(target.repository, { tag }, signal);

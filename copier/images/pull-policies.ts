@@ -33,10 +33,7 @@ export class PullPolicies implements PublicSecrets {
     return this.#policyOf(name)?.spec.cache !== false;
   }
 
-  /**
-   * How long a tag is served without asking upstream again, in milliseconds; Infinity when the cache always
-   * comes first.
-   */
+  /** How long a tag is not checked upstream, in milliseconds; Infinity where the cache comes first. */
   freshForMs(name: CachedName): number {
     const { tagPolicy, freshFor = this.#options.freshForMs } = this.#policyOf(name)?.spec ?? {};
     return tagPolicy === 'CacheFirst' ? Infinity : freshFor;

@@ -3,9 +3,7 @@ import type { ManifestReference } from '../../registry/core/distribution-path.ts
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import type { BlobKey, BlobSink } from '../download/downloads.ts';
 
-/**
- * Methods throw RegistryError when the store cannot be asked, and give undefined for what it does not have.
- */
+/** Methods throw RegistryError when the store cannot be asked; undefined is what it does not have. */
 export interface ManifestStore {
   getManifest(
     repository: string,

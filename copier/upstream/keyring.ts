@@ -12,10 +12,7 @@ import { SecretReader, type SecretReaderOptions, type SecretRef } from './secret
 export interface PullSecretSource {
   /** A Secret's type and data (base64), or undefined when there is none of that name. */
   readSecret(namespace: string, name: string, signal: AbortSignal): Promise<unknown>;
-  /**
-   * The pull secrets that CachedImages of this repository name; `reference`, a tag or digest, narrows it to
-   * one image.
-   */
+  /** The pull secrets that CachedImages of the repository name, or only the one of this tag or digest. */
   secretNames(
     name: CachedName,
     reference: string | undefined,

@@ -1,7 +1,4 @@
-/**
- * Pull secrets from the Kubernetes API: an image's CachedImage names them, and its tenant's namespace has
- * them.
- */
+/** Pull secrets from the Kubernetes API: CachedImages name them, their tenants' namespaces have them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { API_GROUP, API_VERSION, CACHED_IMAGE_KIND, CACHED_IMAGE_PLURAL } from '../../api/names.ts';

@@ -1,7 +1,4 @@
-/**
- * Reads pull secrets, remembers them for a while, and can say what is wrong with those that gave no
- * credentials.
- */
+/** Reads and remembers pull secrets, and can say what is wrong with those that gave nothing. */
 import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import { parsePullSecret, type KeyringEntry, type PullSecretType } from '../../registry/core/credentials.ts';

@@ -6,10 +6,7 @@ import type { ReferrerJson } from '../../registry/client/listing.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import type { BlobSource } from '../download/download.ts';
 
-/**
- * One repository at its registry, asked with the credentials of the namespace that it is cached for. All
- * throw RegistryError.
- */
+/** One repository at its registry, asked with its namespace's credentials. All throw RegistryError. */
 export interface UpstreamRepository {
   /** The digest that a tag has now; undefined when the registry does not say without sending the manifest. */
   headManifest(reference: ManifestReference, signal: AbortSignal): Promise<Digest | undefined>;

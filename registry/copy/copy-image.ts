@@ -20,10 +20,7 @@ export interface CopyOptions {
   /** The image in the source. */
   readonly reference: ManifestReference;
   readonly destination: RepositoryClient;
-  /**
-   * The tag that the image gets in the destination, once all else is there; without one it is known by its
-   * digest only.
-   */
+  /** Given in the destination once all else is there; without it the image is known by its digest. */
   readonly tag?: string;
   readonly transferBlob: TransferBlob;
   readonly selection: Selection;

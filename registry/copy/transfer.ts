@@ -11,10 +11,7 @@ export type FetchBlob = (blob: Descriptor, signal: AbortSignal) => AsyncIterable
 export interface TransferOptions {
   /** Told of bytes as they come. */
   readonly report: (bytes: number) => void;
-  /**
-   * The destination has lost the blob since it was sent: its bytes are needed, a link to what it has is not
-   * enough.
-   */
+  /** The destination has lost the blob again: it needs the bytes, a link to what it has would not do. */
   readonly resend: boolean;
   readonly signal: AbortSignal;
 }
