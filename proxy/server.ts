@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { isShelf } from '../api/shared-blobs.ts';
+import { isSharedBlobs } from '../api/shared-blobs.ts';
 import type { Logger } from '../platform/log.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core/errors.ts';
@@ -67,7 +67,7 @@ async function answer(
     return;
   }
   account.path = path;
-  if (isShelf(path.cached)) throw noRepository();
+  if (isSharedBlobs(path.cached)) throw noRepository();
   if (path.cached.tenant !== undefined && !(await admitsToTenants(request.socket))) throw notTheRuntime();
   const query = url.indexOf('?');
   request.url = formatDistributionPath(path) + (query < 0 ? '' : url.slice(query));

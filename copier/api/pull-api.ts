@@ -7,11 +7,13 @@ import type { ManifestReference } from '../../registry/core/distribution-path.ts
 import { RegistryError, toOciErrorBody, toRegistryError } from '../../registry/core/errors.ts';
 import { parsePullPath } from '../../registry/core/pull-path.ts';
 import type { Blobs } from '../images/blobs.ts';
-import { sendReferrers, sendTags, type Lists } from '../images/lists.ts';
-import type { Manifests, PullTarget } from '../images/manifests.ts';
+import type { Lists } from '../images/lists.ts';
+import type { Manifests } from '../images/manifests.ts';
+import type { PullTarget } from '../images/pull-target.ts';
 import { sentElsewhere, type Placement } from './placement.ts';
 import type { BlobContent } from '../images/blob-content.ts';
 import { sendBlob } from './send-blob.ts';
+import { sendReferrers, sendTags } from './send-lists.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 
 export interface PullExchange {

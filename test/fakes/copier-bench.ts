@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { parseCachePolicy } from '../../api/cache-policy.ts';
-import { composeCopier, type Copier } from '../../copier/compose.ts';
+import { Copier } from '../../copier/compose.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { Placement } from '../../copier/api/placement.ts';
 import type { PolicyRecord } from '../../api/policy-records.ts';
@@ -19,34 +19,34 @@ import { ask, type Asking, type Reply } from './ask.ts';
 import type { TestImage } from './images.ts';
 import { FakeRegistry } from './registry.ts';
 
-/** The repository of a test that names no other. */
+/** Upstream's repository, unless a test names another. */
 export const REPOSITORY = 'acme/app';
 export const REVALIDATE_MS = 150;
 const HEAD_MS = 500;
 
-/** The platforms of every image. */
+/** A policy for every image. */
 export function policy(spec: object): PolicyRecord {
   const metadata = { name: 'policy' };
   return { metadata, policy: parseCachePolicy({ metadata, spec }) };
 }
 
-/** The address of one replica, and of the others. */
+/** What a replica shares with the others, and its place among them. */
 export interface Replica {
   readonly upstream: FakeRegistry;
   readonly store: FakeRegistry;
   readonly placement: Placement;
 }
 
-/** The copier behind plain HTTP. */
+/** The copier is served over plain HTTP. */
 export class CopierBench {
   readonly upstream: FakeRegistry;
   readonly store: FakeRegistry;
   readonly secrets = new Map<string, unknown>();
   secretNames: readonly string[] = [];
   policies: readonly PolicyRecord[] = [];
-  /** Addresses of the replicas; ours is 10.0.0.1. */
+  /** Addresses of all replicas; the copier's own is 10.0.0.1. */
   replicas: readonly string[] = [];
-  /** What the caller may do; undefined: it is unknown, and refused. */
+  /** Of whoever asks; undefined: its token is refused. */
   role: 'reader' | 'operator' | undefined = 'operator';
   readonly #folder: string;
   readonly #stop = new AbortController();
@@ -80,12 +80,12 @@ export class CopierBench {
       LARDER_NAMESPACE: 'larder',
       ...env,
     });
-    bench.#copier = composeCopier({
+    bench.#copier = new Copier({
       settings,
       upstreams: {
         get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
       },
-      policies: () => bench.policies,
+      policies: { values: () => bench.policies },
       secrets: {
         readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
         secretNames: () => Promise.resolve(bench.secretNames),
@@ -127,7 +127,7 @@ export class CopierBench {
     return ask(this.port, path, asking);
   }
 
-  /** Sends a request, and hangs up when the first bytes arrive. */
+  /** Sends a request, and hangs up when the first bytes have come. */
   async leaveDuring(path: string): Promise<void> {
     const { port } = this;
     const request = httpRequest({ host: '127.0.0.1', port, path, agent: false });
@@ -155,12 +155,12 @@ export class CopierBench {
     return { ...reply, lines };
   }
 
-  /** Adds an image at the upstream. */
+  /** Puts an image into one of upstream's repositories. */
   offer(offered: TestImage, tag?: string, repository = REPOSITORY): void {
     this.upstream.repository(repository).add(offered, tag);
   }
 
-  /** Orders the image `:1` of a repository. @returns the outcome */
+  /** Orders a copy of a repository's image `:1`. @returns the last event */
   async copy(repository: string, order: object = {}): Promise<Record<string, unknown> | undefined> {
     const image = `${this.upstream.host}/${repository}:1`;
     return (await this.order('copy', { image, ...order })).lines.at(-1);
@@ -174,20 +174,20 @@ export class CopierBench {
     return this.store.repository(this.name());
   }
 
-  /** Bytes on disk of blobs that are being downloaded. */
+  /** Taken by downloads. */
   get spoolBytes(): number {
     return this.#copier.spool.reserved;
   }
 
   async settled(): Promise<void> {
-    await this.#copier.flights.settle();
+    await this.#copier.downloads.settle();
   }
 
   async stop(): Promise<void> {
     await Promise.all([this.upstream.close(), this.store.close(), this.stopReplica()]);
   }
 
-  /** Leaves upstream and store running, which other copiers share. */
+  /** Leaves upstream and store running, which other replicas share. */
   async stopReplica(): Promise<void> {
     this.#stop.abort();
     this.#server.closeAllConnections();
@@ -197,7 +197,7 @@ export class CopierBench {
   }
 }
 
-/** Waits for a condition that work under way will fulfil. */
+/** Waits until work in the background has had its effect. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await setImmediate();
 }

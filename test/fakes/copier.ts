@@ -1,7 +1,4 @@
-/**
- * A fake copier for tests of the controller: it records orders, and answers them from a made-up upstream and
- * store.
- */
+/** A copier for tests of the controller: it records orders, and answers them from upstream and store in memory. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { once } from 'node:events';
@@ -37,14 +34,11 @@ export class FakeCopier {
   readonly checks: string[] = [];
   /** `tenant/image`, or the image alone. */
   readonly removals: string[] = [];
-  /** The failures with which copies of images end. */
+  /** Images whose copy fails, and how. */
   readonly failures = new Map<string, Extract<CopyEventJson, { type: 'failed' }>>();
-  /**
-   * The digest that upstream has for a name: {@link FAKE_DIGEST} by default, undefined when it no longer has
-   * the image.
-   */
+  /** Digests at upstream: {@link FAKE_DIGEST} for a name that is not in here, undefined when the image is gone. */
   readonly upstream = new Map<string, string | undefined>();
-  /** The images in the store, by `tenant/image`. */
+  /** Digests in the store, by `tenant/image`. */
   readonly stored = new Map<string, string>();
   /** Awaited before each copy. */
   beforeCopy: () => Promise<void> = () => Promise.resolve();

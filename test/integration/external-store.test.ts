@@ -208,7 +208,7 @@ describe.each<[string, Door]>([
     const before = entries(door.log).length;
     await bench.copy('acme/first');
     const asked = entries(door.log).length;
-    // Pull and push: for the repository, for the shelf of what is shared, and for both at once.
+    // Pull and push: for the repository, for the one of shared blobs, and for both at once.
     expect(asked - before).toBeLessThanOrEqual(5);
     await bench.copy('acme/first');
     expect(entries(door.log).length).toBe(asked);
