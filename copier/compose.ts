@@ -42,7 +42,7 @@ export type CopierSettings = Omit<
   | 'kubeconfig'
   | 'upstreamsFile'
   | 'fullname'
-  | 'address'
+  | 'podAddress'
 >;
 
 export interface CopierWorld {
@@ -84,13 +84,13 @@ export function composeCopier(world: CopierWorld): Copier {
       connectMs: settings.connectDeadline,
       ...(world.proxies === undefined ? {} : { proxies: world.proxies }),
     }),
-    { headMs: settings.headDeadline, silenceMs: settings.silence },
+    { headMs: settings.responseDeadline, silenceMs: settings.silenceDeadline },
   );
   const storeTransport = new Transport(
     createConnections(storePolicies(world.upstreams), { connectMs: STORE_CONNECT_MS }),
     {
       headMs: STORE_WRITE_HEAD_MS,
-      silenceMs: settings.silence,
+      silenceMs: settings.silenceDeadline,
     },
   );
   const stores = { transport: storeTransport, upstreams: world.upstreams };
@@ -126,7 +126,7 @@ export function composeCopier(world: CopierWorld): Copier {
         failureThreshold: 2,
         openMs: settings.upstreamPause,
         maxOpenMs: Math.max(MAX_OUTAGE_MS, settings.upstreamPause),
-        probeMs: settings.headDeadline,
+        probeMs: settings.responseDeadline,
       }),
       now,
     }),

@@ -14,7 +14,7 @@ import { loop, type Component } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
 import { parseUpstreamSettings, upstreamFiles } from '../registry/transport/settings/upstream-settings.ts';
 import { outboundProxies } from '../registry/transport/http/outbound-proxy.ts';
-import { Authenticator, discoverKeys } from './api/callers.ts';
+import { discoverKeys, TokenVerifier } from './api/token-verifier.ts';
 import { composeCopier } from './compose.ts';
 import { copierConfig } from './config.ts';
 import { copierMetrics } from './metrics.ts';
@@ -37,7 +37,7 @@ await runMain({
     const tls = await readTlsFolder(settings.tlsFolder, log);
     const connection = connect(loadKubeConfig(settings.kubeconfig));
     const kube = new KubeClient(connection, 'larder-copier');
-    const authenticator = new Authenticator({
+    const verifier = new TokenVerifier({
       fetchKeys: (fetchSignal) =>
         discoverKeys(
           async (path, getSignal) => (await kube.stream(path, undefined, getSignal)).json(),
@@ -73,13 +73,13 @@ await runMain({
     });
     const slices = new ObjectCache<EndpointSlice>();
     const placement = new Placement({
-      self: settings.address,
+      self: settings.podAddress,
       port: settings.listen.port,
       replicas: () => readyAddresses(slices.values()),
     });
     const readiness = new Readiness(signal);
     readiness.add('token keys', () =>
-      authenticator.ready ? undefined : "the cluster's token keys are not known yet",
+      verifier.ready ? undefined : "the cluster's token keys are not known yet",
     );
     const flights: Component = {
       name: 'flights',
@@ -100,8 +100,8 @@ await runMain({
       tls.component('serving certificate'),
       loop('token keys', async (loopSignal) => {
         while (!loopSignal.aborted) {
-          await authenticator.refresh();
-          await sleep(authenticator.ready ? KEYS_REFRESH_MS : KEYS_RETRY_MS, undefined, {
+          await verifier.refresh();
+          await sleep(verifier.ready ? KEYS_REFRESH_MS : KEYS_RETRY_MS, undefined, {
             signal: loopSignal,
           });
         }
@@ -118,7 +118,7 @@ await runMain({
         name: 'copier server',
         addresses: [settings.listen],
         handler: copierHandler({
-          authenticator,
+          verifier,
           manifests: copier.manifests,
           blobs: copier.blobs,
           lists: copier.lists,
@@ -129,7 +129,7 @@ await runMain({
         }),
         tls,
         lingerMs: settings.lingerTime,
-        drainMs: settings.drain,
+        drainMs: settings.drainTime,
       }),
     ];
   },

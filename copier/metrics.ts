@@ -1,16 +1,9 @@
 /** What the copier counts: requests, and what is on its way. */
 import type { Metrics } from '../platform/metrics.ts';
-
-export interface RequestFigures {
-  readonly kind: 'pull' | 'order';
-  readonly status: number;
-  /** Whether the client got the whole answer. */
-  readonly complete: boolean;
-  readonly seconds: number;
-}
+import type { RequestMetrics } from '../registry/server/request-handler.ts';
 
 export interface CopierMetrics {
-  observe(figures: RequestFigures): void;
+  readonly observe: (request: RequestMetrics) => void;
 }
 
 /** Asked at every scrape. */
@@ -35,9 +28,9 @@ export function copierMetrics(metrics: Metrics, gauges: CopierGauges): CopierMet
     gauge.set(gauges.spoolBytes());
   });
   return {
-    observe: ({ kind, status, complete, seconds }) => {
+    observe: ({ kind, status, complete, totalSeconds }) => {
       requests.inc({ kind, status, complete: String(complete) });
-      duration.observe({ kind }, seconds);
+      duration.observe({ kind }, totalSeconds);
     },
   };
 }

@@ -13,7 +13,7 @@ import {
   VERIFY_PATH,
   verifyAnswerSchema,
 } from '../../api/copier-api.ts';
-import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
+import { ownerIn, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
 import type { ReadyReason } from '../../api/reasons.ts';
 import { formatReference } from '../../registry/core/reference.ts';
 import type { CopyProgress, CopyRequest, CopyResult } from './copy-state.ts';
@@ -129,19 +129,18 @@ export class CopierClient {
 
   /** The replica that owns the image carries the order out; when it does not answer, whoever we came to first does. */
   async #sendToOwner(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const answer = await this.#send(new URL(path, this.#options.url), order, signal);
-    const location = answer.headers['location'];
-    if (answer.statusCode !== 307 || typeof location !== 'string' || !URL.canParse(location)) return answer;
+    const { url } = this.#options;
+    const answer = await this.#send(new URL(path, url), order, signal);
+    const owner = ownerIn(answer.statusCode, answer.headers['location'], url);
+    if (owner === undefined) return answer;
     await answer.body.dump();
-    const owner = new URL(path, location);
     try {
-      // It has to show the copier's certificate before it sees our token.
-      if (owner.protocol === this.#options.url.protocol) return await this.#send(owner, order, signal);
+      return await this.#send(new URL(path, owner), order, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof OrderFailed)) throw error;
     }
-    return await this.#send(new URL(path, this.#options.url), order, signal, { [SERVE_HERE_HEADER]: '1' });
+    return await this.#send(new URL(path, url), order, signal, { [SERVE_HERE_HEADER]: '1' });
   }
 
   async #send(
