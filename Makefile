@@ -34,8 +34,9 @@ test: $(DEPS) ## types, lint, unit, integration and real-cluster tests (needs ro
 types: $(DEPS) ## type-check, and check that no folder imports what it may not
 	tsc -b
 
-lint: $(DEPS) types ## type-check, eslint, formatting
+lint: $(DEPS) types ## type-check, eslint, unused code, formatting
 	eslint --cache --cache-location .build/eslintcache .
+	knip --no-progress
 	prettier --check --log-level warn .
 
 unit: $(DEPS) ## unit and property tests only

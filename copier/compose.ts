@@ -1,5 +1,6 @@
 /** Builds the copier's parts from its settings and the two worlds it stands between. */
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { systemClock } from '../platform/clock.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
 import { storePolicies, upstreamPolicies } from '../registry/transport/http/connection-policy.ts';
@@ -78,7 +79,7 @@ const SECRET_STALE_MS = 10 * 60_000;
 
 export function composeCopier(world: CopierWorld): Copier {
   const { settings, log, signal } = world;
-  const now = (): number => performance.now();
+  const now = systemClock.monotonic;
   const upstreamTransport = new Transport(
     createConnections(upstreamPolicies(world.upstreams), {
       connectMs: settings.connectDeadline,

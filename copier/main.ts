@@ -46,7 +46,7 @@ await runMain({
       audience: COPIER_AUDIENCE,
       readers: settings.readers,
       operators: settings.operators,
-      now: () => performance.now(),
+      now: systemClock.monotonic,
       log,
     });
     const paths = await upstreamFiles(settings.upstreamsFile);

@@ -1,4 +1,5 @@
 /** Remembers per key (an upstream, a peer) that calls fail, so that the next ones do not wait for it again. */
+import { LRUCache } from 'lru-cache';
 
 export interface CircuitBreakerPolicy {
   /** Failures in a row that open the circuit. */
@@ -28,10 +29,11 @@ interface Circuit {
 /** All times are milliseconds of one monotonic clock, given by the caller. */
 export class CircuitBreaker {
   readonly #policy: CircuitBreakerPolicy;
-  readonly #circuits = new Map<string, Circuit>();
+  readonly #circuits: LRUCache<string, Circuit>;
 
   constructor(policy: CircuitBreakerPolicy) {
     this.#policy = policy;
+    this.#circuits = new LRUCache({ max: policy.maxKeys ?? 1_000 });
   }
 
   /** Asks to call. After `allow` or `probe`, report the outcome. */
@@ -71,14 +73,6 @@ export class CircuitBreaker {
         now + Math.min(this.#policy.maxOpenMs, this.#policy.openMs * 2 ** Math.min(circuit.opened, 30));
       circuit.opened += 1;
     }
-    this.#remember(key, circuit);
-  }
-
-  #remember(key: string, circuit: Circuit): void {
-    this.#circuits.delete(key);
     this.#circuits.set(key, circuit);
-    if (this.#circuits.size <= (this.#policy.maxKeys ?? 1_000)) return;
-    const [oldest] = this.#circuits.keys();
-    if (oldest !== undefined) this.#circuits.delete(oldest);
   }
 }

@@ -3,11 +3,11 @@ import { setTimeout as timer } from 'node:timers/promises';
 
 export interface Clock {
   /** Milliseconds since the epoch; may jump. For stamps. */
-  now(): number;
+  readonly now: () => number;
   /** Milliseconds since some fixed moment; never jumps. For intervals and deadlines. */
-  monotonic(): number;
+  readonly monotonic: () => number;
   /** @throws the signal's reason once it is aborted */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
 export const systemClock: Clock = {
@@ -32,21 +32,17 @@ export class ManualClock implements Clock {
     this.#time = start;
   }
 
-  now(): number {
-    return this.#time;
-  }
+  readonly now = (): number => this.#time;
 
-  monotonic(): number {
-    return this.#time;
-  }
+  readonly monotonic = (): number => this.#time;
 
   /** How many callers wait in {@link sleep}. */
   get sleeping(): number {
     return this.#sleepers.length;
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
+  readonly sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason as Error);
         return;
@@ -62,7 +58,6 @@ export class ManualClock implements Clock {
         { once: true },
       );
     });
-  }
 
   /** Moves on and wakes, in order, who has slept enough; what they do next has been started when this resolves. */
   async advance(ms: number): Promise<void> {

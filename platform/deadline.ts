@@ -1,4 +1,5 @@
 /** Bounds on waiting: deadlines for a step, and a guard against silence for bodies that may take any time. */
+import { unlessAborted } from './unless-aborted.ts';
 
 /** A step that took longer than it was allowed to. Trying again can help. */
 export class DeadlineError extends Error {
@@ -24,7 +25,7 @@ export async function withDeadline<T>(
 ): Promise<T> {
   const guard = new SilenceGuard(step, ms, signal);
   try {
-    return await Promise.race([run(guard.signal), rejection(guard.signal)]);
+    return await unlessAborted(run(guard.signal), guard.signal);
   } finally {
     guard.close();
   }
@@ -62,21 +63,4 @@ export class SilenceGuard {
     clearTimeout(this.#timer);
     this.#parent?.removeEventListener('abort', this.#onParent);
   }
-}
-
-/** A promise that only ever rejects, with the signal's reason. */
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    signal.addEventListener(
-      'abort',
-      () => {
-        reject(signal.reason as Error);
-      },
-      { once: true },
-    );
-  });
 }

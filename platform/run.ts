@@ -1,5 +1,6 @@
 /** The life of a process: components start in order, stop in reverse, and the first failure stops all. */
 import type { Logger } from './log.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** A part of a process that starts and stops. */
 export interface Component {
@@ -59,7 +60,7 @@ export async function runGroup(
       running.done?.catch(failure.reject);
       log.debug('component started', { component: component.name });
     }
-    await Promise.race([aborted(signal), failure.promise]);
+    await unlessAborted(failure.promise, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -80,18 +81,4 @@ async function stop(name: string, running: Running, graceMs: number, log: Logger
   } finally {
     clearTimeout(timer);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else
-      signal.addEventListener(
-        'abort',
-        () => {
-          resolve();
-        },
-        { once: true },
-      );
-  });
 }

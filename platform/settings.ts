@@ -65,14 +65,6 @@ export function listenAddress(): z.ZodType<ListenAddress, string> {
   return parsed('must be an address to listen on such as :8080, 127.0.0.1:7439 or [::1]:7439', parseListen);
 }
 
-/** Several addresses to listen on, comma-separated, at least one. */
-export function listenAddresses(): z.ZodType<readonly ListenAddress[], string> {
-  return parsed('must be addresses to listen on such as 127.0.0.1:7439,[::1]:7439', (text) => {
-    const addresses = text.split(',').map((item) => parseListen(item.trim()));
-    return addresses.every((address) => address !== undefined) ? addresses : undefined;
-  });
-}
-
 /** Any text that is not empty. */
 export function text(): z.ZodType<string, string> {
   return z.string();
@@ -84,10 +76,11 @@ export function oneOf<const T extends string>(...words: readonly T[]): z.ZodType
 }
 
 function parseListen(text: string): ListenAddress | undefined {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):(\d{1,5})$/.exec(text);
-  if (!match || Number(match[2]) > 65_535) return undefined;
-  const host = match[1]?.replace(/^\[|\]$/g, '');
-  return { ...(host ? { host } : {}), port: Number(match[2]) };
+  const match = /^(?:\[(?<ipv6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]]*)):(?<port>\d{1,5})$/.exec(text);
+  const port = Number(match?.groups?.['port']);
+  if (!(port <= 65_535)) return undefined;
+  const host = match?.groups?.['ipv6'] ?? match?.groups?.['name'];
+  return { ...(host ? { host } : {}), port };
 }
 
 /** A schema from a function that answers `undefined` for what it cannot read. */

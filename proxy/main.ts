@@ -54,7 +54,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
     deadlines: { signMs: settings.peerDeadline, headMs: settings.responseDeadline },
     patienceMs: settings.peerPatience,
     breaker: peerBreaker(settings),
-    clock: systemClock,
+    now: systemClock.monotonic,
   });
   const upstream = upstreamOrigin({
     upstreams,
@@ -66,7 +66,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
     forwarder: new Forwarder({
       origins: settings.upstreamFallback ? { store, copier, upstream } : { store, copier },
       breaker: peerBreaker(settings),
-      clock: systemClock,
+      now: systemClock.monotonic,
       onFailure: failureReport(log, counted.failed),
     }),
     metrics: counted,

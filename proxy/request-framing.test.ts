@@ -47,7 +47,7 @@ beforeEach(async () => {
       forwarder: new Forwarder({
         origins: { copier: new PeerOrigin('copier', copier) },
         breaker: new CircuitBreaker({ failureThreshold: 9, openMs: 1, maxOpenMs: 1, probeMs: 1 }),
-        clock: systemClock,
+        now: systemClock.monotonic,
         onFailure: () => undefined,
       }),
       metrics: { observe: () => undefined },

@@ -75,7 +75,7 @@ class Bench {
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           ...(name === 'copier' ? { patienceMs: PATIENCE_MS } : {}),
           agent: () => bench.#agent,
-          ...(name === 'copier' ? { replicas: { breaker: breaker(), clock: systemClock } } : {}),
+          ...(name === 'copier' ? { replicas: { breaker: breaker(), now: systemClock.monotonic } } : {}),
           credentials: {
             authorization: () => Promise.resolve(token),
             renew: () => Promise.resolve(undefined),
@@ -89,7 +89,7 @@ class Bench {
         upstream: { ask: (pull, isPatient) => bench.upstream.ask(pull, isPatient) },
       },
       breaker: breaker(),
-      clock: systemClock,
+      now: systemClock.monotonic,
       onFailure: (_, failure) => bench.failures.push(failure),
     });
     const metrics = {

@@ -52,6 +52,7 @@ function phases(pattern: string[]): Lane[][] {
       [
         { name: 'types', run: () => program('tsc', ['-b']) },
         { name: 'lint', run: () => program('eslint', [...cache, '.']) },
+        { name: 'unused', run: () => program('knip', ['--no-progress']) },
         { name: 'format', run: () => program('prettier', ['--check', '--log-level', 'warn', '.']) },
         { name: 'unit', run: () => jest('unit', pattern) },
       ],

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
+import { bracketed } from '../../registry/core/host.ts';
 import type { EndpointSlice } from '../../platform/kube/resource.ts';
 
 /**
@@ -49,7 +50,7 @@ export class Placement {
     if (self === undefined) return undefined;
     const owner = ownerOf(repository, replicas());
     if (owner === undefined || owner === self) return undefined;
-    return `https://${owner.includes(':') ? `[${owner}]` : owner}:${port}`;
+    return `https://${bracketed(owner)}:${port}`;
   }
 }
 

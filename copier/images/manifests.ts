@@ -3,7 +3,7 @@ import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { CachedName } from '../../registry/core/cached-name.ts';
 import type { Digest } from '../../registry/core/digest.ts';
-import { toRegistryError, type RegistryError } from '../../registry/core/errors.ts';
+import { isOutage, toRegistryError } from '../../registry/core/errors.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import type { FreshTags, RecentManifests } from './recent.ts';
 import type { ManifestStore } from '../store/content-store.ts';
@@ -146,8 +146,4 @@ export class Manifests {
       return undefined;
     }
   }
-}
-
-function isOutage({ reason }: RegistryError): boolean {
-  return reason === 'TimedOut' || reason === 'Unreachable';
 }

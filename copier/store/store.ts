@@ -7,7 +7,7 @@ import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/uploa
 import { removeImage, type RemovalTarget } from '../../registry/copy/remove-image.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
-import { RegistryError, toRegistryError, type Reason } from '../../registry/core/errors.ts';
+import { isOutage, RegistryError, toRegistryError, type Reason } from '../../registry/core/errors.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Deadlines } from '../../registry/transport/http/exchange.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
@@ -136,9 +136,9 @@ export class Store implements ManifestStore, BlobStore {
         breaker.succeeded(side.name);
         return result;
       } catch (error) {
-        const { reason } = toRegistryError(error);
-        if (reason === 'Canceled') throw error;
-        if (reason === 'TimedOut' || reason === 'Unreachable') breaker.failed(side.name, now());
+        const why = toRegistryError(error);
+        if (why.reason === 'Canceled') throw error;
+        if (isOutage(why)) breaker.failed(side.name, now());
         failure ??= error;
       }
     }

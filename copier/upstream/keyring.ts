@@ -1,5 +1,6 @@
 /** Which credentials a tenant's image may be fetched with: pull secrets of its namespace, read only when they are needed. */
 import { isDeepStrictEqual } from 'node:util';
+import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
 import type { CachedName } from '../../registry/core/cached-name.ts';
 import {
@@ -55,7 +56,7 @@ const TYPES: Readonly<Record<PullSecretType, string>> = {
   'kubernetes.io/dockerconfigjson': '.dockerconfigjson',
   'kubernetes.io/dockercfg': '.dockercfg',
 };
-const MAX_REMEMBERED = 5_000;
+const REMEMBERED = { max: 5_000 };
 /** How long a pull waits for the Kubernetes API when a secret is known from before, in milliseconds. */
 const REREAD_MS = 500;
 const secretSchema = z.object({
@@ -70,10 +71,10 @@ interface Read<T> {
 
 export class Keyring {
   readonly #options: KeyringOptions;
-  readonly #names = new Map<string, Read<readonly string[]>>();
-  readonly #secrets = new Map<string, Read<readonly KeyringEntry[]>>();
+  readonly #names = new LRUCache<string, Read<readonly string[]>>(REMEMBERED);
+  readonly #secrets = new LRUCache<string, Read<readonly KeyringEntry[]>>(REMEMBERED);
   /** By secret: why it gave nothing when it was read last. */
-  readonly #troubles = new Map<string, string>();
+  readonly #troubles = new LRUCache<string, string>(REMEMBERED);
 
   constructor(options: KeyringOptions) {
     this.#options = options;
@@ -84,7 +85,7 @@ export class Keyring {
     if (name.tenant === undefined || pullSecrets.length === 0) return;
     const key = keyOf(name);
     const known = this.#names.get(key)?.value ?? [];
-    remember(this.#names, key, { value: [...new Set([...pullSecrets, ...known])], at: this.#options.now() });
+    this.#names.set(key, { value: [...new Set([...pullSecrets, ...known])], at: this.#options.now() });
   }
 
   /**
@@ -171,11 +172,11 @@ export class Keyring {
       secret = await source.readSecret(namespace, name, limited);
     } catch (error) {
       log.warn('pull secret cannot be read', { namespace, name, error });
-      remember(this.#troubles, key, `the pull secret ${name} cannot be read`);
+      this.#troubles.set(key, `the pull secret ${name} cannot be read`);
       return usable ? last.value : [];
     }
     const value = this.#parse(secret, { namespace, name });
-    remember(this.#secrets, key, { value, at: now() });
+    this.#secrets.set(key, { value, at: now() });
     return value;
   }
 
@@ -183,7 +184,7 @@ export class Keyring {
   #parse(secret: unknown, ref: { namespace: string; name: string }): readonly KeyringEntry[] {
     const key = `${ref.namespace}/${ref.name}`;
     if (secret === undefined) {
-      remember(this.#troubles, key, `there is no pull secret ${ref.name} in ${ref.namespace}`);
+      this.#troubles.set(key, `there is no pull secret ${ref.name} in ${ref.namespace}`);
       return [];
     }
     try {
@@ -193,7 +194,7 @@ export class Keyring {
       return entries;
     } catch (error) {
       this.#options.log.warn('pull secret cannot be used', { ...ref, error });
-      remember(this.#troubles, key, `${ref.name} in ${ref.namespace} is no pull secret that can be used`);
+      this.#troubles.set(key, `${ref.name} in ${ref.namespace} is no pull secret that can be used`);
       return [];
     }
   }
@@ -201,11 +202,4 @@ export class Keyring {
 
 function keyOf({ tenant = '', host, repository }: CachedName): string {
   return `${tenant} ${host}/${repository}`;
-}
-
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  const [oldest] = map.keys();
-  if (map.size > MAX_REMEMBERED && oldest !== undefined) map.delete(oldest);
 }

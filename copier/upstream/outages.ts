@@ -1,6 +1,6 @@
 /** Registries that cannot be reached: while one is known to be away, requests to it fail at once instead of waiting for it again. */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
-import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
+import { isOutage, RegistryError, toRegistryError } from '../../registry/core/errors.ts';
 
 export interface OutagesOptions {
   /** By the registry's host. */
@@ -25,10 +25,10 @@ export class Outages {
       breaker.succeeded(host);
       return answer;
     } catch (error) {
-      const { reason } = toRegistryError(error);
-      if (reason === 'TimedOut' || reason === 'Unreachable') breaker.failed(host, now());
+      const failure = toRegistryError(error);
+      if (isOutage(failure)) breaker.failed(host, now());
       // Who has left has not heard what the registry would have said.
-      else if (reason !== 'Canceled') breaker.succeeded(host);
+      else if (failure.reason !== 'Canceled') breaker.succeeded(host);
       throw error;
     }
   }

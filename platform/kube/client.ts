@@ -187,25 +187,10 @@ export class KubeClient {
     deadlineMs = DEFAULT_DEADLINE_MS,
   ): Promise<Dispatcher.ResponseData['body']> {
     const what = `GET ${path}`;
-    const answer = await withDeadline(`the head of ${what}`, deadlineMs, signal, (headSignal) => {
-      const abort = new AbortController();
-      // Until the head is there its deadline counts, afterwards only the caller's signal.
-      headSignal.addEventListener(
-        'abort',
-        () => {
-          abort.abort(headSignal.reason);
-        },
-        { once: true },
-      );
-      signal.addEventListener(
-        'abort',
-        () => {
-          abort.abort(signal.reason);
-        },
-        { once: true },
-      );
-      return this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, abort.signal);
-    });
+    const answer = await withDeadline(`the head of ${what}`, deadlineMs, signal, (headSignal) =>
+      // The deadline counts until the head is there; afterwards only the caller's signal ends the body.
+      this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, AbortSignal.any([headSignal, signal])),
+    );
     if (answer.statusCode < 300) return answer.body;
     throw KubeError.fromAnswer(what, answer.statusCode, await answer.body.text());
   }

@@ -2,6 +2,8 @@
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher } from 'undici';
+import { systemClock, type Clock } from '../clock.ts';
+import type { Component } from '../run.ts';
 
 /** Credentials are asked for again this often; tokens of Pods are replaced long before they expire. */
 const CREDENTIALS_FRESH_MS = 30_000;
@@ -9,10 +11,10 @@ const CREDENTIALS_FRESH_MS = 30_000;
 export interface Connection {
   readonly server: URL;
   /** The one dispatcher of the process: connections are shared by every request. */
-  dispatcher(): Promise<Dispatcher>;
+  readonly dispatcher: () => Promise<Dispatcher>;
   /** The headers that authenticate a request. */
-  headers(): Promise<Record<string, string>>;
-  close(): Promise<void>;
+  readonly headers: () => Promise<Record<string, string>>;
+  readonly close: () => Promise<void>;
 }
 
 /** Where the API server is named: `file` is a kubeconfig; without one the Pod's ServiceAccount, or kubectl's defaults. */
@@ -28,16 +30,21 @@ export function loadKubeConfig(file?: string): KubeConfig {
  * Connects by a KubeConfig, whose authentication (tokens, client certificates, exec plugins) is the client library's.
  * @throws when the config names no cluster
  */
-export function connect(config: KubeConfig): Connection {
+export function connect(config: KubeConfig, clock = systemClock): Connection {
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error('the kubeconfig has no current cluster');
-  const credentials = new Credentials(config);
+  const credentials = new Credentials(config, clock);
   return {
     server: new URL(cluster.server),
     dispatcher: async () => (await credentials.current()).agent,
     headers: async () => (await credentials.current()).headers,
     close: () => credentials.close(),
   };
+}
+
+/** Closes the connection when it stops. Start it first, so that it stops last. */
+export function connectionComponent(connection: Connection): Component {
+  return { name: 'Kubernetes API', start: () => Promise.resolve({ stop: connection.close }) };
 }
 
 interface Current {
@@ -48,18 +55,21 @@ interface Current {
 /** Refreshes credentials, and replaces the agent only when the TLS material changed. */
 class Credentials {
   readonly #config: KubeConfig;
+  readonly #clock: Clock;
   #refreshing: Promise<Current> | undefined;
   #freshUntil = 0;
   #agent: Agent | undefined;
   #material = '';
 
-  constructor(config: KubeConfig) {
+  constructor(config: KubeConfig, clock: Clock) {
     this.#config = config;
+    this.#clock = clock;
   }
 
   current(): Promise<Current> {
-    if (!this.#refreshing || performance.now() >= this.#freshUntil) {
-      this.#freshUntil = performance.now() + CREDENTIALS_FRESH_MS;
+    const now = this.#clock.monotonic();
+    if (!this.#refreshing || now >= this.#freshUntil) {
+      this.#freshUntil = now + CREDENTIALS_FRESH_MS;
       this.#refreshing = this.#refresh();
       this.#refreshing.catch(() => {
         this.#freshUntil = 0;

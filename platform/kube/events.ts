@@ -1,5 +1,6 @@
 /** Events (events.k8s.io/v1) about objects: repeated ones become a series instead of many objects. */
 import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import type { Component } from '../run.ts';
@@ -51,7 +52,7 @@ export class EventRecorder {
   readonly #controller: string;
   readonly #instance: string;
   readonly #clock: Clock;
-  readonly #series = new Map<string, Series>();
+  readonly #series = new LRUCache<string, Series>({ max: MAX_SERIES });
 
   /** @param controller e.g. `larder.dev/controller`; `instance` e.g. the Pod's name */
   constructor(options: {
@@ -85,14 +86,12 @@ export class EventRecorder {
       dirty: false,
       created: this.#create(ref, event, now),
     });
-    const [oldest] = this.#series.keys();
-    if (this.#series.size > MAX_SERIES && oldest !== undefined) this.#series.delete(oldest);
   }
 
   /** Tells the API server how often each series happened, and forgets the ones that ended. */
   async flush(): Promise<void> {
     const now = this.#clock.now();
-    for (const [key, series] of this.#series) {
+    for (const [key, series] of [...this.#series.entries()]) {
       await series.created;
       if (series.dirty) await this.#update(series);
       if (now - series.lastAt >= SERIES_MS) this.#series.delete(key);

@@ -9,7 +9,6 @@ import type {
   V1Node,
   V1Pod,
   V1Secret,
-  V1ServiceAccount,
 } from '@kubernetes/client-node';
 
 /** What every object has. Times are RFC 3339 text, as they come over the wire. */
@@ -85,7 +84,6 @@ export type Namespace = Wire<V1Namespace>;
 export type Node = Wire<V1Node>;
 export type Pod = Wire<V1Pod>;
 export type Secret = Wire<V1Secret>;
-export type ServiceAccount = Wire<V1ServiceAccount>;
 
 /** Types of Kubernetes itself are taken at the API server's word. */
 function builtin<T extends KubeObject>(
@@ -120,7 +118,6 @@ export const namespaces = builtin<Namespace>('v1', 'Namespace', 'namespaces', fa
 export const nodes = builtin<Node>('v1', 'Node', 'nodes', false);
 export const pods = builtin<Pod>('v1', 'Pod', 'pods');
 export const secrets = builtin<Secret>('v1', 'Secret', 'secrets');
-export const serviceAccounts = builtin<ServiceAccount>('v1', 'ServiceAccount', 'serviceaccounts');
 
 /** `group/version`, or `v1` for the core group. */
 export function apiVersionOf(resource: Resource<KubeObject>): string {

@@ -1,6 +1,5 @@
 /** The copier as an origin: any of its replicas, asked with the proxy's ServiceAccount token. */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
-import type { Clock } from '../../platform/clock.ts';
 import type { FileValue } from '../../platform/file-watch.ts';
 import type { HeadDeadlines } from '../transfer/head-deadline.ts';
 import { copierAgent } from './copier-agent.ts';
@@ -20,17 +19,18 @@ export interface CopierOriginOptions {
   readonly patienceMs: number;
   /** For its replicas, each by itself. */
   readonly breaker: CircuitBreaker;
-  readonly clock: Clock;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
 }
 
 export function copierOrigin(options: CopierOriginOptions): PeerOrigin {
-  const { url, serverName, ca, token, deadlines, patienceMs, breaker, clock } = options;
+  const { url, serverName, ca, token, deadlines, patienceMs, breaker, now } = options;
   const peer = new Peer({
     name: 'copier',
     target: url,
     deadlines,
     patienceMs: Math.max(patienceMs, deadlines.signMs),
-    replicas: { breaker, clock },
+    replicas: { breaker, now },
     agent: copierAgent(url, serverName, ca),
     credentials: new TokenCredentials(token),
   });

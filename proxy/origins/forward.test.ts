@@ -51,7 +51,7 @@ describe('a crowd that comes when the copier may be asked again', () => {
       maxOpenMs: 10 * OPEN_MS,
       probeMs: OPEN_MS,
     }),
-    clock: { monotonic: () => now },
+    now: () => now,
     onFailure: () => undefined,
   });
   const servedBy = async (): Promise<OriginName> => (await forwarder.open(pull())).origin;

@@ -1,6 +1,5 @@
 /** Tries the origins of a request in turn until one has what is asked for, before anything is sent to the client. */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
-import type { Clock } from '../../platform/clock.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import type { OriginResponse } from '../transfer/response.ts';
 import type { Origin, Pull } from './origin.ts';
@@ -17,7 +16,8 @@ import {
 export interface ForwarderOptions {
   readonly origins: Readonly<Partial<Record<OriginName, Origin>>>;
   readonly breaker: CircuitBreaker;
-  readonly clock: Pick<Clock, 'monotonic'>;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
   /** Told of each origin that did not serve. */
   readonly onFailure: (pull: Pull, failure: Failure) => void;
 }
@@ -36,7 +36,7 @@ export class Forwarder {
 
   /** @throws RegistryError that tells best why nobody served; the signal's reason when the client has gone */
   async open(pull: Pull): Promise<Served> {
-    const { breaker, clock, onFailure } = this.#options;
+    const { breaker, now, onFailure } = this.#options;
     const failures: Failure[] = [];
     const waiting = planSteps(pull.path).map((step) => ({ step, postponed: false }));
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -52,7 +52,7 @@ export class Forwarder {
       }
       const outcome = await origin.ask(pull, step.isPatient);
       if (pull.signal.aborted || !('verdict' in outcome && hangs(outcome))) breaker.succeeded(circuit);
-      else breaker.failed(circuit, clock.monotonic());
+      else breaker.failed(circuit, now());
       pull.signal.throwIfAborted();
       if (!('verdict' in outcome)) return { origin: step.origin, response: outcome };
       failures.push(outcome);
@@ -63,9 +63,8 @@ export class Forwarder {
 
   /** While one client finds out whether an origin is back, patient ones wait with it: else a crowd would pass by it to upstream. */
   #admits({ isPatient }: Step, circuit: string): boolean {
-    const { breaker, clock } = this.#options;
-    const now = clock.monotonic();
-    return breaker.request(circuit, now) !== 'deny' || (isPatient && breaker.isProbed(circuit, now));
+    const { breaker, now } = this.#options;
+    return breaker.request(circuit, now()) !== 'deny' || (isPatient && breaker.isProbed(circuit, now()));
   }
 }
 

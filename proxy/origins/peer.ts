@@ -1,9 +1,9 @@
 /** A part of Larder that the proxy asks over HTTP: the store or the copier. */
 import type { Agent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import { LRUCache } from 'lru-cache';
 import { ownerIn, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
-import type { Clock } from '../../platform/clock.ts';
 import { DeadlineError } from '../../platform/deadline.ts';
 import { formatDistributionPath } from '../../registry/core/distribution-path.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
@@ -31,7 +31,8 @@ export interface PeerOptions {
 
 export interface Replicas {
   readonly breaker: CircuitBreaker;
-  readonly clock: Pick<Clock, 'monotonic'>;
+  /** Milliseconds of a clock that never jumps. */
+  readonly now: () => number;
 }
 
 /** What goes into the Authorization header. Both throw RegistryError. */
@@ -57,7 +58,7 @@ export class Peer {
   readonly #options: PeerOptions;
   readonly #proxy = new RequestProxy();
   /** By host: each replica hangs or is busy by itself. */
-  readonly #lastSigns = new Map<string, LastSign>();
+  readonly #lastSigns = new LRUCache<string, LastSign>({ max: MAX_REPLICAS });
 
   constructor(options: PeerOptions) {
     this.#options = options;
@@ -90,9 +91,9 @@ export class Peer {
    * Undefined when nobody answers there: then any other replica has to serve. An owner that is merely silent is given up by patient
    * clients only, because what it may be fetching would be fetched twice.
    */
-  async #askOwner(call: Call, owner: URL, { breaker, clock }: Replicas): Promise<OriginResponse | undefined> {
-    const decision = breaker.request(owner.host, clock.monotonic());
-    if (decision === 'deny' && !breaker.isProbed(owner.host, clock.monotonic())) return undefined;
+  async #askOwner(call: Call, owner: URL, { breaker, now }: Replicas): Promise<OriginResponse | undefined> {
+    const decision = breaker.request(owner.host, now());
+    if (decision === 'deny' && !breaker.isProbed(owner.host, now())) return undefined;
     try {
       const response = await this.#send(
         { ...call, isPatient: call.isPatient && decision === 'allow' },
@@ -103,7 +104,7 @@ export class Peer {
     } catch (error) {
       const mayBeBusy = isSilence(error) && decision === 'allow' && !call.isPatient;
       if (mayBeBusy || call.pull.signal.aborted) throw error;
-      breaker.failed(owner.host, clock.monotonic());
+      breaker.failed(owner.host, now());
       return undefined;
     }
   }
@@ -146,8 +147,6 @@ export class Peer {
   #lastSignOf({ host }: URL): LastSign {
     const known = this.#lastSigns.get(host) ?? new LastSign();
     this.#lastSigns.set(host, known);
-    const [oldest] = this.#lastSigns.keys();
-    if (this.#lastSigns.size > MAX_REPLICAS && oldest !== undefined) this.#lastSigns.delete(oldest);
     return known;
   }
 }

@@ -1,6 +1,6 @@
 /** Decides whom to ask for a request, in which order, and what a person is told when nobody serves it. */
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
-import type { RegistryError } from '../../registry/core/errors.ts';
+import { isOutage, type RegistryError } from '../../registry/core/errors.ts';
 import { isByDigest, type PullPath } from '../../registry/core/pull-path.ts';
 
 export type OriginName = 'store' | 'copier' | 'upstream';
@@ -50,7 +50,7 @@ export function mayAsk({ origin }: Step, failures: readonly Failure[]): boolean 
 /** Whether it is better to ask others first for a while. */
 export function hangs({ verdict, error }: Failure): boolean {
   if (verdict === 'silent') return true;
-  return verdict === 'down' && (error.reason === 'TimedOut' || error.reason === 'Unreachable');
+  return verdict === 'down' && isOutage(error);
 }
 
 /** The error that tells a person most: upstream's own, else what keeps us from asking it, else that it is not there. */

@@ -7,7 +7,7 @@ import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { verified, withTypedErrors } from '../../registry/client/verified.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
-import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
+import { isOutage, RegistryError, toRegistryError } from '../../registry/core/errors.ts';
 import { upstreamPolicies } from '../../registry/transport/http/connection-policy.ts';
 import { createConnections } from '../../registry/transport/http/connector.ts';
 import type { OutboundProxies } from '../../registry/transport/http/outbound-proxy.ts';
@@ -62,8 +62,7 @@ export class UpstreamOrigin implements Origin {
       return await firstOf(clients, (client) => responseFrom(client, pull));
     } catch (thrown) {
       const error = toRegistryError(thrown);
-      const verdict = error.reason === 'TimedOut' || error.reason === 'Unreachable' ? 'down' : 'refused';
-      return { origin: 'upstream', verdict, error };
+      return { origin: 'upstream', verdict: isOutage(error) ? 'down' : 'refused', error };
     }
   }
 }

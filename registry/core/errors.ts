@@ -96,6 +96,11 @@ export class RegistryError extends Error {
   }
 }
 
+/** Whether nobody answered, or not in time: the registry is away, rather than unwilling. */
+export function isOutage({ reason }: RegistryError): boolean {
+  return reason === 'Unreachable' || reason === 'TimedOut';
+}
+
 export interface OciErrorBody {
   readonly errors: readonly [{ readonly code: OciErrorCode; readonly message: string }];
 }

@@ -30,6 +30,16 @@ export function looksLikeHost(component: string): boolean {
   return component === 'localhost' || /[.:]/.test(component);
 }
 
+/** A host as a URL has it: an IPv6 address in brackets, everything else as it is. */
+export function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** The host name of a URL as sockets and certificates have it: an IPv6 address without its brackets. */
+export function unbracketed(hostname: string): string {
+  return hostname.replaceAll(/^\[|\]$/g, '');
+}
+
 /** The eight groups of a bracketed IPv6 address, in hex without leading zeros. */
 export function ipv6Groups(hostname: string): string[] {
   const [head = '', tail] = hostname.slice(1, -1).split('::');

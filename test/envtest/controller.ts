@@ -1,7 +1,6 @@
 /** The controller's leader against a real API server, with a copier that answers as it is told. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AddressInfo, createServer } from 'node:net';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { parseDocument } from 'yaml';
@@ -34,6 +33,7 @@ import { waitFor } from '../cluster/wait.ts';
 import { FakeCopier } from '../fakes/copier.ts';
 import { RULES } from '../fakes/rules.ts';
 import { ApiServer, type TestUser } from './api-server.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 const CRDS = join(import.meta.dirname, '../../manifests/chart/larder/files/crds');
 export const NAMES = releaseNames('larder');
@@ -88,7 +88,7 @@ export class ControllerBench {
     const served = (): Promise<unknown> =>
       Promise.all([client.list(imageRecords), client.list(policyRecords)]);
     await waitFor('our resources to be served', served, { deadlineMs: 10_000 });
-    const port = await freePort();
+    const port = await freeLoopbackPort();
     const token = join(api.folder, 'token');
     await writeFile(token, 'token-of-the-controller');
     const env = {
@@ -112,7 +112,7 @@ export class ControllerBench {
   /** A replica of its own process, as it runs in the cluster: it competes for the lease. */
   async startReplica(name: string): Promise<Replica> {
     const env = { ...this.#env, KUBECONFIG: await this.kubeconfig(), LARDER_POD_NAME: name };
-    return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freePort()}` });
+    return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freeLoopbackPort()}` });
   }
 
   get term(): Term | undefined {
@@ -308,13 +308,4 @@ export class Replica {
     this.#child.kill('SIGKILL');
     await exited;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -18,7 +18,7 @@ import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts
 import { Transport } from '../../registry/transport/transport.ts';
 import { supervisorApi } from '../../store/api.ts';
 import type { StorageDriver } from '../../store/distribution-config.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { Supervisor } from '../../store/supervisor.ts';
 import { readTrust } from '../../store/trust.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -76,9 +76,7 @@ export class StoreBench {
       events: { onRestart: (role) => restarts.push(role), onCollection: () => undefined },
     });
     const running = await supervisor.start();
-    const api = createServer(
-      supervisorApi({ supervisor, writerKeys: () => trust.get().writer, log: silentLogger }),
-    );
+    const api = createServer(supervisorApi({ supervisor, trust, log: silentLogger }));
     api.listen(0, '127.0.0.1');
     await once(api, 'listening');
     const ready = (): Promise<boolean> =>

@@ -144,7 +144,7 @@ export class Crowd {
       target: new URL(`https://${SERVICE}:${copierPort}`),
       deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
       patienceMs,
-      replicas: { breaker: breaker(), clock: systemClock },
+      replicas: { breaker: breaker(), now: systemClock.monotonic },
       agent: () => agent,
       credentials,
     });
@@ -170,7 +170,7 @@ export class Crowd {
         upstream: new UpstreamOrigin(transport, upstreams),
       },
       breaker: breaker(),
-      clock: systemClock,
+      now: systemClock.monotonic,
       onFailure: () => undefined,
     });
     const handler = pullHandler({

@@ -15,7 +15,7 @@ import { Forwarder } from '../../proxy/origins/forward.ts';
 import { pullHandler } from '../../proxy/server.ts';
 import { storeOrigin } from '../../proxy/origins/store-origin.ts';
 import { digestOf } from '../../registry/core/digest.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { CopierBench } from '../fakes/copier-bench.ts';
@@ -161,7 +161,7 @@ describe.each<[string, Door]>([
             maxOpenMs: 1_000,
             probeMs: 1_000,
           }),
-          clock: systemClock,
+          now: systemClock.monotonic,
           onFailure: () => undefined,
         }),
         metrics: { observe: () => undefined },

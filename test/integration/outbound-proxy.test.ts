@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { FakeRegistry } from '../fakes/registry.ts';
 import { testImage } from '../fakes/images.ts';

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
 import { buildSteerPort } from '../../build/programs.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../proxy/main.ts');

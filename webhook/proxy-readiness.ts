@@ -1,4 +1,4 @@
-/** The proxies of the cluster: on which nodes they are and which of them work, followed Pod by Pod. */
+/** On which nodes there are proxies and which of them are ready, followed Pod by Pod. */
 import {
   type KubeObject,
   type ObjectMeta,
@@ -8,10 +8,10 @@ import {
 } from '../platform/kube/resource.ts';
 import type { ProxyCount } from './gate.ts';
 
-/** One Pod of the proxies' DaemonSet. */
+/** A Pod of the proxy DaemonSet. */
 export interface ProxyRecord extends KubeObject {
   readonly metadata: ObjectMeta;
-  /** Absent until it is scheduled. */
+  /** Absent until the Pod is scheduled. */
   readonly node?: string;
   readonly ready: boolean;
 }
@@ -35,13 +35,13 @@ export const proxyRecords: Resource<ProxyRecord> = {
   },
 };
 
-/** While a node's proxy is replaced by a new one there are two for a moment: one that is ready suffices. */
-export class Proxies {
+/** While a new proxy replaces a node's old one, there are two for a moment; one that is ready is enough. */
+export class ProxyReadiness {
   readonly #records = new Map<string, ProxyRecord>();
   readonly #readyOn = new Map<string, number>();
   readonly #allOn = new Map<string, number>();
 
-  /** A proxy as it was and as it is; undefined where there was or is none. */
+  /** Takes in that a proxy has changed; `before` is undefined for a new one, `after` for one that is gone. */
   change(before: ProxyRecord | undefined, after: ProxyRecord | undefined): void {
     const name = (after ?? before)?.metadata.name ?? '';
     this.#count(this.#records.get(name), -1);
@@ -50,7 +50,7 @@ export class Proxies {
     else this.#records.delete(name);
   }
 
-  /** By node. */
+  /** Counts nodes, not Pods. */
   counts(): ProxyCount {
     return { all: this.#allOn.size, ready: this.#readyOn.size };
   }

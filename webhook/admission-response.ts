@@ -1,4 +1,4 @@
-/** From the body of a request to the body of the answer: every Pod is admitted, whatever goes wrong. */
+/** From the body of a request to the body of the response. Every Pod is admitted, whatever goes wrong. */
 import type { Logger } from '../platform/log.ts';
 import {
   allow,
@@ -9,24 +9,24 @@ import {
 } from './admission-review.ts';
 import type { AdmissionMetrics } from './admission-metrics.ts';
 import { diff } from './patch.ts';
-import { rewritePod, type SkippedImage, type Surroundings } from './rewrite.ts';
+import { rewritePod, type SkippedImage, type ClusterState } from './rewrite.ts';
 
-/** More would only bury the rest of what the API server has to say. */
+/** kubectl prints every warning; more would bury what the API server itself has to say. */
 const MAX_WARNINGS = 20;
 const MAX_QUOTED = 80;
 
-export interface AnswerOptions {
-  /** Asked at every review; undefined while nothing is known, when Pods are left alone. */
-  readonly surroundings: () => Surroundings | undefined;
+export interface AdmissionOptions {
+  /** Called for every review. Undefined while nothing is known; Pods are then left alone. */
+  readonly clusterState: () => ClusterState | undefined;
   readonly metrics: AdmissionMetrics;
   readonly log: Logger;
 }
 
 /**
  * @param body JSON text
- * @throws {InvalidReview} when the body is no AdmissionReview of the version we speak
+ * @throws {InvalidReview} when the body is not an AdmissionReview of v1
  */
-export function answer(body: string, options: AnswerOptions): JsonObject {
+export function respond(body: string, options: AdmissionOptions): JsonObject {
   const request = parseReview(parseJson(body));
   try {
     return review(request, options);
@@ -38,25 +38,25 @@ export function answer(body: string, options: AnswerOptions): JsonObject {
   }
 }
 
-function review(request: AdmissionRequest, { surroundings, metrics, log }: AnswerOptions): JsonObject {
+function review(request: AdmissionRequest, { clusterState, metrics, log }: AdmissionOptions): JsonObject {
   const { uid, namespace } = request;
-  const known = surroundings();
+  const known = clusterState();
   if (request.pod === undefined || known === undefined) return allow(uid);
   const { pod, cached, skipped, explain } = rewritePod(request.pod, request, known);
   const patch = pod === request.pod ? [] : diff(request.pod, pod);
   metrics.reviews.inc({ outcome: patch.length > 0 ? 'rewritten' : 'unchanged' });
   for (const { reason } of skipped) metrics.skipped.inc({ reason });
   log.debug('reviewed', { uid, namespace, pod: request.name, cached, skipped });
-  // What cannot be parsed is a mistake that its author wants to hear of, asked for or not.
-  const told = skipped.filter(({ reason }) => explain || reason === 'Unparsable');
-  return allow(uid, patch, told.slice(0, MAX_WARNINGS).map(explanation));
+  // An image that cannot be parsed is a mistake, so its author is warned unasked.
+  const warned = skipped.filter(({ reason }) => explain || reason === 'Unparsable');
+  return allow(uid, patch, warned.slice(0, MAX_WARNINGS).map(explanation));
 }
 
 function parseJson(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    throw new InvalidReview('the body is no JSON');
+    throw new InvalidReview('the body is not JSON');
   }
 }
 

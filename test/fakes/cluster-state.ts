@@ -1,8 +1,8 @@
 /** What the webhook sees of a cluster in which everything works. */
-import type { Surroundings } from '../../webhook/rewrite.ts';
+import type { ClusterState } from '../../webhook/rewrite.ts';
 import { RULES } from './rules.ts';
 
-export const SURROUNDINGS: Surroundings = {
+export const CLUSTER_STATE: ClusterState = {
   proxyAddress: 'localhost:7439',
   rules: RULES,
   policies: [],

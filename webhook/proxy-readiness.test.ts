@@ -1,4 +1,4 @@
-import { Proxies, proxyRecords, type ProxyRecord } from './proxies.ts';
+import { ProxyReadiness, proxyRecords, type ProxyRecord } from './proxy-readiness.ts';
 
 function proxy(name: string, node: string, ready: boolean, metadata: object = {}): ProxyRecord {
   const record = proxyRecords.decode({
@@ -12,7 +12,7 @@ function proxy(name: string, node: string, ready: boolean, metadata: object = {}
 
 describe('the proxies of the cluster', () => {
   it('are counted by node, with those that are ready', () => {
-    const proxies = new Proxies();
+    const proxies = new ProxyReadiness();
     proxies.change(undefined, proxy('a', 'node-1', true));
     proxies.change(undefined, proxy('b', 'node-2', false));
     expect(proxies.counts()).toEqual({ all: 2, ready: 1 });
@@ -20,7 +20,7 @@ describe('the proxies of the cluster', () => {
   });
 
   it('are counted once a node while a new one takes over', () => {
-    const proxies = new Proxies();
+    const proxies = new ProxyReadiness();
     const [old, next] = [proxy('old', 'node-1', true), proxy('new', 'node-1', false)];
     proxies.change(undefined, old);
     proxies.change(undefined, next);
@@ -35,7 +35,7 @@ describe('the proxies of the cluster', () => {
   });
 
   it('that are not scheduled yet are none', () => {
-    const proxies = new Proxies();
+    const proxies = new ProxyReadiness();
     proxies.change(undefined, proxyRecords.decode({ metadata: { name: 'x' } }));
     expect(proxies.counts()).toEqual({ all: 0, ready: 0 });
   });
