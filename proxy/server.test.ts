@@ -3,7 +3,7 @@ import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { shelfOf } from '../api/shared-blobs.ts';
+import { sharedBlobsRepository } from '../api/shared-blobs.ts';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
 import { silentLogger } from '../platform/log.ts';
@@ -357,7 +357,7 @@ describe('the door', () => {
 
   it.each([undefined, 'team-a'])('gives nothing of the links to shared blobs (%s)', async (tenant) => {
     bench.store = (_req, res) => res.writeHead(200).end('content');
-    const reply = await bench.pull(`/v2/${shelfOf(tenant)}/blobs/${DIGEST}`);
+    const reply = await bench.pull(`/v2/${sharedBlobsRepository(tenant)}/blobs/${DIGEST}`);
     expect(reply.status).toBe(404);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] });
   });

@@ -1,7 +1,7 @@
 /** The pull API on the node's loopback: checks what may be asked for, and sends what an origin has. */
 import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { isShelf } from '../api/shared-blobs.ts';
+import { isSharedBlobs } from '../api/shared-blobs.ts';
 import type { Logger } from '../platform/log.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
@@ -41,7 +41,7 @@ async function servePull(
   const { path, query } = pull;
   notes.kind = path.kind;
   notes.path = formatDistributionPath(path) + query;
-  if (isShelf(path.cached)) throw noRepository();
+  if (isSharedBlobs(path.cached)) throw noRepository();
   if (path.cached.tenant !== undefined && !(await isRuntime(request.socket))) throw notTheRuntime();
   // Three attempts of http-proxy and a pipeline listen for its end: together more than Node takes for a leak.
   response.setMaxListeners(30);

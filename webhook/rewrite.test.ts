@@ -80,7 +80,7 @@ describe('an image of a created pod', () => {
       expect(create(pod)).toEqual({
         pod,
         cached: 0,
-        skipped: [{ key: 'app', image, reason: 'LocalImage', message: 'it is on the node itself' }],
+        skipped: [{ key: 'app', image, reason: 'LocalImage', message: 'its registry is on the node itself' }],
         explain: false,
       });
     },

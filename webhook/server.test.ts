@@ -129,7 +129,7 @@ describe('the webhook over TLS', () => {
         expect.stringMatching(
           /^larder: app: image "NOT AN IMAGE" is not sent through the cache: .* \(Unparsable\)$/,
         ),
-        'larder: local: image "localhost:5000/x" is not sent through the cache: it is on the node itself (LocalImage)',
+        'larder: local: image "localhost:5000/x" is not sent through the cache: its registry is on the node itself (LocalImage)',
       ],
     });
     // Unasked, only what is a mistake.

@@ -8,11 +8,13 @@ import { RegistryError } from '../../registry/core/errors.ts';
 import { receivePull } from '../../registry/server/pull-request.ts';
 import type { Exchange } from '../../registry/server/request-handler.ts';
 import type { Blobs } from '../images/blobs.ts';
-import { sendReferrers, sendTags, type Lists } from '../images/lists.ts';
-import type { Manifests, PullTarget } from '../images/manifests.ts';
+import type { Lists } from '../images/lists.ts';
+import type { Manifests } from '../images/manifests.ts';
+import type { PullTarget } from '../images/pull-target.ts';
 import { sentElsewhere, type Placement } from './placement.ts';
 import type { BlobContent } from '../images/blob-content.ts';
 import { sendBlob } from './send-blob.ts';
+import { sendReferrers, sendTags } from './send-lists.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 
 export interface PullApiOptions {

@@ -1,14 +1,14 @@
-/** What the copier remembers for a short while: manifests by digest, and which digest a tag was found to have. */
+/** What the copier remembers for a short while: manifests by digest, and the digests of tags. */
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import { blobsOf } from '../../registry/core/manifest.ts';
 
-/** The manifests used last, by repository, at most so many bytes of them. */
+/** The manifests used last, by repository. */
 export class RecentManifests {
   readonly #manifests: LRUCache<string, StoredManifest>;
 
-  /** @param limit bytes */
+  /** @param limit bytes of manifests that are kept */
   constructor(limit: number) {
     this.#manifests = new LRUCache({ maxSize: limit, sizeCalculation: ({ bytes }) => bytes.byteLength });
   }
@@ -31,30 +31,30 @@ export class RecentManifests {
   }
 }
 
-interface Sighting {
+interface SeenTag {
   readonly digest: Digest;
   readonly seenAt: number;
 }
 
 const MAX_TAGS = 10_000;
 
-/** Which digest upstream gave for a tag, while that is fresh enough to be served without asking. */
+/** The digests that upstream gave for tags, while they are fresh enough to be served without asking again. */
 export class FreshTags {
   readonly #now: () => number;
-  readonly #sightings = new LRUCache<string, Sighting>({ max: MAX_TAGS });
+  readonly #tags = new LRUCache<string, SeenTag>({ max: MAX_TAGS });
 
   /** @param now milliseconds of a clock that never jumps */
   constructor(now: () => number) {
     this.#now = now;
   }
 
-  /** @param freshForMs how long a sighting is good for */
+  /** @param freshForMs how old the answer may be, in milliseconds */
   get(repository: string, tag: string, freshForMs: number): Digest | undefined {
-    const sighting = this.#sightings.get(`${repository}:${tag}`);
-    return sighting !== undefined && this.#now() - sighting.seenAt < freshForMs ? sighting.digest : undefined;
+    const seen = this.#tags.get(`${repository}:${tag}`);
+    return seen !== undefined && this.#now() - seen.seenAt < freshForMs ? seen.digest : undefined;
   }
 
   set(repository: string, tag: string, digest: Digest): void {
-    this.#sightings.set(`${repository}:${tag}`, { digest, seenAt: this.#now() });
+    this.#tags.set(`${repository}:${tag}`, { digest, seenAt: this.#now() });
   }
 }

@@ -1,23 +1,23 @@
-/** How to reach and talk to the API server: address, trust and credentials, from the Pod or from a kubeconfig. */
+/** The connection to the API server: address, CA and credentials, from the Pod's ServiceAccount or a kubeconfig. */
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher } from 'undici';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Component } from '../run.ts';
 
-/** Credentials are asked for again this often; tokens of Pods are replaced long before they expire. */
+/** How often credentials are read again. The kubelet replaces a Pod's token long before it expires. */
 const CREDENTIALS_FRESH_MS = 30_000;
 
 export interface Connection {
   readonly server: URL;
-  /** The one dispatcher of the process: connections are shared by every request. */
+  /** One for the whole process, so that all requests share its connections. */
   readonly dispatcher: () => Promise<Dispatcher>;
   /** The headers that authenticate a request. */
   readonly headers: () => Promise<Record<string, string>>;
   readonly close: () => Promise<void>;
 }
 
-/** Where the API server is named: `file` is a kubeconfig; without one the Pod's ServiceAccount, or kubectl's defaults. */
+/** From `file`, a kubeconfig; without one from the Pod's ServiceAccount, or as kubectl would find it. */
 export function loadKubeConfig(file?: string): KubeConfig {
   const config = new KubeConfig();
   if (file !== undefined) config.loadFromFile(file);
@@ -27,8 +27,8 @@ export function loadKubeConfig(file?: string): KubeConfig {
 }
 
 /**
- * Connects by a KubeConfig, whose authentication (tokens, client certificates, exec plugins) is the client library's.
- * @throws when the config names no cluster
+ * Connects as a KubeConfig says. The client library does the authentication: tokens, client certificates, exec plugins.
+ * @throws when the config has no current cluster
  */
 export function connect(config: KubeConfig, clock = systemClock): Connection {
   const cluster = config.getCurrentCluster();
@@ -52,7 +52,7 @@ interface Current {
   readonly headers: Record<string, string>;
 }
 
-/** Refreshes credentials, and replaces the agent only when the TLS material changed. */
+/** Refreshes the credentials, and replaces the agent only when the TLS material has changed. */
 class Credentials {
   readonly #config: KubeConfig;
   readonly #clock: Clock;
@@ -94,7 +94,7 @@ class Credentials {
       const former = this.#agent;
       this.#material = material;
       this.#agent = newAgent(tls);
-      void former?.close(); // what is under way on it may finish
+      void former?.close(); // requests under way on it may finish
     }
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(options.headers ?? {}))
@@ -109,11 +109,11 @@ function newAgent(
 ): Agent {
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
   return new Agent({
-    // HTTP/2 of undici 8.12 ends an idle session by an error event that nobody may be listening to, and with it the process.
+    // With HTTP/2, undici 8.12 ends an idle session by an error event, which ends the process if nobody listens to it.
     allowH2: false,
-    // A watch holds its connection, so the number is not bounded; requests queue nowhere.
+    // No limit on connections: each watch holds one, and requests must not queue behind it.
     connect: { ...given, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
-    // Watches are silent for a while; every caller sets its own deadline.
+    // Watches may be silent for long; callers set their own deadlines.
     bodyTimeout: 0,
     headersTimeout: 0,
   });
