@@ -29,8 +29,9 @@ export class Readiness {
 }
 
 /**
- * Start it first: then it stops last, and says "not ready" while the process drains. Where it shares its address with a
- * successor's, start it last: then it stops first, so that only a process that serves answers there.
+ * Start it first: then it stops last, and says "not ready" while the process drains. Where it shares its
+ * address with a successor's, start it last: then it stops first, so that only a process that serves answers
+ * there.
  */
 export function healthServer(options: {
   readonly address: ListenAddress;

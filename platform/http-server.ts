@@ -29,11 +29,14 @@ export interface HttpServerOptions {
   /** Lets an old and a new process listen on the same port while one replaces the other. */
   readonly sharedPort?: SharedPort;
   /**
-   * How long to go on serving after the stop began, in milliseconds, for clients that have not heard of it yet. Each response then
-   * closes its connection, so that they go elsewhere. Default 0.
+   * How long to go on serving after the stop began, in milliseconds, for clients that have not heard of it
+   * yet. Each response then closes its connection, so that they go elsewhere. Default 0.
    */
   readonly lingerMs?: number;
-  /** How long responses under way may take once the server stops; then their connections are cut. In milliseconds, default 15 s. */
+  /**
+   * How long responses under way may take once the server stops; then their connections are cut. In
+   * milliseconds, default 15 s.
+   */
   readonly drainMs?: number;
   /** Last touch on each server before it listens, e.g. time limits or `clientError`. */
   readonly configure?: (server: Server) => void;

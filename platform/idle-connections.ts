@@ -14,9 +14,10 @@ interface Connection {
 }
 
 /**
- * Changes what {@link Server.closeIdleConnections} closes. Node.js counts a connection as idle once its response was written, and would
- * cut what a slow client has not taken yet; here it is idle once the client has all of it. And Node.js never counts one as idle on which
- * nothing was asked. Clients in Go keep such connections: they open one when all are busy, and then use another that became free.
+ * Changes what {@link Server.closeIdleConnections} closes. Node.js counts a connection as idle once its
+ * response was written, and would cut what a slow client has not taken yet; here it is idle once the client
+ * has all of it. And Node.js never counts one as idle on which nothing was asked. Clients in Go keep such
+ * connections: they open one when all are busy, and then use another that became free.
  */
 export function tellIdleConnections(server: Server): void {
   const connections = new Map<Socket, Connection>();

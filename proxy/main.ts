@@ -24,7 +24,9 @@ import { sharedPort } from './takeover/shared-port.ts';
 
 type Context = MainContext<typeof proxyConfig>;
 
-/** A proxy that is not ready is stopped as soon as its successor is made, which takes some seconds to listen. */
+/**
+ * A proxy that is not ready is stopped as soon as its successor is made, which takes some seconds to listen.
+ */
 const SUCCESSOR_MS = 10_000;
 
 await runMain({
@@ -75,8 +77,8 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
     isRuntime: settings.rootlessRuntime ? anyConnection : new SocketOwners().isRoot,
   });
 
-  // While one proxy replaces another both listen. The new one gets clients once it has passed its self-test, and all of them once the old
-  // one stops.
+  // While one proxy replaces another both listen. The new one gets clients once it has passed its self-test,
+  // and all of them once the old one stops.
   const steering = new PortSteering({ program: settings.steerPortProgram, log });
   const pulls = httpServer({
     name: 'pull server',

@@ -1,4 +1,6 @@
-/** What a client puts around its request must not reach a peer, whose connections are shared by all clients. */
+/**
+ * What a client puts around its request must not reach a peer, whose connections are shared by all clients.
+ */
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import { connect, type AddressInfo } from 'node:net';

@@ -67,8 +67,8 @@ function notTheRuntime(): RegistryError {
 }
 
 /**
- * Runtimes try TLS first, also on localhost: they come back over plain HTTP only when the ClientHello gets a response in
- * HTTP, and give up when the connection is closed.
+ * Runtimes try TLS first, also on localhost: they come back over plain HTTP only when the ClientHello gets a
+ * response in HTTP, and give up when the connection is closed.
  */
 export function answerTlsInPlain(server: Server): void {
   server.on('clientError', (_error, socket) => {

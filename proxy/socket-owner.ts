@@ -1,6 +1,6 @@
 /**
- * Which user owns the other end of a connection on the node's loopback. Pods with the node's network can connect too, but only the
- * node's runtime, which runs as root, may read what belongs to a namespace.
+ * Which user owns the other end of a connection on the node's loopback. Pods with the node's network can
+ * connect too, but only the node's runtime, which runs as root, may read what belongs to a namespace.
  */
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -14,7 +14,10 @@ const TIME_WAIT = '06';
 const ROOT = 0;
 const IPV6_LOOPBACK = '00000000000000000000000001000000';
 
-/** Remembers the owner of each connection. One that the kernel's tables do not have counts as root's: they show every local process. */
+/**
+ * Remembers the owner of each connection. One that `/proc` does not list counts as root's: it came by the
+ * proxy's own socket, or this machine has no `/proc` and is no node.
+ */
 export class SocketOwners {
   readonly #read: ReadTable;
   readonly #known = new WeakMap<Ends, Promise<boolean>>();
@@ -43,7 +46,10 @@ export class SocketOwners {
 /** For a runtime that does not run as root, and so cannot be told from other processes. */
 export const anyConnection = (): Promise<boolean> => Promise.resolve(true);
 
-/** Id of the user whose process opened the connection (proc(5), `/proc/net/tcp`); undefined when the table does not have it. */
+/**
+ * Id of the user whose process opened the connection (proc(5), `/proc/net/tcp`); undefined when the table
+ * does not have it.
+ */
 export function ownerIn(table: string, ends: Ends): number | undefined {
   const theirs = place(ends.remoteAddress, ends.remotePort);
   const ours = place(ends.localAddress, ends.localPort);
@@ -56,7 +62,10 @@ export function ownerIn(table: string, ends: Ends): number | undefined {
   return undefined;
 }
 
-/** Address and port as a column of the table ends: the bytes of each 32 bits in the machine's order, which is little-endian. */
+/**
+ * Address and port as a column of the table ends: the bytes of each 32 bits in the machine's order, which is
+ * little-endian.
+ */
 function place(address: string | undefined, port: number | undefined): string | undefined {
   if (address === undefined || port === undefined) return undefined;
   const words = address === '::1' ? IPV6_LOOPBACK : ipv4Word(address.replace(/^::ffff:/, ''));

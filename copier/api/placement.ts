@@ -1,6 +1,6 @@
 /**
- * Which replica of the copier a repository belongs to. So what several nodes ask for at the same time is fetched from upstream once,
- * whichever replicas they ask (docs/adr/0005).
+ * Which replica of the copier a repository belongs to. So what several nodes ask for at the same time is
+ * fetched from upstream once, whichever replicas they ask (docs/adr/0005).
  */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -9,7 +9,8 @@ import { bracketed } from '../../registry/core/host.ts';
 import type { EndpointSlice } from '../../platform/kube/resource.ts';
 
 /**
- * Rendezvous hashing: replicas that know the same others choose the same owner, and when one goes only its repositories move.
+ * Rendezvous hashing: replicas that know the same others choose the same owner, and when one goes only its
+ * repositories move.
  * @param replicas addresses; undefined when there are none
  */
 export function ownerOf(repository: string, replicas: Iterable<string>): string | undefined {
@@ -55,7 +56,8 @@ export class Placement {
 }
 
 /**
- * Redirects to the replica that owns the repository, unless that is this one or the client has been there in vain.
+ * Redirects to the replica that owns the repository, unless that is this one or the client has been there in
+ * vain.
  * @returns whether it has
  */
 export function sentElsewhere(

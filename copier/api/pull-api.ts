@@ -1,4 +1,6 @@
-/** The pull API for proxies: manifests and blobs from the cache, or from upstream while they are being stored. */
+/**
+ * The pull API for proxies: manifests and blobs from the cache, or from upstream while they are being stored.
+ */
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import type { StoredManifest } from '../../registry/client/manifests.ts';

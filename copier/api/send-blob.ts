@@ -8,7 +8,8 @@ import { written } from '../../registry/transport/http/written.ts';
 import type { BlobContent } from '../images/blob-content.ts';
 
 /**
- * Answers GET and HEAD, whole or in part (RFC 9110 section 14). Where the body breaks off, so does the connection.
+ * Answers GET and HEAD, whole or in part (RFC 9110 section 14). Where the body breaks off, so does the
+ * connection.
  * @throws what reading throws
  */
 export async function sendBlob(

@@ -1,4 +1,6 @@
-/** Verifies the ServiceAccount tokens of the copier's clients, offline against the cluster's published keys. */
+/**
+ * Verifies the ServiceAccount tokens of the copier's clients, offline against the cluster's published keys.
+ */
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import { z } from 'zod';
 import type { Logger } from '../../platform/log.ts';

@@ -15,7 +15,10 @@ export interface CopierOriginOptions {
   /** Empty while the file is absent. */
   readonly token: FileValue<string>;
   readonly deadlines: HeadDeadlines;
-  /** How long it may give no sign of life where the image is not cached, in milliseconds; at least the deadline. */
+  /**
+   * How long it may give no sign of life where the image is not cached, in milliseconds; at least the
+   * deadline.
+   */
   readonly patienceMs: number;
   /** For its replicas, each by itself. */
   readonly breaker: CircuitBreaker;

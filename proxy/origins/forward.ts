@@ -1,4 +1,7 @@
-/** Tries the origins of a request in turn until one has what is asked for, before anything is sent to the client. */
+/**
+ * Tries the origins of a request in turn until one has what is asked for, before anything is sent to the
+ * client.
+ */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import type { OriginResponse } from '../transfer/response.ts';
@@ -61,14 +64,19 @@ export class Forwarder {
     throw mostMeaningful(failures) ?? new RegistryError('there is nobody to ask', { reason: 'Unreachable' });
   }
 
-  /** While one client finds out whether an origin is back, patient ones wait with it: else a crowd would pass by it to upstream. */
+  /**
+   * While one client finds out whether an origin is back, patient ones wait with it: else a crowd would pass
+   * by it to upstream.
+   */
   #admits({ isPatient }: Step, circuit: string): boolean {
     const { breaker, now } = this.#options;
     return breaker.request(circuit, now()) !== 'deny' || (isPatient && breaker.isProbed(circuit, now()));
   }
 }
 
-/** Each upstream host fails by itself. A peer counts as one, and may do in time what it has not done at once. */
+/**
+ * Each upstream host fails by itself. A peer counts as one, and may do in time what it has not done at once.
+ */
 function circuitOf({ origin, isPatient }: Step, { path }: Pull): string {
   if (origin === 'upstream') return path.cached.host;
   return isPatient ? `${origin} in time` : origin;

@@ -20,7 +20,10 @@ export interface PeerOptions {
   /** Of the names of its repositories: empty, or ends with a slash. */
   readonly prefix?: string;
   readonly deadlines: HeadDeadlines;
-  /** How long it may give no sign of life to a patient client, in milliseconds; as long as to others unless given. */
+  /**
+   * How long it may give no sign of life to a patient client, in milliseconds; as long as to others unless
+   * given.
+   */
   readonly patienceMs?: number;
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
@@ -88,8 +91,8 @@ export class Peer {
   }
 
   /**
-   * Undefined when nobody answers there: then any other replica has to serve. An owner that is merely silent is given up by patient
-   * clients only, because what it may be fetching would be fetched twice.
+   * Undefined when nobody answers there: then any other replica has to serve. An owner that is merely silent
+   * is given up by patient clients only, because what it may be fetching would be fetched twice.
    */
   async #askOwner(call: Call, owner: URL, { breaker, now }: Replicas): Promise<OriginResponse | undefined> {
     const decision = breaker.request(owner.host, now());

@@ -1,4 +1,7 @@
-/** What the proxy shows the store: a token for one repository that may only read, or the login of an outside registry. */
+/**
+ * What the proxy shows the store: a token for one repository that may only read, or the login of an outside
+ * registry.
+ */
 import { parseChallenges } from '../../registry/core/challenge.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Scope } from '../../registry/transport/auth/scope.ts';

@@ -124,7 +124,10 @@ async function blobHead(
   return contentOf({ 'content-length': found.size, 'docker-content-digest': digest });
 }
 
-/** Always whole: a server may ignore ranges (RFC 9110 section 14.2), and a digest can only be verified over all bytes. */
+/**
+ * Always whole: a server may ignore ranges (RFC 9110 section 14.2), and a digest can only be verified over
+ * all bytes.
+ */
 async function blob(client: RepositoryClient, digest: Digest, signal: AbortSignal): Promise<OriginResponse> {
   const { size, body, toError } = await getBlob(client, digest, { signal });
   const chunks = withTypedErrors(body as AsyncIterable<Uint8Array>, toError);

@@ -1,6 +1,6 @@
 /**
- * The unix socket of this very proxy. While one proxy replaces another they share their ports, so that either may answer there; at this
- * socket, in a folder of the container's own, only this one does.
+ * The unix socket of this very proxy. While one proxy replaces another they share their ports, so that either
+ * may answer there; at this socket, in a folder of the container's own, only this one does.
  */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';

@@ -1,7 +1,7 @@
 /**
- * Which process gets the connections to a port that it shares with its successor (`SO_REUSEPORT`). The kernel gives each to either of
- * them, and resets those that it has queued for a listener that closes. So a process that stops first has all sent to the other; and a
- * successor gets none before it has passed its self-test.
+ * Which process gets the connections to a port that it shares with its successor (`SO_REUSEPORT`). The kernel
+ * gives each to either of them, and resets those that it has queued for a listener that closes. So a process
+ * that stops first has all sent to the other; and a successor gets none before it has passed its self-test.
  * https://man7.org/linux/man-pages/man7/socket.7.html (SO_ATTACH_REUSEPORT_CBPF)
  */
 import { spawn } from 'node:child_process';
@@ -10,7 +10,10 @@ import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 
-/** Places in the kernel's list of listeners, which has us and at most one other, in the order in which they came. */
+/**
+ * Places in the kernel's list of listeners, which has us and at most one other, in the order in which they
+ * came.
+ */
 const [FIRST, SECOND] = ['0', '1'] as const;
 /** For one connection to our own port, in milliseconds: a successor that hangs may not accept it. */
 const CONNECT_MS = 1_000;
@@ -27,7 +30,10 @@ export interface PortSteeringOptions {
   readonly log: Logger;
 }
 
-/** Where the program cannot run, only connections made in the very instant in which a listener closes are reset. */
+/**
+ * Where the program cannot run, only connections made in the very instant in which a listener closes are
+ * reset.
+ */
 export class PortSteering {
   readonly #program: string;
   readonly #log: Logger;
@@ -50,7 +56,8 @@ export class PortSteering {
   };
 
   /**
-   * From now on new connections go to the other listener; those that the kernel has queued for this one still come.
+   * From now on new connections go to the other listener; those that the kernel has queued for this one still
+   * come.
    * @param patienceMs how long to wait for another listener
    * @returns false when there is none, or the kernel cannot be asked
    */
@@ -116,7 +123,8 @@ async function getsConnections(server: Server): Promise<boolean> {
     connection.end().resume();
     await once(connection, 'close', { signal });
   } catch {
-    // Nobody accepted it in time. If we were merely late ourselves, it is here after the next look at our sockets.
+    // Nobody accepted it in time. If we were merely late ourselves, it is here after the next look at our
+    // sockets.
     localPort ??= connection.localPort;
     await polled();
   } finally {

@@ -1,4 +1,7 @@
-/** Reads a small image through the proxy's own socket now and then. A proxy that cannot is not ready, and pods are not sent to it. */
+/**
+ * Reads a small image through the proxy's own socket now and then. A proxy that cannot is not ready, and pods
+ * are not sent to it.
+ */
 import { Agent, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';

@@ -1,4 +1,7 @@
-/** How a proxy shares its port with its successor: clients stay with the old one at first, and go to the new one before the old one closes. */
+/**
+ * How a proxy shares its port with its successor: clients stay with the old one at first, and go to the new
+ * one before the old one closes.
+ */
 import type { Server } from 'node:http';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { SharedPort } from '../../platform/http-server.ts';
@@ -8,13 +11,19 @@ export interface SharedPortOptions {
   readonly steering: PortSteering;
   /** How long to wait for a successor to listen, in milliseconds. Default 0. */
   readonly successorMs?: number;
-  /** How long no connection may have come before the server stops listening, in milliseconds; waited for up to 10 s. Default 100. */
+  /**
+   * How long no connection may have come before the server stops listening, in milliseconds; waited for up to
+   * 10 s. Default 100.
+   */
   readonly lullMs?: number;
 }
 
 const LULL_MS = 100;
 const LULL_PATIENCE_MS = 10_000;
-/** How long connections may still come after they were sent elsewhere, in milliseconds; then they are sent there once more. */
+/**
+ * How long connections may still come after they were sent elsewhere, in milliseconds; then they are sent
+ * there once more.
+ */
 const RETURN_MS = 500;
 const LEAVE_ATTEMPTS = 10;
 
@@ -27,9 +36,10 @@ export function sharedPort({ steering, successorMs = 0, lullMs = LULL_MS }: Shar
 }
 
 /**
- * Resolves when new connections go to a successor and none has come here for a while. The kernel resets those that it has queued for a
- * listener that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
- * (https://docs.kernel.org/networking/ip-sysctl.html). So a listener must not close while a connection waits in its queue.
+ * Resolves when new connections go to a successor and none has come here for a while. The kernel resets those
+ * that it has queued for a listener that closes; it hands them to another that shares the port only where the
+ * node's `net.ipv4.tcp_migrate_req` is 1 (https://docs.kernel.org/networking/ip-sysctl.html). So a listener
+ * must not close while a connection waits in its queue.
  */
 async function leave(
   server: Server,
@@ -40,7 +50,8 @@ async function leave(
     const sentElsewhere = await steering.leave(server, successorMs);
     const isQuiet = await lull(server, lullMs, sentElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
     if (isQuiet || !sentElsewhere) return;
-    // A successor that begins to listen, or passes its self-test, at that very moment has connections sent to us again.
+    // A successor that begins to listen, or passes its self-test, at that very moment has connections sent to
+    // us again.
   }
 }
 

@@ -1,4 +1,7 @@
-/** The kubelet's startup probe, run in the proxy's container: exits 0 once an image was read through that very proxy. */
+/**
+ * The kubelet's startup probe, run in the proxy's container: exits 0 once an image was read through that very
+ * proxy.
+ */
 import { request } from 'node:http';
 import { STARTUP_PROBE_PATH } from './own-socket.ts';
 

@@ -22,7 +22,10 @@ const SIZE = 5_000_003;
 const CONTENT = randomBytes(SIZE);
 const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
 
-/** A peer that does with each connection what a test says, and a server that sends its clients what the peer gives. */
+/**
+ * A peer that does with each connection what a test says, and a server that sends its clients what the peer
+ * gives.
+ */
 class Chain {
   peer: (socket: Socket) => void = () => undefined;
   failure: unknown;
@@ -184,7 +187,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
     [
       'says nothing',
       () => undefined,
-      scheme === 'TLS' ? 'the answer of the store' : 'a sign of life from the store',
+      scheme === 'TLS' ? 'the response of the store' : 'a sign of life from the store',
     ],
     ['closes at once', (socket: Socket) => socket.end(), 'closed before the answer'],
     ['speaks something else', (socket: Socket) => socket.end('SSH-2.0-x\r\n\r\n'), 'not HTTP'],

@@ -1,20 +1,26 @@
-/** How long an origin may let us wait for the head of its answer. */
+/** How long an origin may take to send the head of its response. */
 import { DeadlineError } from '../../platform/deadline.ts';
 
 export interface HeadDeadlines {
-  /** Within this many milliseconds a peer gives a sign of life: a TLS handshake, `102 Processing`, or its answer's head. */
+  /**
+   * How long a peer may give no sign of life (TLS handshake, `102 Processing`, the response's head), in
+   * milliseconds.
+   */
   readonly signMs: number;
-  /** Within this many milliseconds of that sign it gives the head of its answer. */
+  /** How long it may take from then on to send the head of its response, in milliseconds. */
   readonly headMs: number;
 }
 
-/** Nothing has come of a peer: it hangs, or is too busy even for that. */
+/** A peer gave no sign of life: it hangs, or is too busy even for that. */
 export class NoSignOfLife extends DeadlineError {}
 
-/** So many times as long a peer is given that is heard of elsewhere meanwhile: it is busy, not hung. */
+/**
+ * How many times as long to wait for a peer that is heard on other connections meanwhile: it is busy, not
+ * hung.
+ */
 const BUSY_FACTOR = 5;
 
-/** When anything has come from a peer last, by whatever connection. */
+/** When a peer was last heard, on any connection. */
 export class LastSign {
   #at = -Infinity;
 
@@ -36,8 +42,8 @@ export interface HeadDeadlineOptions extends HeadDeadlines {
 }
 
 /**
- * Two deadlines in a row: a peer that is frozen is found out soon, one that works for us is given time. Many who ask at the same time make
- * it slow to answer each, and must not for that go elsewhere all together.
+ * Two deadlines in a row: a frozen peer is noticed soon, and one that works for us is given time. When many
+ * requests at once make it slow, they must not all go elsewhere for that.
  */
 export class HeadDeadline {
   readonly #options: HeadDeadlineOptions;
@@ -45,7 +51,7 @@ export class HeadDeadline {
   #timer: NodeJS.Timeout | undefined;
   #lastLook: NodeJS.Immediate | undefined;
 
-  /** Runs from now on. */
+  /** Starts at once. */
   constructor(options: HeadDeadlineOptions) {
     this.#options = options;
     this.#awaitSign(options.signMs);
@@ -55,11 +61,11 @@ export class HeadDeadline {
     const { peer, headMs, lastSign, onLate } = this.#options;
     lastSign.heard();
     this.#arm(headMs, () => {
-      onLate(new DeadlineError(`the answer of the ${peer}`, headMs));
+      onLate(new DeadlineError(`the response of the ${peer}`, headMs));
     });
   }
 
-  /** The head is there, or nobody waits for it any more. */
+  /** For when the head is there, or nobody waits for it any more. */
   stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#lastLook);
@@ -78,7 +84,7 @@ export class HeadDeadline {
   #arm(ms: number, onTime: () => void): void {
     this.stop();
     this.#timer = setTimeout(() => {
-      // On a busy node it may be us who were late: what has come meanwhile is looked at before anybody is given up.
+      // On a busy node we may be late ourselves: read what has come meanwhile before giving the peer up.
       this.#lastLook = setImmediate(onTime);
     }, ms);
   }

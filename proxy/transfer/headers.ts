@@ -1,7 +1,9 @@
 /** Which headers go from the client to an origin, and which come back. */
 import type { IncomingHttpHeaders, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
 
-/** What says which representation is wanted. Above all no Authorization, and nothing that frames a message. */
+/**
+ * What says which representation is wanted. Above all no Authorization, and nothing that frames a message.
+ */
 const FORWARDED = [
   'accept',
   'range',

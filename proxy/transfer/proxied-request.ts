@@ -83,8 +83,8 @@ export class RequestProxy {
 }
 
 /**
- * The request that http-proxy is to send: made anew, so that nothing by which the client framed its own (lengths, codings, a body) gets
- * onto a connection that other clients' requests share.
+ * The request that http-proxy is to send: made anew, so that nothing by which the client framed its own
+ * (lengths, codings, a body) gets onto a connection that other clients' requests share.
  */
 function bodiless(
   { method, headers }: Pick<ProxiedRequest, 'method' | 'headers'>,

@@ -10,8 +10,8 @@ import type { OriginResponse } from './response.ts';
 const SMALL_BYTES = 256 * 1024;
 
 /**
- * Ends the response with the body. Where the body breaks off, the connection is cut short of Content-Length, so that no
- * client takes a part for the whole.
+ * Ends the response with the body. Where the body breaks off, the connection is cut short of Content-Length,
+ * so that no client takes a part for the whole.
  * @param silenceMs how long the origin may send nothing while the client is ready to take
  * @throws what broke the transfer, DeadlineError among it
  */

@@ -1,4 +1,7 @@
-/** What a server of the distribution API does around every request: it answers errors, writes the access log and counts. */
+/**
+ * What a server of the distribution API does around every request: it answers errors, writes the access log
+ * and counts.
+ */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from '../../platform/log.ts';
