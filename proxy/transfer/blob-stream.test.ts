@@ -187,7 +187,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
     [
       'says nothing',
       () => undefined,
-      scheme === 'TLS' ? 'the response of the store' : 'a sign of life from the store',
+      scheme === 'TLS' ? 'the answer of the store' : 'a sign of life from the store',
     ],
     ['closes at once', (socket: Socket) => socket.end(), 'closed before the answer'],
     ['speaks something else', (socket: Socket) => socket.end('SSH-2.0-x\r\n\r\n'), 'not HTTP'],

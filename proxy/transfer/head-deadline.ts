@@ -1,26 +1,26 @@
-/** How long an origin may take to send the head of its response. */
+/** How long a peer may take to send the head of its response. */
 import { DeadlineError } from '../../platform/deadline.ts';
 
 export interface HeadDeadlines {
   /**
-   * How long a peer may give no sign of life (TLS handshake, `102 Processing`, the response's head), in
-   * milliseconds.
+   * How long until a sign of life: a TLS handshake, `102 Processing`, or the head of the response.
+   * Milliseconds.
    */
   readonly signMs: number;
-  /** How long it may take from then on to send the head of its response, in milliseconds. */
+  /** How long from that sign until the head of the response. Milliseconds. */
   readonly headMs: number;
 }
 
-/** A peer gave no sign of life: it hangs, or is too busy even for that. */
+/** The peer has sent nothing: it hangs, or is too busy even for a sign of life. */
 export class NoSignOfLife extends DeadlineError {}
 
 /**
- * How many times as long to wait for a peer that is heard on other connections meanwhile: it is busy, not
- * hung.
+ * A peer that sends something on another connection meanwhile is busy, not hung. It gets this many times as
+ * long.
  */
 const BUSY_FACTOR = 5;
 
-/** When a peer was last heard, on any connection. */
+/** When a peer last sent anything, on any connection. */
 export class LastSign {
   #at = -Infinity;
 
@@ -42,8 +42,8 @@ export interface HeadDeadlineOptions extends HeadDeadlines {
 }
 
 /**
- * Two deadlines in a row: a frozen peer is noticed soon, and one that works for us is given time. When many
- * requests at once make it slow, they must not all go elsewhere for that.
+ * Two deadlines in a row: a frozen peer is noticed soon, and one that works for us is given time. Many
+ * requests at once make a peer slow to answer each of them, and must not all go elsewhere for that.
  */
 export class HeadDeadline {
   readonly #options: HeadDeadlineOptions;
@@ -61,11 +61,11 @@ export class HeadDeadline {
     const { peer, headMs, lastSign, onLate } = this.#options;
     lastSign.heard();
     this.#arm(headMs, () => {
-      onLate(new DeadlineError(`the response of the ${peer}`, headMs));
+      onLate(new DeadlineError(`the answer of the ${peer}`, headMs));
     });
   }
 
-  /** For when the head is there, or nobody waits for it any more. */
+  /** Call it when the head has come, or when nobody waits for it any more. */
   stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#lastLook);
@@ -84,7 +84,7 @@ export class HeadDeadline {
   #arm(ms: number, onTime: () => void): void {
     this.stop();
     this.#timer = setTimeout(() => {
-      // On a busy node we may be late ourselves: read what has come meanwhile before giving the peer up.
+      // On a busy node it may be us who were late: look once more at what has come before giving the peer up.
       this.#lastLook = setImmediate(onTime);
     }, ms);
   }
