@@ -64,9 +64,6 @@ export class RequestProxy {
           lastSign,
           onLate: (error) => outgoing.destroy(error),
         });
-        // Only a process that lives takes part in a TLS handshake.
-        if (outgoing.socket?.connecting === true)
-          outgoing.socket.once('secureConnect', () => deadline?.signOfLife());
         outgoing.once('information', () => deadline?.signOfLife());
       },
       onResponse: (answer) => {
