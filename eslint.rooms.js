@@ -31,7 +31,7 @@ export const ROOMS = {
   },
   proxy: {
     origins: ['transfer'],
-    transfer: ['origins'],
+    transfer: [],
     takeover: [],
   },
   'registry/transport': {

@@ -27,7 +27,7 @@ export interface StoreParts {
 export function composeStore({ settings, upstreams, log, signal }: CopierWorld): StoreParts {
   const transport = new Transport(
     createConnections(storePolicies(upstreams), { connectMs: STORE_CONNECT_MS }),
-    { headMs: STORE_WRITE_HEAD_MS, silenceMs: settings.silence },
+    { headMs: STORE_WRITE_HEAD_MS, silenceMs: settings.silenceDeadline },
   );
   const access = { transport, upstreams };
   const store = new Store({

@@ -34,7 +34,7 @@ export function composeUpstreams(world: CopierWorld): UpstreamParts {
       connectMs: settings.connectDeadline,
       ...(world.proxies === undefined ? {} : { proxies: world.proxies }),
     }),
-    { headMs: settings.headDeadline, silenceMs: settings.silence },
+    { headMs: settings.responseDeadline, silenceMs: settings.silenceDeadline },
   );
   const policies = new PullPolicies({
     records: world.policies,
@@ -61,7 +61,7 @@ export function composeUpstreams(world: CopierWorld): UpstreamParts {
         failureThreshold: 2,
         openMs: settings.upstreamPause,
         maxOpenMs: Math.max(MAX_OUTAGE_MS, settings.upstreamPause),
-        probeMs: settings.headDeadline,
+        probeMs: settings.responseDeadline,
       }),
       now,
     }),

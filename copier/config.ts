@@ -48,7 +48,7 @@ export const copierConfig = defineConfig({
     help: 'the full name of the release, which its objects begin with',
     schema: text().optional(),
   },
-  address: {
+  podAddress: {
     env: 'LARDER_POD_ADDRESS',
     help: "this replica's own address, at which the others reach it; none when there are no others",
     schema: text().optional(),
@@ -76,7 +76,7 @@ export const copierConfig = defineConfig({
   storeDeadline: {
     env: 'LARDER_STORE_DEADLINE',
     default: '2s',
-    help: 'how long one side of the store may take to begin its answer to a read',
+    help: 'how long one side of the store may take to begin its response to a read',
     schema: duration(),
   },
   upstreamsFile: {
@@ -90,13 +90,13 @@ export const copierConfig = defineConfig({
     help: 'how long connecting to a registry may take',
     schema: duration(),
   },
-  headDeadline: {
-    env: 'LARDER_ANSWER_DEADLINE',
+  responseDeadline: {
+    env: 'LARDER_RESPONSE_DEADLINE',
     default: '20s',
-    help: 'how long an upstream registry may take to begin its answer',
+    help: 'how long an upstream registry may take to begin its response',
     schema: duration(),
   },
-  silence: {
+  silenceDeadline: {
     env: 'LARDER_SILENCE_DEADLINE',
     default: '30s',
     help: 'how long a transfer may bring no byte',
@@ -139,7 +139,7 @@ export const copierConfig = defineConfig({
     schema: duration(),
   },
   spoolFolder: {
-    env: 'LARDER_SPOOL_DIR',
+    env: 'LARDER_SPOOL_FOLDER',
     default: '/var/spool/larder',
     help: 'folder for blobs that are being downloaded',
     schema: text(),
@@ -174,7 +174,7 @@ export const copierConfig = defineConfig({
     help: 'how long to take new requests after SIGTERM, until all proxies know that this replica leaves',
     schema: duration(),
   },
-  drain: {
+  drainTime: {
     env: 'LARDER_DRAIN_TIME',
     default: '5m',
     help: 'how long pulls and orders under way may go on after SIGTERM',

@@ -13,10 +13,10 @@ import { runMain } from '../platform/main.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
 import { outboundProxies } from '../registry/transport/http/outbound-proxy.ts';
 import { parseUpstreamSettings, upstreamFiles } from '../registry/transport/settings/upstream-settings.ts';
-import { Authenticator } from './api/callers.ts';
 import { Placement, readyAddresses } from './api/placement.ts';
 import { copierHandler } from './api/server.ts';
 import { clusterKeys, tokenKeys } from './api/token-keys.ts';
+import { TokenVerifier } from './api/token-verifier.ts';
 import { Copier } from './compose.ts';
 import { copierConfig } from './config.ts';
 import { copierMetrics } from './metrics.ts';
@@ -36,7 +36,7 @@ await runMain({
     const tls = await readTlsFolder(settings.tlsFolder, log);
     const connection = connect(loadKubeConfig(settings.kubeconfig));
     const kube = new KubeClient(connection, 'larder-copier');
-    const authenticator = new Authenticator({
+    const verifier = new TokenVerifier({
       fetchKeys: clusterKeys(kube),
       audience: COPIER_AUDIENCE,
       readers: settings.readers,
@@ -44,7 +44,7 @@ await runMain({
       now: clock.monotonic,
       log,
     });
-    const keys = tokenKeys(authenticator);
+    const keys = tokenKeys(verifier);
     const paths = await upstreamFiles(settings.upstreamsFile);
     const upstreams = await FileValue.read({
       paths,
@@ -65,7 +65,7 @@ await runMain({
       signal: work.signal,
     });
     const placement = new Placement({
-      self: settings.address,
+      self: settings.podAddress,
       port: settings.listen.port,
       replicas: () => readyAddresses(slices.values()),
     });
@@ -89,7 +89,7 @@ await runMain({
         name: 'copier server',
         addresses: [settings.listen],
         handler: copierHandler({
-          authenticator,
+          verifier,
           manifests: copier.manifests,
           blobs: copier.blobs,
           lists: copier.lists,
@@ -100,7 +100,7 @@ await runMain({
         }),
         tls,
         lingerMs: settings.lingerTime,
-        drainMs: settings.drain,
+        drainMs: settings.drainTime,
       }),
     ];
   },

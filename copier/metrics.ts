@@ -1,16 +1,9 @@
 /** The copier's metrics: requests, downloads, and the disk space that they take. */
 import type { Metrics } from '../platform/metrics.ts';
-
-export interface RequestMetrics {
-  readonly kind: 'pull' | 'order';
-  readonly status: number;
-  /** Whether the client got the whole response. */
-  readonly complete: boolean;
-  readonly seconds: number;
-}
+import type { RequestMetrics } from '../registry/server/request-handler.ts';
 
 export interface CopierMetrics {
-  observe(request: RequestMetrics): void;
+  readonly observe: (request: RequestMetrics) => void;
 }
 
 /** Read at every scrape. */
@@ -35,9 +28,9 @@ export function copierMetrics(metrics: Metrics, { downloads, spool }: CopierGaug
     gauge.set(spool.reserved);
   });
   return {
-    observe: ({ kind, status, complete, seconds }) => {
+    observe: ({ kind, status, complete, totalSeconds }) => {
       requests.inc({ kind, status, complete: String(complete) });
-      duration.observe({ kind }, seconds);
+      duration.observe({ kind }, totalSeconds);
     },
   };
 }

@@ -17,7 +17,7 @@ export type CopierSettings = Omit<
   | 'kubeconfig'
   | 'upstreamsFile'
   | 'fullname'
-  | 'address'
+  | 'podAddress'
 >;
 
 export interface CopierWorld {

@@ -14,16 +14,11 @@ import {
 } from '../../api/copier-api.ts';
 import { repositoryOf } from '../../api/stored-image.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
+import { methodNotAllowed } from '../../registry/server/oci-error.ts';
+import type { Exchange } from '../../registry/server/request-handler.ts';
 import type { CopyProgress } from '../../registry/copy/progress.ts';
 import type { Orders } from '../images/orders.ts';
 import { sentElsewhere, type Placement } from './placement.ts';
-
-export interface OrderExchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Aborted when the client has gone, which cancels the order. */
-  readonly signal: AbortSignal;
-}
 
 const MAX_BODY_BYTES = 256 * 1024;
 /** Often enough to keep the connection alive while a registry takes its time. */
@@ -34,7 +29,7 @@ export interface OrderApiOptions {
   readonly placement: Placement;
 }
 
-type Handler = (options: OrderApiOptions, body: unknown, exchange: OrderExchange) => Promise<void>;
+type Handler = (options: OrderApiOptions, body: unknown, exchange: Exchange) => Promise<void>;
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   [COPY_PATH]: async ({ orders, placement }, body, exchange) => {
@@ -58,18 +53,12 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
 };
 
 /** @throws RegistryError to be answered with an OCI error */
-export async function serveOrder(options: OrderApiOptions, exchange: OrderExchange): Promise<void> {
+export async function serveOrder(options: OrderApiOptions, exchange: Exchange): Promise<void> {
   const { request } = exchange;
   const handler = Object.hasOwn(HANDLERS, request.url ?? '') ? HANDLERS[request.url ?? ''] : undefined;
   if (handler === undefined)
     throw new RegistryError('no such order', { reason: 'NotFound', code: 'UNSUPPORTED' });
-  if (request.method !== 'POST') {
-    throw new RegistryError('orders are sent with POST', {
-      reason: 'Invalid',
-      code: 'UNSUPPORTED',
-      status: 405,
-    });
-  }
+  if (request.method !== 'POST') throw methodNotAllowed('POST');
   await handler(options, await readJson(request), exchange);
 }
 

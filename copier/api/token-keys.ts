@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadinessCheck } from '../../platform/health.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { loop, type Component } from '../../platform/run.ts';
-import { discoverKeys, type IssuerKeys } from './callers.ts';
+import { discoverKeys, type IssuerKeys } from './token-verifier.ts';
 
 const REFRESH_MS = 10 * 60_000;
 const RETRY_MS = 2_000;

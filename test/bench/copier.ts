@@ -64,7 +64,7 @@ export async function startCopier(
       LARDER_UPSTREAMS_FILE: await file('upstreams.json', JSON.stringify(upstreamSettings(upstream))),
       // Nobody comes any more once it shall stop.
       LARDER_LINGER_TIME: '0s',
-      LARDER_SPOOL_DIR: programs.subfolder('spool'),
+      LARDER_SPOOL_FOLDER: programs.subfolder('spool'),
     },
     port,
   });

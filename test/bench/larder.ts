@@ -85,7 +85,7 @@ export async function startProxy(
     argv: [process.execPath, join(app, 'proxy.mjs')],
     env: {
       LARDER_PROXY_LISTEN_PORT: String(port),
-      LARDER_PROXY_SOCKET: join(peers, 'proxy.sock'),
+      LARDER_PROXY_OWN_SOCKET: join(peers, 'proxy.sock'),
       LARDER_METRICS_LISTEN: `127.0.0.1:${metrics}`,
       LARDER_STORE_READER_URL: store.readerUrl,
       LARDER_STORE_READER_LOGIN: store.readerLogin,

@@ -72,9 +72,9 @@ export class CopierBench {
     const settings = loadConfig(copierConfig, {
       LARDER_STORE_READER_URL: bench.store.origin,
       LARDER_STORE_WRITER_URL: bench.store.origin,
-      LARDER_SPOOL_DIR: bench.#folder,
+      LARDER_SPOOL_FOLDER: bench.#folder,
       LARDER_REVALIDATE_DEADLINE: `${REVALIDATE_MS}ms`,
-      LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
+      LARDER_RESPONSE_DEADLINE: `${HEAD_MS}ms`,
       LARDER_FRESH_FOR: '0',
       LARDER_UPSTREAM_TRANSFERS: '2',
       LARDER_NAMESPACE: 'larder',
@@ -94,8 +94,8 @@ export class CopierBench {
       signal: bench.#stop.signal,
     });
     const handler = copierHandler({
-      authenticator: {
-        authenticate: () =>
+      verifier: {
+        verify: () =>
           bench.role === undefined
             ? Promise.reject(new RegistryError('unknown caller', { reason: 'Unauthorized' }))
             : Promise.resolve(bench.role),

@@ -9,6 +9,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { createServer as createTlsServer } from 'node:tls';
 import { ownerOf, Placement } from '../../copier/api/placement.ts';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { createCa, issueServerCertificate, type KeyPairPem } from '../../platform/x509.ts';
 import { Forwarder } from '../../proxy/origins/forward.ts';
@@ -141,13 +142,12 @@ export class Crowd {
     };
     const breaker = (): CircuitBreaker =>
       new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: HEAD_MS });
-    const now = (): number => performance.now();
     const copier = new Peer({
       name: 'copier',
       target: new URL(`https://${SERVICE}:${copierPort}`),
       deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
       patienceMs,
-      replicas: { breaker: breaker(), now },
+      replicas: { breaker: breaker(), now: systemClock.monotonic },
       agent: () => agent,
       credentials,
     });
@@ -173,15 +173,15 @@ export class Crowd {
         upstream: new UpstreamOrigin(transport, upstreams),
       },
       breaker: breaker(),
-      now,
+      now: systemClock.monotonic,
       onFailure: () => undefined,
     });
     const handler = pullHandler({
       forwarder,
-      metrics: { observe: () => undefined, failed: () => undefined },
+      metrics: { observe: () => undefined },
       log: silentLogger,
       silenceMs: HEAD_MS,
-      admitsToTenants: () => Promise.resolve(true),
+      isRuntime: () => Promise.resolve(true),
     });
     const port = await this.#listen(createHttpServer(handler), { host: SERVICE, port: 0 });
     this.#proxies.push(`http://${SERVICE}:${port}`);

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { exportJWK, generateKeyPair } from 'jose';
 import { buildRegistry } from '../../build/programs.ts';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Forwarder } from '../../proxy/origins/forward.ts';
 import { pullHandler } from '../../proxy/server.ts';
@@ -160,13 +161,13 @@ describe.each<[string, Door]>([
             maxOpenMs: 1_000,
             probeMs: 1_000,
           }),
-          now: () => performance.now(),
+          now: systemClock.monotonic,
           onFailure: () => undefined,
         }),
-        metrics: { observe: () => undefined, failed: () => undefined },
+        metrics: { observe: () => undefined },
         log: silentLogger,
         silenceMs: 5_000,
-        admitsToTenants: () => Promise.resolve(true),
+        isRuntime: () => Promise.resolve(true),
       }),
     );
     const origin = `http://127.0.0.1:${await listen(proxy)}/v2/${bench.name(undefined, 'acme/first')}`;

@@ -54,8 +54,8 @@ beforeEach(async () => {
     settings: loadConfig(copierConfig, {
       LARDER_STORE_READER_URL: store.origin,
       LARDER_STORE_WRITER_URL: store.origin,
-      LARDER_SPOOL_DIR: folder,
-      LARDER_ANSWER_DEADLINE: '2s',
+      LARDER_SPOOL_FOLDER: folder,
+      LARDER_RESPONSE_DEADLINE: '2s',
     }),
     upstreams: { get: () => upstreams },
     policies: [],

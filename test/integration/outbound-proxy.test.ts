@@ -54,7 +54,7 @@ describe('what a proxy pulls from a registry itself', () => {
     await writeFile(join(folder, 'upstreams.json'), JSON.stringify(upstreams));
     await start('proxy/main.ts', [], {
       LARDER_PROXY_LISTEN_PORT: String(port),
-      LARDER_PROXY_SOCKET: join(folder, 'proxy.sock'),
+      LARDER_PROXY_OWN_SOCKET: join(folder, 'proxy.sock'),
       LARDER_METRICS_LISTEN: `127.0.0.1:${metrics}`,
       LARDER_STORE_READER_URL: store.origin,
       LARDER_COPIER_URL: `http://127.0.0.1:${nobody}`,

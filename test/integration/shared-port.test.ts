@@ -61,7 +61,7 @@ describe('a port that one proxy takes over from another', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         LARDER_PROXY_LISTEN_PORT: String(port),
-        LARDER_PROXY_SOCKET: socket,
+        LARDER_PROXY_OWN_SOCKET: socket,
         LARDER_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
         LARDER_STORE_READER_URL: `http://127.0.0.1:${(store.address() as AddressInfo).port}`,
         LARDER_COPIER_URL: 'http://127.0.0.1:9',

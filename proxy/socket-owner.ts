@@ -1,6 +1,6 @@
 /**
- * Who is at the other end of a connection on the node's loopback. Pods with the node's network get there too, and what belongs to a namespace
- * is for the node's runtime only, which runs as root.
+ * Which user owns the other end of a connection on the node's loopback. Pods with the node's network can
+ * connect too, but only the node's runtime, which runs as root, may read what belongs to a namespace.
  */
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -9,13 +9,16 @@ export type Ends = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress' 
 type ReadTable = (path: string) => Promise<string>;
 
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
-/** A connection that its owner has left tells nobody's id. */
+/** A connection that its owner has left no longer tells whose it was. */
 const TIME_WAIT = '06';
 const ROOT = 0;
 const IPV6_LOOPBACK = '00000000000000000000000001000000';
 
-/** Remembers its answer for each connection. Whoever the kernel does not tell of is admitted: this machine is no such node. */
-export class TenantDoor {
+/**
+ * Remembers the owner of each connection. One that `/proc` does not list counts as root's: it came by the
+ * proxy's own socket, or this machine has no `/proc` and is no node.
+ */
+export class SocketOwners {
   readonly #read: ReadTable;
   readonly #known = new WeakMap<Ends, Promise<boolean>>();
 
@@ -23,13 +26,14 @@ export class TenantDoor {
     this.#read = read;
   }
 
-  admits(connection: Ends): Promise<boolean> {
-    const answer = this.#known.get(connection) ?? this.#ask(connection);
-    this.#known.set(connection, answer);
-    return answer;
-  }
+  /** Whether root opened the connection. */
+  readonly isRoot = (connection: Ends): Promise<boolean> => {
+    const known = this.#known.get(connection) ?? this.#find(connection);
+    this.#known.set(connection, known);
+    return known;
+  };
 
-  async #ask(connection: Ends): Promise<boolean> {
+  async #find(connection: Ends): Promise<boolean> {
     for (const path of TABLES) {
       const table = await this.#read(path).catch(() => '');
       const owner = ownerIn(table, connection);
@@ -39,7 +43,13 @@ export class TenantDoor {
   }
 }
 
-/** User id of the process that opened the connection to us (proc(5), `/proc/net/tcp`); undefined when the table does not have it. */
+/** For a runtime that does not run as root, and so cannot be told from other processes. */
+export const anyConnection = (): Promise<boolean> => Promise.resolve(true);
+
+/**
+ * Id of the user whose process opened the connection (proc(5), `/proc/net/tcp`); undefined when the table
+ * does not have it.
+ */
 export function ownerIn(table: string, ends: Ends): number | undefined {
   const theirs = place(ends.remoteAddress, ends.remotePort);
   const ours = place(ends.localAddress, ends.localPort);
@@ -52,7 +62,10 @@ export function ownerIn(table: string, ends: Ends): number | undefined {
   return undefined;
 }
 
-/** Address and port as the end of a table's column: bytes of each 32 bits in the machine's order, which is little-endian. */
+/**
+ * Address and port as a column of the table ends: the bytes of each 32 bits in the machine's order, which is
+ * little-endian.
+ */
 function place(address: string | undefined, port: number | undefined): string | undefined {
   if (address === undefined || port === undefined) return undefined;
   const words = address === '::1' ? IPV6_LOOPBACK : ipv4Word(address.replace(/^::ffff:/, ''));

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { ownerIn, TenantDoor, type Ends } from './caller.ts';
+import { ownerIn, SocketOwners, type Ends } from './socket-owner.ts';
 
 const ends: Ends = {
   remoteAddress: '127.0.0.1',
@@ -41,31 +41,32 @@ describe('the owner of a connection', () => {
     const accepted = once(server, 'connection') as Promise<[Socket]>;
     const client = connect(server.address() as { port: number; address: string });
     const [socket] = await accepted;
-    expect(await new TenantDoor().admits(socket)).toBe(process.getuid?.() === 0);
+    expect(await new SocketOwners().isRoot(socket)).toBe(process.getuid?.() === 0);
     client.destroy();
     server.close();
   });
 });
 
-describe('the door to what belongs to a namespace', () => {
-  const door = (uid: number): TenantDoor => new TenantDoor(() => Promise.resolve(line(THEIRS, OURS, uid)));
+describe("a connection is root's", () => {
+  const owners = (uid: number): SocketOwners =>
+    new SocketOwners(() => Promise.resolve(line(THEIRS, OURS, uid)));
 
-  it('opens to root and to nobody else', async () => {
-    expect([await door(0).admits(ends), await door(65532).admits(ends)]).toEqual([true, false]);
+  it('when root opened it and nobody else', async () => {
+    expect([await owners(0).isRoot(ends), await owners(65532).isRoot(ends)]).toEqual([true, false]);
   });
 
-  it('opens where the kernel does not tell', async () => {
-    expect(await new TenantDoor(() => Promise.reject(new Error('no /proc'))).admits(ends)).toBe(true);
+  it('where the kernel does not tell', async () => {
+    expect(await new SocketOwners(() => Promise.reject(new Error('no /proc'))).isRoot(ends)).toBe(true);
   });
 
-  it('asks once per connection', async () => {
+  it('as it was when it was first asked', async () => {
     let reads = 0;
-    const counting = new TenantDoor(() => {
+    const counting = new SocketOwners(() => {
       reads++;
       return Promise.resolve(line(THEIRS, OURS, 0));
     });
-    await counting.admits(ends);
-    await counting.admits(ends);
+    await counting.isRoot(ends);
+    await counting.isRoot(ends);
     expect(reads).toBe(1);
   });
 });

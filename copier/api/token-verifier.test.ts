@@ -1,6 +1,6 @@
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from 'jose';
 import { silentLogger } from '../../platform/log.ts';
-import { Authenticator, discoverKeys, type IssuerKeys } from './callers.ts';
+import { discoverKeys, TokenVerifier, type IssuerKeys } from './token-verifier.ts';
 
 const ISSUER = 'https://kubernetes.default.svc';
 const AUDIENCE = 'larder-copier';
@@ -11,7 +11,7 @@ interface Cluster {
   fetched: number;
   reachable: boolean;
   now: number;
-  authenticator: Authenticator;
+  verifier: TokenVerifier;
 }
 
 async function newKeys(kid: string): Promise<{ keys: IssuerKeys; key: CryptoKey }> {
@@ -24,7 +24,7 @@ async function newKeys(kid: string): Promise<{ keys: IssuerKeys; key: CryptoKey 
 
 async function startCluster(): Promise<Cluster> {
   const cluster = { ...(await newKeys('one')), fetched: 0, reachable: true, now: 0 } as Cluster;
-  cluster.authenticator = new Authenticator({
+  cluster.verifier = new TokenVerifier({
     fetchKeys: () => {
       cluster.fetched += 1;
       return cluster.reachable
@@ -74,10 +74,10 @@ describe('a caller of the copier', () => {
   });
 
   it('has the role of its ServiceAccount', async () => {
-    expect(await cluster.authenticator.authenticate(await token(cluster.key))).toBe('reader');
-    expect(
-      await cluster.authenticator.authenticate(await token(cluster.key, { account: 'larder:controller' })),
-    ).toBe('operator');
+    expect(await cluster.verifier.verify(await token(cluster.key))).toBe('reader');
+    expect(await cluster.verifier.verify(await token(cluster.key, { account: 'larder:controller' }))).toBe(
+      'operator',
+    );
     expect(cluster.fetched).toBe(1);
   });
 
@@ -88,7 +88,7 @@ describe('a caller of the copier', () => {
     ['with a key that the cluster does not have', { kid: 'unknown' }],
   ])('with a token %s is not known', async (_, claims) => {
     const authorization = await token(cluster.key, claims);
-    await expect(cluster.authenticator.authenticate(authorization)).rejects.toMatchObject({
+    await expect(cluster.verifier.verify(authorization)).rejects.toMatchObject({
       reason: 'Unauthorized',
     });
   });
@@ -96,7 +96,7 @@ describe('a caller of the copier', () => {
   it.each([undefined, '', 'Basic eDp5', 'Bearer nonsense', 'Bearer'])(
     'with the authorization %s is not known',
     async (authorization) => {
-      await expect(cluster.authenticator.authenticate(authorization)).rejects.toMatchObject({
+      await expect(cluster.verifier.verify(authorization)).rejects.toMatchObject({
         reason: 'Unauthorized',
       });
     },
@@ -104,45 +104,45 @@ describe('a caller of the copier', () => {
 
   it('with a forged signature is not known', async () => {
     const { key } = await newKeys('one');
-    await expect(cluster.authenticator.authenticate(await token(key))).rejects.toMatchObject({
+    await expect(cluster.verifier.verify(await token(key))).rejects.toMatchObject({
       reason: 'Unauthorized',
     });
   });
 
   it('with another account is refused', async () => {
     const authorization = await token(cluster.key, { account: 'default:default' });
-    await expect(cluster.authenticator.authenticate(authorization)).rejects.toMatchObject({
+    await expect(cluster.verifier.verify(authorization)).rejects.toMatchObject({
       reason: 'Forbidden',
     });
   });
 
   it('is known by keys that are new, which are fetched at most every few seconds', async () => {
-    await cluster.authenticator.authenticate(await token(cluster.key));
+    await cluster.verifier.verify(await token(cluster.key));
     const rotated = await newKeys('two');
     cluster.keys = rotated.keys;
     const authorization = await token(rotated.key, { kid: 'two' });
-    await expect(cluster.authenticator.authenticate(authorization)).rejects.toMatchObject({
+    await expect(cluster.verifier.verify(authorization)).rejects.toMatchObject({
       reason: 'Unauthorized',
     });
     expect(cluster.fetched).toBe(1);
     cluster.now = 60_000;
-    expect(await cluster.authenticator.authenticate(authorization)).toBe('reader');
+    expect(await cluster.verifier.verify(authorization)).toBe('reader');
   });
 
   it('is still known while the API server is away, but not before it was ever seen', async () => {
     const authorization = await token(cluster.key);
     cluster.reachable = false;
-    await expect(cluster.authenticator.authenticate(authorization)).rejects.toMatchObject({
+    await expect(cluster.verifier.verify(authorization)).rejects.toMatchObject({
       status: 503,
       retryable: true,
     });
     cluster.reachable = true;
     cluster.now = 60_000;
-    await cluster.authenticator.authenticate(authorization);
+    await cluster.verifier.verify(authorization);
     cluster.reachable = false;
     cluster.now = 120_000;
-    await cluster.authenticator.refresh();
-    expect(await cluster.authenticator.authenticate(authorization)).toBe('reader');
+    await cluster.verifier.refresh();
+    expect(await cluster.verifier.verify(authorization)).toBe('reader');
   });
 });
 

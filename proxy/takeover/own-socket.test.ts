@@ -6,21 +6,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import type { Running } from '../../platform/run.ts';
-import { ownDoor } from './own-door.ts';
+import { ownSocket } from './own-socket.ts';
 
-describe('the door of this very proxy', () => {
+describe('the socket of this very proxy', () => {
   let folder: string;
   let path: string;
   let running: Running;
   let works = false;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'larder-door-'));
+    folder = await mkdtemp(join(tmpdir(), 'larder-socket-'));
     path = join(folder, 'proxy.sock');
     // What a container that was killed leaves behind.
     await writeFile(path, '');
-    const door = ownDoor({ path, pulls: (_, response) => response.end('pulled'), works: () => works });
-    running = await door.start(new AbortController().signal);
+    const socket = ownSocket({ path, pulls: (_, response) => response.end('pulled'), works: () => works });
+    running = await socket.start(new AbortController().signal);
   });
 
   afterAll(async () => {
@@ -49,7 +49,7 @@ describe('the door of this very proxy', () => {
 
   it('answers pulls', async () => {
     const call = request({ socketPath: path, path: '/v2/' }).end();
-    const [answer] = (await once(call, 'response')) as [NodeJS.ReadableStream];
-    expect(await text(answer)).toBe('pulled');
+    const [response] = (await once(call, 'response')) as [NodeJS.ReadableStream];
+    expect(await text(response)).toBe('pulled');
   });
 });

@@ -1,4 +1,6 @@
-/** Who calls: ServiceAccount tokens, verified offline against the cluster's published keys. */
+/**
+ * Verifies the ServiceAccount tokens of the copier's clients, offline against the cluster's published keys.
+ */
 import { createLocalJWKSet, errors, jwtVerify, type JSONWebKeySet, type JWTPayload } from 'jose';
 import { z } from 'zod';
 import type { Logger } from '../../platform/log.ts';
@@ -10,7 +12,7 @@ export interface IssuerKeys {
   readonly jwks: JSONWebKeySet;
 }
 
-export interface AuthnOptions {
+export interface TokenVerifierOptions {
   readonly fetchKeys: (signal: AbortSignal) => Promise<IssuerKeys>;
   readonly audience: string;
   /** `namespace/serviceaccount` of those who may pull. */
@@ -22,9 +24,10 @@ export interface AuthnOptions {
   readonly log: Logger;
 }
 
-export type Role = 'reader' | 'operator';
+/** Both may pull, operators may order too. */
+export type CallerRole = 'reader' | 'operator';
 
-/** The keys are asked for at most this often, in milliseconds, however many tokens name unknown ones. */
+/** The keys are not fetched again within this many milliseconds, however many tokens name unknown ones. */
 const REFETCH_PAUSE_MS = 5_000;
 const FETCH_DEADLINE_MS = 5_000;
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'EdDSA'];
@@ -44,17 +47,17 @@ export async function discoverKeys(
   return { issuer, jwks: jwksSchema.parse(await get('/openid/v1/jwks', signal)) };
 }
 
-export class Authenticator {
-  readonly #options: AuthnOptions;
+export class TokenVerifier {
+  readonly #options: TokenVerifierOptions;
   #keys: { readonly issuer: string; readonly find: ReturnType<typeof createLocalJWKSet> } | undefined;
   #fetching: Promise<void> | undefined;
   #fetchedAt = -Infinity;
 
-  constructor(options: AuthnOptions) {
+  constructor(options: TokenVerifierOptions) {
     this.#options = options;
   }
 
-  /** Whether keys are known, so that callers can be told apart from strangers. */
+  /** Whether there are keys to verify tokens with. */
   get ready(): boolean {
     return this.#keys !== undefined;
   }
@@ -64,10 +67,10 @@ export class Authenticator {
    * @param authorization value of the request's Authorization header
    * @throws RegistryError `Unauthorized` without a good token, `Forbidden` for an account that is not listed
    */
-  async authenticate(authorization: string | undefined): Promise<Role> {
+  async verify(authorization: string | undefined): Promise<CallerRole> {
     const [, token] = BEARER.exec(authorization ?? '') ?? [];
     if (token === undefined) throw unauthorized('a ServiceAccount token is needed');
-    const { sub = '' } = await this.#verify(token);
+    const { sub = '' } = await this.#claimsOf(token);
     const [, namespace = '', name = ''] = SUBJECT.exec(sub) ?? [];
     const account = `${namespace}/${name}`;
     if (this.#options.operators.includes(account)) return 'operator';
@@ -75,7 +78,7 @@ export class Authenticator {
     throw new RegistryError('this ServiceAccount may not call the copier', { reason: 'Forbidden' });
   }
 
-  /** Fetches the keys now, unless they have just been asked for. Never throws: the former keys stay. */
+  /** Fetches the keys now, unless that was just done. Never throws: then the former keys stay. */
   async refresh(): Promise<void> {
     if (this.#options.now() - this.#fetchedAt < REFETCH_PAUSE_MS) return this.#fetching;
     this.#fetchedAt = this.#options.now();
@@ -90,21 +93,21 @@ export class Authenticator {
     return this.#fetching;
   }
 
-  async #verify(token: string): Promise<JWTPayload> {
+  async #claimsOf(token: string): Promise<JWTPayload> {
     if (this.#keys === undefined) await this.refresh();
     try {
-      return await this.#verifyNow(token);
+      return await this.#verifyWithKeys(token);
     } catch (error) {
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw refused(error);
     }
-    // Signed with a key that the cluster has begun to use since.
+    // Perhaps signed with a key that the cluster has begun to use since.
     await this.refresh();
-    return await this.#verifyNow(token).catch((error: unknown) => {
+    return await this.#verifyWithKeys(token).catch((error: unknown) => {
       throw refused(error);
     });
   }
 
-  async #verifyNow(token: string): Promise<JWTPayload> {
+  async #verifyWithKeys(token: string): Promise<JWTPayload> {
     if (this.#keys === undefined) {
       throw new RegistryError("the cluster's token keys are not known yet", {
         reason: 'Internal',

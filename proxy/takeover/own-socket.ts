@@ -1,6 +1,6 @@
 /**
- * The door of this very proxy. While it is replaced, its ports are shared with another proxy and whoever asks there may be answered by
- * either; at this socket, which lies in a folder of the container's own, nobody else answers.
+ * The unix socket of this very proxy. While one proxy replaces another they share their ports, so that either
+ * may answer there; at this socket, in a folder of the container's own, only this one does.
  */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
@@ -8,25 +8,24 @@ import { createServer, type RequestListener } from 'node:http';
 import type { Component } from '../../platform/run.ts';
 
 /** Where the kubelet's startup probe asks. */
-export const STARTED_PATH = '/started';
+export const STARTUP_PROBE_PATH = '/startup-probe';
 
-export interface OwnDoorOptions {
-  /** Of the socket. */
+export interface OwnSocketOptions {
   readonly path: string;
-  /** Answers pulls, as at the shared ports. */
+  /** Serves pulls, as at the shared ports. */
   readonly pulls: RequestListener;
   /** Whether an image could be read through this proxy. */
   readonly works: () => boolean;
 }
 
-/** One that another process left behind is replaced. */
-export function ownDoor({ path, pulls, works }: OwnDoorOptions): Component {
+/** Replaces a socket that another process left behind. */
+export function ownSocket({ path, pulls, works }: OwnSocketOptions): Component {
   return {
-    name: 'own door',
+    name: 'own socket',
     start: async () => {
       await rm(path, { force: true });
       const server = createServer((request, response) => {
-        if (request.url === STARTED_PATH) response.writeHead(works() ? 200 : 503).end();
+        if (request.url === STARTUP_PROBE_PATH) response.writeHead(works() ? 200 : 503).end();
         else pulls(request, response);
       });
       server.listen(path);
