@@ -1,10 +1,6 @@
 /** What the store's supervisor tells those who may write (docs/contracts.md, "The store's supervisor"). */
 import { z } from 'zod';
 
-/** Who signs tokens for the supervisor, and for whom they are. */
-export const STORE_TOKEN_ISSUER = 'larder';
-export const STORE_SUPERVISOR_AUDIENCE = 'larder-store-supervisor';
-
 export const collectionSchema = z.object({
   /** RFC 3339. */
   startedAt: z.iso.datetime(),

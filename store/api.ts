@@ -2,8 +2,8 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { Logger } from '../platform/log.ts';
-import { STORE_SUPERVISOR_AUDIENCE } from '../api/store-api.ts';
-import { ROLES, TOKEN_ISSUER } from './distribution-config.ts';
+import { STORE_SUPERVISOR_AUDIENCE, STORE_TOKEN_ISSUER } from '../registry/core/store-token.ts';
+import { ROLES } from './distribution-config.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { KeySet } from './trust.ts';
 
@@ -67,7 +67,7 @@ async function signedBy(keys: KeySet, token: string, log: Logger): Promise<boole
   try {
     await jwtVerify(token, createLocalJWKSet(keys), {
       algorithms: ['ES256'],
-      issuer: TOKEN_ISSUER,
+      issuer: STORE_TOKEN_ISSUER,
       audience: STORE_SUPERVISOR_AUDIENCE,
       requiredClaims: ['exp'],
     });

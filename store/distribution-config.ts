@@ -1,5 +1,6 @@
 /** What CNCF distribution is told: the configuration file and the environment of one instance. */
 import type { ListenAddress } from '../platform/settings.ts';
+import { STORE_TOKEN_AUDIENCE, STORE_TOKEN_ISSUER } from '../registry/core/store-token.ts';
 
 export const ROLES = ['reader', 'writer'] as const;
 export type Role = (typeof ROLES)[number];
@@ -24,10 +25,6 @@ export interface InstanceSettings {
   readonly storage: StorageDriver;
 }
 
-/** Who signs the tokens of the store's callers, and for whom. */
-export const TOKEN_ISSUER = 'larder';
-export const TOKEN_AUDIENCE = 'larder-store';
-
 /**
  * The configuration of an instance, to be written as JSON (which distribution's YAML parser reads).
  * See https://distribution.github.io/distribution/about/configuration/.
@@ -49,8 +46,8 @@ export function distributionConfig(settings: InstanceSettings): Record<string, u
       token: {
         // Required, but nobody is meant to go there: callers sign their tokens themselves.
         realm: 'urn:larder:self-signed',
-        service: TOKEN_AUDIENCE,
-        issuer: TOKEN_ISSUER,
+        service: STORE_TOKEN_AUDIENCE,
+        issuer: STORE_TOKEN_ISSUER,
         jwks: settings.jwksFile,
         signingalgorithms: ['ES256'],
       },

@@ -3,9 +3,10 @@ import { Readable } from 'node:stream';
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { formatRange, parseContentRange } from '../core/range.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
+import { abandon, drain } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
 import { networkError } from '../transport/http/http-error.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import type { RepositoryClient } from './repository-client.ts';
 import { verified, withTypedErrors } from './verified.ts';
 
 export interface OpenedBlob {
@@ -37,7 +38,7 @@ export async function headBlob(
     accept: [200, 404],
     signal,
   });
-  discard(response);
+  drain(response);
   return response.status === 404 ? undefined : { size: lengthOf(response) };
 }
 
@@ -106,7 +107,7 @@ function lengthOf(response: HttpResponse): number | undefined {
 function rangeStart(response: HttpResponse, offset: number): number | undefined {
   const range = parseContentRange(response.header('content-range') ?? '');
   if (range?.start === offset) return range.size;
-  response.body.on('error', () => undefined).destroy();
+  abandon(response);
   throw new RegistryError(`${response.url.host} answered with another range than the one asked for`, {
     reason: 'UpstreamError',
   });

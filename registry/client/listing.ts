@@ -5,10 +5,10 @@ import { type Digest, isDigest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../core/manifest.ts';
 import { isTag } from '../core/reference.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
-import { readBody } from '../transport/http/http-error.ts';
+import { drain, readBody } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
 import { getManifest } from './manifests.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import type { RepositoryClient } from './repository-client.ts';
 
 /** A descriptor of what refers to a manifest, as the registry has it: none of its fields is ours to drop. */
 export type ReferrerJson = z.infer<typeof referrerSchema>;
@@ -54,7 +54,7 @@ export async function listReferrers(
   while (next !== undefined) {
     const response: HttpResponse = await read(client, next, [200, 404], signal);
     if (response.status === 404) {
-      discard(response);
+      drain(response);
       return await referrersByTag(client, digest, signal);
     }
     const { manifests } = parse(client, referrersSchema, await body(client, response));

@@ -3,9 +3,10 @@ import { type Digest, digestOf, isDigest, verifyDigest } from '../core/digest.ts
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { type Manifest, manifestTooLarge, MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
 import { MANIFEST_ACCEPT, mediaTypeOf } from '../core/media-types.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
-import { networkError, readBody } from '../transport/http/http-error.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import { abandon, drain, readBody } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
+import { networkError } from '../transport/http/http-error.ts';
+import type { RepositoryClient } from './repository-client.ts';
 
 export interface ManifestHead {
   /** Undefined when the registry does not tell. */
@@ -35,7 +36,7 @@ export async function headManifest(
   options: ReadOptions,
 ): Promise<ManifestHead> {
   const response = await request(client, 'HEAD', reference, options);
-  discard(response);
+  drain(response);
   return headOf(response);
 }
 
@@ -86,7 +87,7 @@ export async function putManifest(
     accept: [201],
     signal,
   });
-  discard(response);
+  drain(response);
 }
 
 /**
@@ -106,7 +107,7 @@ export async function deleteManifest(
     accept: [200, 202, 204, 404],
     signal,
   });
-  discard(response);
+  drain(response);
   return response.status !== 404;
 }
 
@@ -139,7 +140,7 @@ function headOf(response: HttpResponse): ManifestHead {
 
 async function readManifestBody(response: HttpResponse, announced: number | undefined): Promise<Uint8Array> {
   if (announced !== undefined && announced > MAX_MANIFEST_BYTES) {
-    response.body.on('error', () => undefined).destroy();
+    abandon(response);
     throw manifestTooLarge();
   }
   try {

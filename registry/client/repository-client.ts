@@ -2,7 +2,7 @@
 import { type DistributionPath, formatDistributionPath } from '../core/distribution-path.ts';
 import type { Authenticator } from '../transport/auth/authenticator.ts';
 import type { Action, Scope } from '../transport/auth/scope.ts';
-import type { Deadlines, HttpRequest, HttpResponse } from '../transport/http/exchange.ts';
+import type { Deadlines, HttpRequest, HttpResponse } from '../transport/http/messages.ts';
 import type { Lane } from '../transport/pace.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -67,9 +67,4 @@ export class RepositoryClient {
       deadlines: { ...this.#options.deadlines, ...deadlines },
     });
   }
-}
-
-/** Ends an answer whose body does not matter, keeping the connection when the rest of it is short. */
-export function discard(response: HttpResponse): void {
-  response.body.on('error', () => undefined).resume();
 }

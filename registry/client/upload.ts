@@ -1,8 +1,9 @@
 /** Pushing blobs (OCI distribution 1.1, "Pushing blobs"): mounted, in one PUT when the size is known, else in chunks. */
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import { drain } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
+import type { RepositoryClient } from './repository-client.ts';
 import { verified } from './verified.ts';
 
 export interface BlobUpload {
@@ -77,7 +78,7 @@ export async function mountBlob(
     accept: [201, 202],
     signal,
   });
-  discard(response);
+  drain(response);
   return response.status === 201
     ? { mounted: true }
     : { mounted: false, location: locationOf(client, response) };
@@ -92,7 +93,7 @@ async function beginUpload(client: RepositoryClient, signal: AbortSignal): Promi
     accept: [202],
     signal,
   });
-  discard(response);
+  drain(response);
   return locationOf(client, response);
 }
 
@@ -105,7 +106,7 @@ async function resumeUpload(client: RepositoryClient, location: URL, signal: Abo
     accept: [200, 202, 204],
     signal,
   });
-  discard(response);
+  drain(response);
   return location;
 }
 
@@ -124,7 +125,7 @@ async function sendChunk(
     accept: [202],
     signal,
   });
-  discard(response);
+  drain(response);
   return locationOf(client, response);
 }
 
@@ -151,7 +152,7 @@ async function commit(
     accept: [201],
     signal,
   });
-  discard(response);
+  drain(response);
 }
 
 /** Best effort, and not bound to the signal that may have ended the upload: registries drop stale ones by themselves. */
@@ -164,7 +165,7 @@ export async function cancelUpload(client: RepositoryClient, location: URL): Pro
       accept: [200, 202, 204, 404],
       signal: AbortSignal.timeout(CANCEL_MS),
     })
-    .then(discard, () => undefined);
+    .then(drain, () => undefined);
 }
 
 const CANCEL_MS = 2000;

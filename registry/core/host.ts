@@ -44,3 +44,8 @@ export function canonicalIpv6(bracketed: string): string | undefined {
   const url = `http://${bracketed}/`;
   return URL.canParse(url) ? new URL(url).hostname : undefined;
 }
+
+/** The host name of a URL, with the brackets of an IPv6 address removed, as sockets and TLS want it. */
+export function unbracketed(hostname: string): string {
+  return hostname.replaceAll(/^\[|\]$/g, '');
+}

@@ -1,4 +1,4 @@
-/** Remembers what registries accepted, as long as it is valid, for every client of a process. */
+/** Remembers the Authorization headers that registries accepted, while they are valid, for all clients of a process. */
 
 interface Entry {
   readonly header: string;
