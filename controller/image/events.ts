@@ -1,7 +1,7 @@
 /** What users are told about an image when its status changes: pure. */
-import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
+import type { CachedImageStatus } from '../../api/cached-image.ts';
 import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
-import { findCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, findCondition } from '../../platform/kube/conditions.ts';
 import { isStale } from './assess.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';
 

@@ -1,8 +1,8 @@
 /** What checks, verifications and removals found out about an image, taken into its status: pure. */
-import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
+import type { CachedImageStatus } from '../../api/cached-image.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
 import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/reasons.ts';
-import { setCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
 import type { RemovalAnswer, Verification } from '../jobs/answers.ts';

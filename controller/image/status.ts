@@ -1,10 +1,5 @@
 /** The status of a CachedImage: what `kubectl get cachedimages` says, from where the image stands. */
-import {
-  type CachedImage,
-  type CachedImageStatus,
-  type Condition,
-  MAX_STATUS_NAMESPACES,
-} from '../../api/cached-image.ts';
+import { type CachedImage, type CachedImageStatus, MAX_STATUS_NAMESPACES } from '../../api/cached-image.ts';
 import {
   CONDITION_READY,
   CONDITION_UPSTREAM_AVAILABLE,
@@ -12,7 +7,7 @@ import {
   type UpstreamReason,
 } from '../../api/reasons.ts';
 import { parsePlatform, platformMatches } from '../../registry/core/platform.ts';
-import { setCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, setCondition } from '../../platform/kube/conditions.ts';
 import type { CopyFailure, CopyRequest, CopyResult, CopyState } from '../jobs/copy-state.ts';
 import { AVAILABLE, servingDigest } from './findings.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';

@@ -1,6 +1,7 @@
 /**
- * A blob straight from a peer's socket to the client's: every byte passes through one fixed buffer, so nothing is
- * allocated per chunk. That is three times as fast as piping Node's HTTP streams, in a fraction of the memory.
+ * A blob straight from a peer's socket to the client's: every byte passes through one fixed buffer, so
+ * nothing is allocated per chunk. That is three times as fast as piping Node's HTTP streams, in a fraction of
+ * the memory.
  */
 import { once } from 'node:events';
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
@@ -51,7 +52,8 @@ export async function openBlob(request: BlobRequest): Promise<BlobAnswer> {
   };
   const receiver = new HeadReceiver({ onBytes, onInterim: onSign });
   const connection = new Connection((onread) => {
-    // Only a living process takes part in the handshake: from then on it has the time of a peer that is at work.
+    // Only a living process takes part in the handshake: from then on it has the time of a peer that is at
+    // work.
     return connectTo(request, onread).once('secureConnect', onSign);
   }, receiver);
   const onLate = (error: DeadlineError): void => {

@@ -9,7 +9,10 @@ const BUFFER_BYTES = 256 * 1024;
 const RECORD_BYTES = 16 * 1024;
 
 export interface ClientSinkOptions {
-  /** Written to past the response object, which would hold the bytes back for a moment and then take twice as long. */
+  /**
+   * Written to past the response object, which would hold the bytes back for a moment and then take twice as
+   * long.
+   */
   readonly client: Socket;
   readonly lastSign: LastSign;
   /** Whether the peer's bytes come over TLS, and so go on for some records although no more are wanted. */

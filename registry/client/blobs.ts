@@ -1,4 +1,4 @@
-/** Blobs of a repository: read as streams from any offset, mounted from another repository, asked after. */
+/** Reading the blobs of a repository: as streams from any offset, or whole and verified. */
 import { Readable } from 'node:stream';
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
@@ -10,7 +10,7 @@ import type { RepositoryClient } from './repository-client.ts';
 import { verified, withTypedErrors } from './verified.ts';
 
 export interface OpenedBlob {
-  /** Size of the whole blob in bytes, when the registry tells it. */
+  /** Size of the whole blob in bytes; undefined when the registry does not say. */
   readonly size: number | undefined;
   /** The bytes from the offset on, not verified. Has to be read to its end or destroyed. */
   readonly body: Readable;
@@ -20,7 +20,10 @@ export interface OpenedBlob {
 
 export interface BlobOptions {
   readonly signal: AbortSignal;
-  /** First byte wanted. A registry that knows no ranges sends all; the bytes before it are then dropped. Default 0. */
+  /**
+   * The first byte wanted. Default 0. When a registry ignores ranges and sends all, the bytes before it are
+   * dropped.
+   */
   readonly offset?: number | undefined;
   readonly headMs?: number | undefined;
 }
@@ -87,7 +90,7 @@ export async function* getVerifiedBlob(
   });
 }
 
-/** The whole blob in memory, verified: for small ones, such as configs. @throws RegistryError */
+/** The whole blob in memory, verified: for small blobs, such as configs. @throws RegistryError */
 export async function readBlob(
   client: RepositoryClient,
   blob: { readonly digest: Digest; readonly size: number },

@@ -1,4 +1,4 @@
-/** Manifests of a repository: read whole and verified, written byte for byte. */
+/** The manifests of a repository: read whole and verified, written byte for byte. */
 import { type Digest, digestOf, isDigest, verifyDigest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { type Manifest, manifestTooLarge, MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
@@ -9,14 +9,14 @@ import { networkError } from '../transport/http/http-error.ts';
 import type { RepositoryClient } from './repository-client.ts';
 
 export interface ManifestHead {
-  /** Undefined when the registry does not tell. */
+  /** Undefined when the registry does not say. */
   readonly digest: Digest | undefined;
   readonly mediaType: string;
-  /** Bytes; undefined when the registry does not tell. */
+  /** Bytes; undefined when the registry does not say. */
   readonly size: number | undefined;
 }
 
-/** A manifest as it is stored: its bytes have the digest. */
+/** A manifest as it is stored. Its bytes have the digest. */
 export interface StoredManifest {
   readonly bytes: Uint8Array;
   readonly digest: Digest;
@@ -25,7 +25,7 @@ export interface StoredManifest {
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** For the head of the answer, in milliseconds, when the transport's own is too long to wait. */
+  /** Deadline for the head of the response, in milliseconds, when the transport's own is too long. */
   readonly headMs?: number | undefined;
 }
 
@@ -41,8 +41,8 @@ export async function headManifest(
 }
 
 /**
- * Verified against the digest asked for, or else against the one that the registry states.
- * @throws RegistryError with reason `DigestMismatch`, with `Invalid` when it is too large or no manifest, or others
+ * Verifies it against the digest asked for, or else against the one that the registry states.
+ * @throws RegistryError, with reason `Invalid` when it is too large or not a manifest
  */
 export async function getManifest(
   client: RepositoryClient,
@@ -59,7 +59,8 @@ export async function getManifest(
 }
 
 /**
- * The digest that a reference has now: from a HEAD when the registry tells it there, else from the manifest itself.
+ * The digest that a reference has now: from a HEAD if the registry states it there, else from the manifest
+ * itself.
  * @throws RegistryError
  */
 export async function resolveManifest(
@@ -71,7 +72,10 @@ export async function resolveManifest(
   return digest ?? (await getManifest(client, reference, options)).digest;
 }
 
-/** @throws RegistryError, of code `MANIFEST_BLOB_UNKNOWN` when the registry lacks something that the manifest names */
+/**
+ * @throws RegistryError, of code `MANIFEST_BLOB_UNKNOWN` when the registry lacks something that the manifest
+ * refers to
+ */
 export async function putManifest(
   client: RepositoryClient,
   reference: ManifestReference,

@@ -1,4 +1,7 @@
-/** Requests to registries: authorised, redirected within bounds, in time, and with every failure a RegistryError. */
+/**
+ * Requests to registries: authorised, redirected within bounds, in time, and with every failure a
+ * RegistryError.
+ */
 import type { Credential } from '../core/credentials.ts';
 import { AuthorizationCache } from './auth/authorization-cache.ts';
 import { authorized, type AuthorizedRequest } from './auth/authorized.ts';
@@ -37,7 +40,10 @@ export class Transport {
     return this.#tokens;
   }
 
-  /** For a registry that challenges. Without credentials: anonymous, for which most registries want a token too. */
+  /**
+   * For a registry that challenges. Without credentials: anonymous, for which most registries want a token
+   * too.
+   */
   authenticator(endpoint: Endpoint, credentials: readonly Credential[] = []): Authenticator {
     return new ChallengeAuthenticator({ endpoint, credentials, tokens: this.#tokens, cache: this.#cache });
   }

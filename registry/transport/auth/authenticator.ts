@@ -1,4 +1,7 @@
-/** How our requests are authorised: the interface, and its answer to registries that challenge (anonymous, Basic, Bearer). */
+/**
+ * How our requests are authorised: the interface, and its answer to registries that challenge (anonymous,
+ * Basic, Bearer).
+ */
 import { formatScope, type Scope } from './scope.ts';
 import { createHash } from 'node:crypto';
 import type { Challenge } from '../../core/challenge.ts';
@@ -71,7 +74,8 @@ export class ChallengeAuthenticator implements Authenticator {
     signal: AbortSignal,
   ): Promise<Authorization | undefined> {
     const { cache, credentials } = this.#options;
-    // Without a credential there was nothing to deny. Only another credential can see what was hidden from this one.
+    // Without a credential there was nothing to deny. Only another credential can see what was hidden from
+    // this one.
     const { header, status } = refusal;
     if (status !== 401 && header === undefined) return undefined;
     if (status === 404 && credentials.length < 2) return undefined;

@@ -1,4 +1,7 @@
-/** Remembers the Authorization headers that registries accepted, while they are valid, for all clients of a process. */
+/**
+ * Remembers the Authorization headers that registries accepted, while they are valid, for all clients of a
+ * process.
+ */
 
 interface Entry {
   readonly header: string;

@@ -1,4 +1,7 @@
-/** Sends a request until it is authorised: at each refusal the authenticator may have something better to show. */
+/**
+ * Sends a request until it is authorised: at each refusal the authenticator may have something better to
+ * show.
+ */
 import { type Challenge, parseChallenges } from '../../core/challenge.ts';
 import type { RegistryError } from '../../core/errors.ts';
 import { httpError, readErrorBody } from '../http/http-error.ts';
@@ -16,7 +19,10 @@ export interface AuthorizedRequest extends HttpRequest {
   readonly signal: AbortSignal;
 }
 
-/** Refusals that another credential may overcome. A 404 is one, since some registries hide what may not be read. */
+/**
+ * Refusals that another credential may overcome. A 404 is one, since some registries hide what may not be
+ * read.
+ */
 const REFUSALS: readonly number[] = [401, 403, 404];
 
 /**

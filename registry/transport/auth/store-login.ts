@@ -1,6 +1,7 @@
 /**
- * Logins to the store: a folder with a key that signs tokens, with a user name and password, or with nothing. Another
- * registry that is used as the store takes the password itself (Basic) or sends us to its token server (Bearer).
+ * Logins to the store: a folder with a key that signs tokens, with a user name and password, or with nothing.
+ * Another registry that is used as the store takes the password itself (Basic) or sends us to its token
+ * server (Bearer).
  */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -17,7 +18,10 @@ import type { TokenServer } from './token-server.ts';
 import type { Endpoint } from '../settings/upstream-settings.ts';
 
 const LIFETIME_SECONDS = 3600;
-/** For clocks that differ: tokens are renewed this long before they end, and are valid from this long before now. */
+/**
+ * For clocks that differ: tokens are renewed this long before they end, and are valid from this long before
+ * now.
+ */
 const MARGIN_SECONDS = 300;
 /** For everything that fetching a token takes; the transport has deadlines of its own for each step. */
 const TOKEN_MS = 10_000;
@@ -35,7 +39,10 @@ export interface StoreAccess {
   readonly actions: readonly string[];
 }
 
-/** @throws RegistryError with reason `Invalid` when the folder holds half a login, or a key that cannot be used */
+/**
+ * @throws RegistryError with reason `Invalid` when the folder holds half a login, or a key that cannot be
+ * used
+ */
 export async function readStoreLogin(folder: string, signal?: AbortSignal): Promise<StoreLogin> {
   const read = async (name: string): Promise<string | undefined> => {
     try {
@@ -79,7 +86,9 @@ export interface StoreTokens {
   readonly server: Pick<TokenServer, 'fetch'>;
 }
 
-/** Authorises from a login folder. Logins are rotated, so it reads the folder again when the store refuses. */
+/**
+ * Authorises from a login folder. Logins are rotated, so it reads the folder again when the store refuses.
+ */
 export class StoreAuthenticator implements Authenticator {
   readonly #folder: string | undefined;
   readonly #tokens: StoreTokens | undefined;

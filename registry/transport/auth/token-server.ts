@@ -45,7 +45,9 @@ export class TokenServer {
     this.#send = send;
   }
 
-  /** @throws RegistryError: the realm is not trusted, the credential is refused, or the server sends no token */
+  /**
+   * @throws RegistryError: the realm is not trusted, the credential is refused, or the server sends no token
+   */
   async fetch(request: TokenRequest, signal: AbortSignal): Promise<Token> {
     const url = await trustedRealm(request.challenge.realm, request.endpoint);
     const http = toHttpRequest(url, request);

@@ -38,7 +38,10 @@ export function createAddressGuard(allowed: readonly string[]): AddressGuard {
   };
 }
 
-/** A name lookup that yields permitted addresses only, so the address that was checked is the one connected to. */
+/**
+ * A name lookup that yields permitted addresses only, so the address that was checked is the one connected
+ * to.
+ */
 export function guardedLookup(guard: AddressGuard): LookupFunction {
   return (hostname, options, callback) => {
     dnsLookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
@@ -68,7 +71,7 @@ export function checkLiteralAddress(
 
 function addressRefused(host: string): RegistryError {
   return new RegistryError(
-    `${host} is at an address of this machine or its cloud, which upstreams may not be`,
+    `${host} is at an address of this machine or its cloud, where no upstream may be`,
     { reason: 'Forbidden' },
   );
 }

@@ -1,4 +1,6 @@
-/** The three things to do with a response body that is no blob: read it within bounds, skip it, or give it up. */
+/**
+ * The three things to do with a response body that is no blob: read it within bounds, skip it, or give it up.
+ */
 import type { Readable } from 'node:stream';
 import type { RegistryError } from '../../core/errors.ts';
 

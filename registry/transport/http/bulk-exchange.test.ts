@@ -75,7 +75,9 @@ describe.each(['http', 'https'])('by %s', (scheme) => {
     return bulkExchange(pool, { method: 'GET', url, headers: {}, ...more }, deadlines, signal);
   }
 
-  /** Takes bytes into the same small memory over and over, and after each piece wants no more for a moment. */
+  /**
+   * Takes bytes into the same small memory over and over, and after each piece wants no more for a moment.
+   */
   class HashingSink implements ByteSink {
     readonly #memory = Buffer.alloc(100_000);
     readonly #hash = createHash('sha256');

@@ -1,4 +1,7 @@
-/** One HTTP/1.1 exchange over a connection of our own: for responses that may be large, and for streamed bodies. */
+/**
+ * One HTTP/1.1 exchange over a connection of our own: for responses that may be large, and for streamed
+ * bodies.
+ */
 import { RegistryError } from '../../core/errors.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { Connection } from './connection.ts';
@@ -62,7 +65,10 @@ interface Bounds {
   readonly signal: AbortSignal;
 }
 
-/** The server may close an idle connection just when it is used again. Then nothing was answered, and asking anew is safe. */
+/**
+ * The server may close an idle connection just when it is used again. Then nothing was answered, and asking
+ * anew is safe.
+ */
 async function askTwice(pool: ConnectionPool, request: HttpRequest, bounds: Bounds): Promise<Asked> {
   if (request.body === undefined) {
     const receiver = new HeadReceiver();

@@ -28,7 +28,10 @@ export function upstreamPolicies(source: UpstreamSettingsSource): ConnectionPoli
   });
 }
 
-/** For the store: its TLS settings are among the upstreams', and its address is trusted, since the administrator gave it. */
+/**
+ * For the store: its TLS settings are among the upstreams', and its address is trusted, since the
+ * administrator gave it.
+ */
 export function storePolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
   return following(source, ({ ca, insecureSkipVerify }) => ({ ca, insecureSkipVerify }));
 }

@@ -1,6 +1,6 @@
 /**
- * Opens connections for bulk exchanges, and keeps those that can serve another one. TLS settings and address guard
- * are those of the host's policy.
+ * Opens connections for bulk exchanges, and keeps those that can serve another one. TLS settings and address
+ * guard are those of the host's policy.
  */
 import { connect as connectPlain, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
@@ -54,7 +54,9 @@ export class ConnectionPool {
     return new Connection((onread) => this.#connect(url, policy, onread), receiver);
   }
 
-  /** Keeps a connection for the next exchange with the same server. The last exchange must have ended well. */
+  /**
+   * Keeps a connection for the next exchange with the same server. The last exchange must have ended well.
+   */
   keep(url: URL, connection: Connection): void {
     const policy = this.#policyOf(url.host);
     const byOrigin = this.#idle.get(policy) ?? new Map<string, IdleConnection[]>();

@@ -1,6 +1,7 @@
 /**
- * One HTTP/1.1 connection whose bytes land in memory that their receiver chooses, so that nothing is allocated
- * per chunk. At gigabytes, those allocations are most of what moving bytes costs, in time and in memory.
+ * One HTTP/1.1 connection whose bytes land in memory that their receiver chooses, so that nothing is
+ * allocated per chunk. At gigabytes, those allocations are most of what moving bytes costs, in time and in
+ * memory.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 import { written } from './written.ts';
@@ -11,7 +12,8 @@ export interface Receiver {
   space(): Uint8Array;
   /**
    * Bytes have come, into what `space` returned here, or to the receiver before this one.
-   * @returns false to receive no more until `resume`; over TLS, records that have come already follow all the same
+   * @returns false to receive no more until `resume`; over TLS, records that have come already follow all the
+   * same
    */
   receive(chunk: Uint8Array): boolean;
   /** Nothing more will come. Without an error, the peer has ended the connection in good order. */

@@ -10,8 +10,8 @@ export interface ConnectionOptions {
   /** Connections per origin. */
   readonly connections?: number;
   /**
-   * HTTP proxies of the site. Default: none. They look up names themselves, so the address guard can check only
-   * hosts that are given as addresses.
+   * HTTP proxies of the site. Default: none. They look up names themselves, so the address guard can check
+   * only hosts that are given as addresses.
    */
   readonly proxies?: OutboundProxies;
 }
@@ -47,8 +47,8 @@ function createDispatcher(policyOf: ConnectionPolicyOf, options: ConnectionOptio
   };
   const agent = new Agent({
     connections: options.connections ?? 64,
-    // A connection per blob moves bytes faster, and undici 8.12 can end the process over HTTP/2 by an error event that
-    // nobody hears.
+    // A connection per blob moves bytes faster, and undici 8.12 can end the process over HTTP/2 by an error
+    // event that nobody hears.
     allowH2: false,
     // exchange.ts has the deadline for the head: undici's leaves out name lookup and connecting.
     headersTimeout: 0,
@@ -67,7 +67,10 @@ function createDispatcher(policyOf: ConnectionPolicyOf, options: ConnectionOptio
   return options.proxies === undefined ? agent : new ProxiedDispatcher(agent, policyOf, options.proxies);
 }
 
-/** Sends requests through the HTTP proxy that the site has for their host. One agent per proxy and policy of the host. */
+/**
+ * Sends requests through the HTTP proxy that the site has for their host. One agent per proxy and policy of
+ * the host.
+ */
 class ProxiedDispatcher extends Dispatcher {
   readonly #direct: Agent;
   readonly #policyOf: ConnectionPolicyOf;

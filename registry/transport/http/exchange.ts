@@ -43,9 +43,9 @@ export async function exchange(
 }
 
 /**
- * undici heeds the signal only once it is connected, and a host that drops packets holds it for as long as connecting
- * may take. (Not platform's `unlessAborted`: the registry folders know nothing of ours, and a late response must be
- * given up here.)
+ * undici heeds the signal only once it is connected, and a host that drops packets holds it for as long as
+ * connecting may take. (Not platform's `unlessAborted`: the registry folders know nothing of ours, and a late
+ * response must be given up here.)
  */
 async function untilAborted(
   sent: Promise<Dispatcher.ResponseData>,

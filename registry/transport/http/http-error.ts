@@ -31,7 +31,10 @@ export interface HttpFailure {
   readonly url: URL;
   readonly status: number;
   readonly retryAfter?: string | undefined;
-  /** The response came from where the registry redirected to. Its 401 and 403 say nothing about the user's rights. */
+  /**
+   * The response came from where the registry redirected to. Its 401 and 403 say nothing about the user's
+   * rights.
+   */
   readonly redirected: boolean;
   readonly body: Uint8Array;
   /** Secrets that the request held: the server may repeat them in its error. */

@@ -1,4 +1,7 @@
-/** Which HTTP proxy of the site a host is reached through, by the usual variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY. */
+/**
+ * Which HTTP proxy of the site a host is reached through, by the usual variables HTTP_PROXY, HTTPS_PROXY and
+ * NO_PROXY.
+ */
 import { BlockList, isIP } from 'node:net';
 import { unbracketed } from '../../core/host.ts';
 
@@ -8,7 +11,9 @@ export interface OutboundProxies {
   readonly exempt: (hostname: string, port: string) => boolean;
 }
 
-/** @throws TypeError when a proxy is not a URL. The message does not repeat it, since it may hold a password. */
+/**
+ * @throws TypeError when a proxy is not a URL. The message does not repeat it, since it may hold a password.
+ */
 export function outboundProxies(env: NodeJS.ProcessEnv): OutboundProxies {
   const read = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
   return {
@@ -32,8 +37,8 @@ function parseProxy(name: string, value: string): URL | undefined {
 }
 
 /**
- * Entries are `*`, a domain and all below it (with or without a leading dot or `*.`), an address, or a CIDR. A domain
- * may have a port.
+ * Entries are `*`, a domain and all below it (with or without a leading dot or `*.`), an address, or a CIDR.
+ * A domain may have a port.
  */
 function exemption(list: string): (hostname: string, port: string) => boolean {
   const entries = list

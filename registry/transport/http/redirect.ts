@@ -1,4 +1,7 @@
-/** Follows redirects of reads: a bounded number, never from https to http, never with credentials to another origin. */
+/**
+ * Follows redirects of reads: a bounded number, never from https to http, never with credentials to another
+ * origin.
+ */
 import { RegistryError } from '../../core/errors.ts';
 import { abandon } from './body.ts';
 import { redactUrl } from './http-error.ts';
@@ -12,7 +15,10 @@ export interface FollowedResponse extends HttpResponse {
   readonly redirected: boolean;
 }
 
-/** @throws RegistryError with reason `UpstreamError` for redirects that are not followed, and what `send` throws */
+/**
+ * @throws RegistryError with reason `UpstreamError` for redirects that are not followed, and what `send`
+ * throws
+ */
 export async function followRedirects(
   request: HttpRequest,
   send: (request: HttpRequest) => Promise<HttpResponse>,

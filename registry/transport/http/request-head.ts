@@ -2,7 +2,10 @@
 import { RegistryError } from '../../core/errors.ts';
 import type { HttpRequest } from './messages.ts';
 
-/** A header's value may come from elsewhere (tokens come from token servers) and must not begin another request. */
+/**
+ * A header's value may come from elsewhere (tokens come from token servers) and must not begin another
+ * request.
+ */
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** @throws RegistryError with reason `Invalid` when a header holds what no header may */

@@ -1,4 +1,7 @@
-/** The body of a response, from its connection: poured into memory of the reader's choice, or read as any stream. */
+/**
+ * The body of a response, from its connection: poured into memory of the reader's choice, or read as any
+ * stream.
+ */
 import { Readable } from 'node:stream';
 import { copyInto, type ByteSink } from './byte-sink.ts';
 import { ChunkedDecoder } from './chunked.ts';
@@ -13,8 +16,8 @@ export interface ResponseBodyOptions {
   /** How long nothing may come while the reader waits. */
   readonly silence: { readonly ms: number; readonly error: () => Error };
   /**
-   * Called when the whole body has come and nothing after it, so that the connection can serve another exchange.
-   * In every other case the connection is destroyed.
+   * Called when the whole body has come and nothing after it, so that the connection can serve another
+   * exchange. In every other case the connection is destroyed.
    */
   readonly onWhole?: () => void;
   /** Ends the reading. */
@@ -47,7 +50,10 @@ export class ResponseBody extends Readable {
     this.on('error', () => undefined);
   }
 
-  /** Puts all bytes into the sink, instead of being read. @throws what breaks the transfer, or what the sink throws */
+  /**
+   * Puts all bytes into the sink, instead of being read.
+   * @throws what breaks the transfer, or what the sink throws
+   */
   async pour(sink: ByteSink): Promise<void> {
     if (this.#options.framing.kind !== 'length') {
       for await (const chunk of this as AsyncIterable<Uint8Array>)
@@ -154,7 +160,8 @@ export class ResponseBody extends Readable {
     const { connection, rest, silence } = this.#options;
     connection.handTo(receiver);
     this.#watch = setTimeout(() => {
-      // On a busy machine it may be us who were late: look once more at what has come before giving the peer up.
+      // On a busy machine it may be us who were late: look once more at what has come before giving the peer
+      // up.
       this.#lastLook = setImmediate(() => {
         if (this.#waiting) this.destroy(silence.error());
         else this.#watch?.refresh();

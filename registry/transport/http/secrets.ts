@@ -1,4 +1,7 @@
-/** The secrets that requests hold, so that they can be removed from error messages: a hostile registry may repeat them. */
+/**
+ * The secrets that requests hold, so that they can be removed from error messages: a hostile registry may
+ * repeat them.
+ */
 import type { Credential } from '../../core/credentials.ts';
 
 const HIDDEN = '[redacted]';

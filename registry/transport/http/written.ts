@@ -3,8 +3,8 @@ import type { Writable } from 'node:stream';
 
 /**
  * Resolves once the kernel has taken the bytes.
- * @param failure makes the error to throw: from the error of the write, or from nothing when the other side has gone,
- * in which case Node may never call a write's callback
+ * @param failure makes the error to throw: from the error of the write, or from nothing when the other side
+ * has gone, in which case Node may never call a write's callback
  */
 export function written(
   to: Writable,
