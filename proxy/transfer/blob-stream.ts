@@ -32,7 +32,7 @@ export interface BlobRequest {
   readonly signal: AbortSignal;
 }
 
-export interface BlobAnswer {
+export interface BlobResponse {
   readonly status: number;
   readonly headers: OutgoingHttpHeaders;
   readonly stream: BlobStream;
@@ -42,7 +42,7 @@ export interface BlobAnswer {
  * Asks with GET, on a connection that serves this request only.
  * @throws DeadlineError, or the connection's error; the signal's reason
  */
-export async function openBlob(request: BlobRequest): Promise<BlobAnswer> {
+export async function openBlob(request: BlobRequest): Promise<BlobResponse> {
   const { target, path, peer, deadlines, lastSign, signal } = request;
   const onBytes = (): void => {
     lastSign.heard();
