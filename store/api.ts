@@ -2,8 +2,7 @@
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { Logger } from '../platform/log.ts';
-import { STORE_SUPERVISOR_AUDIENCE } from '../api/store-api.ts';
-import { STORE_TOKEN_ISSUER } from '../registry/core/store-token.ts';
+import { STORE_SUPERVISOR_AUDIENCE, STORE_TOKEN_ISSUER } from '../registry/core/store-token.ts';
 import { INSTANCE_ROLES } from './distribution-config.ts';
 import type { Supervisor } from './supervisor.ts';
 import type { KeySet, Trust } from './trust.ts';

@@ -12,7 +12,7 @@ import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { isOutage, RegistryError, toRegistryError, type Reason } from '../../registry/core/errors.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
-import type { Deadlines } from '../../registry/transport/http/exchange.ts';
+import type { Deadlines } from '../../registry/transport/http/messages.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import type { BlobKey } from '../download/downloads.ts';

@@ -31,7 +31,7 @@ export class StorePass implements PeerCredentials {
     const challenge = headers['www-authenticate'];
     const challenges = typeof challenge === 'string' ? parseChallenges(challenge) : [];
     const refusal = { challenges, header, tried: 0, status: 401 };
-    return (await this.#authenticator.answer(refusal, this.#scopes(path.name), signal))?.header;
+    return (await this.#authenticator.renew(refusal, this.#scopes(path.name), signal))?.header;
   }
 
   #scopes(name: string): Scope[] {

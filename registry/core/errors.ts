@@ -1,5 +1,5 @@
 /**
- * The one error type of everything that deals with registries: what went wrong, for a caller, a client and a
+ * The error type of all that deals with registries: what went wrong, for callers, for clients, and for a
  * status.
  */
 
@@ -29,7 +29,7 @@ export const OCI_ERROR_CODES = [
 
 export type OciErrorCode = (typeof OCI_ERROR_CODES)[number];
 
-/** Stable reasons that end up in conditions, Events, metrics and the copier's answers (docs/contracts.md). */
+/** Stable reasons: conditions, Events, metrics and the copier's responses repeat them (docs/contracts.md). */
 export const REASONS = [
   'NotFound',
   'Unauthorized',
@@ -72,7 +72,7 @@ const DEFAULTS: Record<Reason, ReasonDefaults> = {
 
 export interface RegistryErrorOptions {
   readonly reason: Reason;
-  /** The three below follow from the reason unless given. */
+  /** `code`, `status` and `retryable` follow from the reason unless given. */
   readonly code?: OciErrorCode;
   readonly status?: number;
   readonly retryable?: boolean;
@@ -80,14 +80,14 @@ export interface RegistryErrorOptions {
   readonly cause?: unknown;
 }
 
-/** `message` is fit for users: it never holds a credential, a query string or a signed URL. */
+/** `message` may be shown to users: it never holds a credential, a query string or a signed URL. */
 export class RegistryError extends Error {
   override readonly name: string = 'RegistryError';
   readonly reason: Reason;
   readonly code: OciErrorCode;
-  /** The HTTP status with which to pass the error on to a client of ours. */
+  /** The HTTP status to send to a client of ours. */
   readonly status: number;
-  /** Whether the same request may succeed later although nobody changes anything. */
+  /** Whether the same request may succeed later without anybody changing anything. */
   readonly retryable: boolean;
   readonly retryAfterSeconds: number | undefined;
 
@@ -112,8 +112,8 @@ export interface OciErrorBody {
 }
 
 /**
- * The JSON body of an error answer (OCI distribution 1.1, "Error Codes"). Unknown errors do not tell their
- * message.
+ * The JSON body of an error response (OCI distribution 1.1, "Error Codes"). Messages of unknown errors are
+ * withheld.
  */
 export function toOciErrorBody(error: unknown): OciErrorBody {
   return error instanceof RegistryError
@@ -122,7 +122,7 @@ export function toOciErrorBody(error: unknown): OciErrorBody {
 }
 
 /**
- * Turns whatever was thrown into a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, the rest
+ * Whatever was thrown, as a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, anything else
  * `Internal`.
  */
 export function toRegistryError(error: unknown): RegistryError {
@@ -137,7 +137,7 @@ export function toRegistryError(error: unknown): RegistryError {
   return new RegistryError('internal error', { reason: 'Internal', cause: error });
 }
 
-/** A text field of whatever was thrown, which need not be an Error of this realm; empty when it has none. */
+/** A text field of whatever was thrown; empty when it has none. The value need not be an Error. */
 export function errorField(error: unknown, field: 'name' | 'code'): string {
   const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, field) : undefined;
   return typeof value === 'string' ? value : '';

@@ -1,4 +1,7 @@
-/** Remembers what registries accepted, as long as it is valid, for every client of a process. */
+/**
+ * Remembers the Authorization headers that registries accepted, while they are valid, for all clients of a
+ * process.
+ */
 import { LRUCache } from 'lru-cache';
 
 interface Entry {

@@ -1,75 +1,77 @@
-/** The body of an answer that came by wire: poured into memory of the reader's choice, or read as any stream. */
+/**
+ * The body of a response, from its connection: poured into memory of the reader's choice, or read as any
+ * stream.
+ */
 import { Readable } from 'node:stream';
-import { RegistryError } from '../../core/errors.ts';
 import { copyInto, type ByteSink } from './byte-sink.ts';
 import { ChunkedDecoder } from './chunked.ts';
-import { brokenOff, type Taker, type Wire } from './wire.ts';
+import { connectionBroken, type Connection, type Receiver } from './connection.ts';
+import type { Framing } from './response-head.ts';
 
-/** How a body tells its end (RFC 9112 section 6.3). */
-export type Framing =
-  | { readonly kind: 'length'; readonly bytes: number }
-  | { readonly kind: 'chunked' }
-  | { readonly kind: 'until-close' };
-
-export interface WireBodyOptions {
-  readonly wire: Wire;
+export interface ResponseBodyOptions {
+  readonly connection: Connection;
   readonly framing: Framing;
-  /** What has come before anybody took it. */
+  /** What came before anybody took the body. */
   readonly rest: () => Uint8Array;
-  /** How long nothing may come while somebody waits for it, in milliseconds. */
-  readonly silenceMs: number;
-  /** The peer's name, for errors. */
-  readonly host: string;
-  /** Called when all has come and nothing else has, so that the wire can serve another exchange. It is destroyed otherwise. */
-  readonly onWhole: (() => void) | undefined;
+  /** How long nothing may come while the reader waits. */
+  readonly silence: { readonly ms: number; readonly error: () => Error };
+  /**
+   * Called when the whole body has come and nothing after it, so that the connection can serve another
+   * exchange. In every other case the connection is destroyed.
+   */
+  readonly onWhole?: () => void;
   /** Ends the reading. */
   readonly signal: AbortSignal;
 }
 
 const READ_BYTES = 64 * 1024;
 
-export class WireBody extends Readable {
-  readonly #options: WireBodyOptions;
+export class ResponseBody extends Readable {
+  readonly #options: ResponseBodyOptions;
   #left: number;
   readonly #decoder: ChunkedDecoder | undefined;
   #begun = false;
   #released = false;
   #waiting = false;
   #watch: NodeJS.Timeout | undefined;
+  #lastLook: NodeJS.Immediate | undefined;
   readonly #onAbort = (): void => {
     this.destroy(this.#options.signal.reason as Error);
   };
 
-  constructor(options: WireBodyOptions) {
+  constructor(options: ResponseBodyOptions) {
     super();
     this.#options = options;
     const { framing, signal } = options;
     this.#left = framing.kind === 'length' ? framing.bytes : Infinity;
     this.#decoder = framing.kind === 'chunked' ? new ChunkedDecoder() : undefined;
     signal.addEventListener('abort', this.#onAbort, { once: true });
-    // What ends it before anybody reads is told to whoever does.
+    // An error that comes before anybody reads is thrown to whoever reads later.
     this.on('error', () => undefined);
   }
 
-  /** Puts all bytes into the sink. Instead of reading. @throws what breaks the transfer, or what the sink throws */
+  /**
+   * Puts all bytes into the sink, instead of being read.
+   * @throws what breaks the transfer, or what the sink throws
+   */
   async pour(sink: ByteSink): Promise<void> {
     if (this.#options.framing.kind !== 'length') {
       for await (const chunk of this as AsyncIterable<Uint8Array>)
         if (!copyInto(sink, chunk)) await sink.ready();
       return;
     }
-    if (this.destroyed) throw this.errored ?? brokenOff();
+    if (this.destroyed) throw this.errored ?? connectionBroken();
     const { promise, resolve, reject } = Promise.withResolvers<undefined>();
     this.once('error', reject);
     this.once('close', () => {
       if (this.#left === 0) resolve(undefined);
-      else reject(brokenOff());
+      else reject(connectionBroken());
     });
     let given: Uint8Array | undefined;
     this.#begin({
       space: () => (given = sink.space()),
-      // What was on its way into another's memory before has to be copied.
-      take: (chunk) =>
+      // What was on its way into the memory of the receiver before has to be copied.
+      receive: (chunk) =>
         this.#fill(sink, chunk, chunk.buffer === given?.buffer && chunk.byteOffset === given.byteOffset),
       closed: (error) => {
         this.#end(error);
@@ -84,22 +86,20 @@ export class WireBody extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    const { signal, wire } = this.#options;
-    signal.removeEventListener('abort', this.#onAbort);
-    clearTimeout(this.#watch);
+    this.#options.signal.removeEventListener('abort', this.#onAbort);
+    this.#stopWatch();
     if (!this.#released) {
       this.#released = true;
-      wire.handTo(NOBODY);
-      wire.destroy();
+      this.#destroyConnection();
     }
     callback(error);
   }
 
-  #reading(): Taker {
+  #reading(): Receiver {
     const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
     return {
       space: () => buffer,
-      take: (chunk) => this.#queue(chunk),
+      receive: (chunk) => this.#queue(chunk),
       closed: (error) => {
         this.#end(error);
       },
@@ -127,7 +127,7 @@ export class WireBody extends Readable {
     if (this.#released) return;
     this.#released = true;
     if (error === undefined && this.#options.framing.kind === 'until-close') this.push(null);
-    else this.destroy(error ?? brokenOff());
+    else this.destroy(error ?? connectionBroken());
   }
 
   #fill(sink: ByteSink, chunk: Uint8Array, isInPlace: boolean): boolean {
@@ -155,46 +155,56 @@ export class WireBody extends Readable {
     return false;
   }
 
-  #begin(taker: Taker): void {
+  #begin(receiver: Receiver): void {
     this.#begun = true;
-    const { wire, rest, silenceMs, host } = this.#options;
-    wire.handTo(taker);
+    const { connection, rest, silence } = this.#options;
+    connection.handTo(receiver);
     this.#watch = setTimeout(() => {
-      if (this.#waiting)
-        this.destroy(new RegistryError(`${host} was silent for ${silenceMs} ms`, { reason: 'TimedOut' }));
-      else this.#watch?.refresh();
-    }, silenceMs);
-    if (!taker.take(rest())) return;
-    if (wire.isOpen) this.#goOn();
-    else taker.closed(undefined);
+      // On a busy machine it may be us who were late: look once more at what has come before giving the peer
+      // up.
+      this.#lastLook = setImmediate(() => {
+        if (this.#waiting) this.destroy(silence.error());
+        else this.#watch?.refresh();
+      });
+    }, silence.ms);
+    if (!receiver.receive(rest())) return;
+    if (connection.isOpen) this.#goOn();
+    else receiver.closed(undefined);
   }
 
   #goOn(): void {
     if (this.#released) return;
     this.#heard(true);
-    this.#options.wire.resume();
+    this.#options.connection.resume();
   }
 
-  /** Bytes have come. @param goesOn whether more are waited for */
+  /** The peer was heard of. @param goesOn whether the reader waits for more */
   #heard(goesOn: boolean): boolean {
     this.#waiting = goesOn;
+    clearImmediate(this.#lastLook);
     this.#watch?.refresh();
     return goesOn;
   }
 
-  /** @param isExact nothing has come but the body */
+  /** The whole body has come. @param isExact nothing has come after it */
   #release(isExact: boolean): void {
-    const { wire, onWhole } = this.#options;
     this.#released = true;
+    this.#stopWatch();
+    if (isExact && this.#options.onWhole !== undefined) this.#options.onWhole();
+    else this.#destroyConnection();
+  }
+
+  #stopWatch(): void {
     clearTimeout(this.#watch);
-    if (isExact && onWhole !== undefined) {
-      onWhole();
-      return;
-    }
-    wire.handTo(NOBODY);
-    wire.destroy();
+    clearImmediate(this.#lastLook);
+  }
+
+  #destroyConnection(): void {
+    const { connection } = this.#options;
+    connection.handTo(NOBODY);
+    connection.destroy();
   }
 }
 
 const SCRAP = new Uint8Array(64);
-const NOBODY: Taker = { space: () => SCRAP, take: () => false, closed: () => undefined };
+const NOBODY: Receiver = { space: () => SCRAP, receive: () => false, closed: () => undefined };

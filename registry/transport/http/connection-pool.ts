@@ -1,79 +1,83 @@
-/** Opens connections for bulk and keeps those that can serve another exchange: TLS settings and guard are those of the host's policy. */
+/**
+ * Opens connections for bulk exchanges, and keeps those that can serve another one. TLS settings and address
+ * guard are those of the host's policy.
+ */
 import { connect as connectPlain, isIP, type OnReadOpts, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext } from 'node:tls';
-import { addressRefused, guardedLookup } from './address-guard.ts';
-import { tlsOf, type ConnectionPolicy, type ConnectionPolicyOf } from './connection-policy.ts';
-import { Wire, type Taker } from './wire.ts';
 import { unbracketed } from '../../core/host.ts';
+import { checkLiteralAddress, guardedLookup } from './address-guard.ts';
+import { tlsOf, type ConnectionPolicy, type ConnectionPolicyOf } from './connection-policy.ts';
+import { Connection, type Receiver } from './connection.ts';
 
-/** Less than what servers keep idle connections for, in milliseconds. */
+/** Servers close idle connections after 5 seconds or later; we close ours before that. Milliseconds. */
 const IDLE_MS = 4_000;
-const MAX_IDLE_PER_HOST = 16;
-/** Of what an idle connection may bring, none of which is wanted. */
-const NOTHING = new Uint8Array(64);
+const MAX_IDLE_PER_ORIGIN = 16;
+/** For what an idle connection may bring, none of which is wanted. */
+const SCRAP = new Uint8Array(64);
 
-interface IdleWire {
-  readonly wire: Wire;
+interface IdleConnection {
+  readonly connection: Connection;
   readonly timer: NodeJS.Timeout;
 }
 
-export class Wires {
+export class ConnectionPool {
   readonly #policyOf: ConnectionPolicyOf;
   readonly #connectMs: number;
   readonly #contexts = new WeakMap<ConnectionPolicy, SecureContext>();
-  /** By policy too: what was opened under settings that have changed serves nobody any more. */
-  readonly #idle = new WeakMap<ConnectionPolicy, Map<string, IdleWire[]>>();
-  readonly #waiting = new Set<Wire>();
+  /** By policy too: a connection that was opened under other settings is not used again. */
+  readonly #idle = new WeakMap<ConnectionPolicy, Map<string, IdleConnection[]>>();
+  readonly #waiting = new Set<Connection>();
 
+  /** @param connectMs how long connecting may take, the TLS handshake included */
   constructor(policyOf: ConnectionPolicyOf, connectMs: number) {
     this.#policyOf = policyOf;
     this.#connectMs = connectMs;
   }
 
-  /** One that has served before, and that its server may have closed meanwhile; undefined when there is none. */
-  reuse(url: URL, taker: Taker): Wire | undefined {
+  /** An idle connection, which its server may be closing just now; undefined when there is none. */
+  reuse(url: URL, receiver: Receiver): Connection | undefined {
     const kept = this.#idle.get(this.#policyOf(url.host))?.get(url.origin);
     for (let idle = kept?.pop(); idle !== undefined; idle = kept?.pop()) {
       this.#forget(idle);
-      if (!idle.wire.isOpen) continue;
-      idle.wire.idle(false);
-      idle.wire.handTo(taker);
-      return idle.wire;
+      if (!idle.connection.isOpen) continue;
+      idle.connection.setIdle(false);
+      idle.connection.handTo(receiver);
+      return idle.connection;
     }
     return undefined;
   }
 
-  /** Errors of connecting reach the taker. @throws RegistryError when the address is refused */
-  open(url: URL, taker: Taker): Wire {
+  /** Errors of connecting reach the receiver. @throws RegistryError when the address is refused */
+  open(url: URL, receiver: Receiver): Connection {
     const policy = this.#policyOf(url.host);
-    const host = unbracketed(url.hostname);
-    // Node looks up names only, so an address given as such is checked here.
-    if (policy.guard !== undefined && isIP(host) !== 0 && !policy.guard(host)) throw addressRefused(url.host);
-    return new Wire((onread) => this.#connect(url, host, policy, onread), taker);
+    checkLiteralAddress(url, policy.guard);
+    return new Connection((onread) => this.#connect(url, policy, onread), receiver);
   }
 
-  /** For the next exchange with the same server, when the last one has ended well. */
-  keep(url: URL, wire: Wire): void {
+  /**
+   * Keeps a connection for the next exchange with the same server. The last exchange must have ended well.
+   */
+  keep(url: URL, connection: Connection): void {
     const policy = this.#policyOf(url.host);
-    const byOrigin = this.#idle.get(policy) ?? new Map<string, IdleWire[]>();
+    const byOrigin = this.#idle.get(policy) ?? new Map<string, IdleConnection[]>();
     this.#idle.set(policy, byOrigin);
     const kept = byOrigin.get(url.origin) ?? [];
     byOrigin.set(url.origin, kept);
-    if (kept.length >= MAX_IDLE_PER_HOST) {
-      wire.destroy();
+    if (kept.length >= MAX_IDLE_PER_ORIGIN) {
+      connection.destroy();
       return;
     }
     const drop = (): void => {
-      wire.destroy();
+      connection.destroy();
     };
-    const idle = { wire, timer: setTimeout(drop, IDLE_MS).unref() };
+    const idle = { connection, timer: setTimeout(drop, IDLE_MS).unref() };
     kept.push(idle);
-    this.#waiting.add(wire);
-    wire.idle(true);
-    wire.handTo({
-      space: () => NOTHING,
-      // Nobody has asked anything, so it cannot be an answer.
-      take: () => {
+    this.#waiting.add(connection);
+    connection.setIdle(true);
+    connection.handTo({
+      space: () => SCRAP,
+      // Nobody has asked for anything, so it cannot be a response.
+      receive: () => {
         drop();
         return false;
       },
@@ -84,20 +88,21 @@ export class Wires {
         if (kept.length === 0) byOrigin.delete(url.origin);
       },
     });
-    wire.resume();
+    connection.resume();
   }
 
-  /** Ends idle connections; those in use end with their exchange. */
+  /** Closes idle connections; those in use close at the end of their exchange. */
   close(): void {
-    for (const wire of this.#waiting) wire.destroy();
+    for (const connection of this.#waiting) connection.destroy();
   }
 
-  #forget({ wire, timer }: IdleWire): void {
+  #forget({ connection, timer }: IdleConnection): void {
     clearTimeout(timer);
-    this.#waiting.delete(wire);
+    this.#waiting.delete(connection);
   }
 
-  #connect(url: URL, host: string, policy: ConnectionPolicy, onread: OnReadOpts): Socket {
+  #connect(url: URL, policy: ConnectionPolicy, onread: OnReadOpts): Socket {
+    const host = unbracketed(url.hostname);
     const secure = url.protocol === 'https:';
     const options = {
       host,
@@ -129,7 +134,7 @@ export class Wires {
     };
   }
 
-  /** Reading all certificates anew for each connection would cost more than the handshake. */
+  /** Reading all certificates again for each connection would cost more than its handshake. */
   #context(policy: ConnectionPolicy, ca: string[]): SecureContext {
     const context = this.#contexts.get(policy) ?? createSecureContext({ ca });
     this.#contexts.set(policy, context);

@@ -1,16 +1,19 @@
-/** Which token servers a registry may send us to: a realm elsewhere would collect credentials (CVE-2026-33540). */
+/**
+ * Which token servers a registry may send us to: a realm anywhere else could collect credentials
+ * (CVE-2026-33540).
+ */
 import { isIP } from 'node:net';
 import { RegistryError } from '../../core/errors.ts';
 import type { Endpoint } from '../settings/upstream-settings.ts';
 
 /**
- * The realm's URL when it is on the registry's host or registrable domain, or a host that an administrator listed,
- * and not less protected than the registry itself.
- * @throws RegistryError with reason `Forbidden`
+ * The realm's URL. It has to be on the registry's host, on its registrable domain, or on a host that an
+ * administrator listed, and may use plain http only when the registry does.
+ * @throws RegistryError with reason `Forbidden` for any other realm
  */
 export async function trustedRealm(realm: string, endpoint: Endpoint): Promise<URL> {
   const registry = new URL(endpoint.origin);
-  if (!URL.canParse(realm)) throw refused(registry, 'what is no URL');
+  if (!URL.canParse(realm)) throw refused(registry, 'something that is not a URL');
   const url = new URL(realm);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && registry.protocol === 'http:')) {
     throw refused(registry, `${url.protocol}//${url.host}`);
@@ -22,10 +25,11 @@ export async function trustedRealm(realm: string, endpoint: Endpoint): Promise<U
   return url;
 }
 
-/** Domains under which anyone may register (also privately, such as `github.io`) do not count as one. */
+/** A domain under which anyone may register, such as `github.io`, does not count as a common one. */
 async function sameDomain(a: URL, b: URL): Promise<boolean> {
   if (isIP(a.hostname) !== 0) return false;
-  // Loaded when first needed: the list of public suffixes takes megabytes, and most token servers share the host.
+  // Loaded only when needed: the list of public suffixes takes megabytes, and most token servers share the
+  // host.
   const { getDomain } = await import('tldts');
   const domain = getDomain(a.hostname, { allowPrivateDomains: true });
   return domain !== null && domain === getDomain(b.hostname, { allowPrivateDomains: true });
@@ -33,9 +37,7 @@ async function sameDomain(a: URL, b: URL): Promise<boolean> {
 
 function refused(registry: URL, realm: string): RegistryError {
   return new RegistryError(
-    `${registry.host} wants its credentials shown to ${realm}, which is not of its domain`,
-    {
-      reason: 'Forbidden',
-    },
+    `${registry.host} asks for its credentials at ${realm}, which is outside its domain`,
+    { reason: 'Forbidden' },
   );
 }

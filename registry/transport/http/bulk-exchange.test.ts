@@ -5,9 +5,9 @@ import { createServer as createTlsServer } from 'node:tls';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createCa, issueServerCertificate } from '../../../platform/x509.ts';
 import { pour, type ByteSink } from './byte-sink.ts';
-import type { HttpRequest, HttpResponse } from './exchange.ts';
-import { wireExchange } from './wire-exchange.ts';
-import { Wires } from './wires.ts';
+import type { HttpRequest, HttpResponse } from './messages.ts';
+import { bulkExchange } from './bulk-exchange.ts';
+import { ConnectionPool } from './connection-pool.ts';
 
 const SILENCE_MS = 200;
 /** For servers that answer, however busy the machine is. */
@@ -37,12 +37,12 @@ describe.each(['http', 'https'])('by %s', (scheme) => {
   let answer: Answer;
   let connections: number;
   let silenceMs: number;
-  let wires: Wires;
+  let pool: ConnectionPool;
 
   beforeEach(async () => {
     connections = 0;
     const policy = scheme === 'https' ? { ca: tls.ca } : {};
-    wires = new Wires(() => policy, LONG_MS);
+    pool = new ConnectionPool(() => policy, LONG_MS);
     silenceMs = LONG_MS;
     const onConnection = (socket: Socket): void => {
       connections += 1;
@@ -62,7 +62,7 @@ describe.each(['http', 'https'])('by %s', (scheme) => {
   });
 
   afterEach(() => {
-    wires.close();
+    pool.close();
     server.close();
   });
 
@@ -72,10 +72,12 @@ describe.each(['http', 'https'])('by %s', (scheme) => {
   ): Promise<HttpResponse> {
     const url = new URL(`${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}/v2/blob?x=1`);
     const deadlines = { headMs: 3 * silenceMs, silenceMs };
-    return wireExchange(wires, { method: 'GET', url, headers: {}, ...more }, deadlines, signal);
+    return bulkExchange(pool, { method: 'GET', url, headers: {}, ...more }, deadlines, signal);
   }
 
-  /** Takes bytes into the same small memory over and over, and after each piece wants no more for a moment. */
+  /**
+   * Takes bytes into the same small memory over and over, and after each piece wants no more for a moment.
+   */
   class HashingSink implements ByteSink {
     readonly #memory = Buffer.alloc(100_000);
     readonly #hash = createHash('sha256');
@@ -115,7 +117,7 @@ describe.each(['http', 'https'])('by %s', (scheme) => {
     return Buffer.concat((await body.toArray()) as Buffer[]);
   }
 
-  describe('a body that comes by wire', () => {
+  describe('a body', () => {
     const chunked = Buffer.concat([
       Buffer.from(`Transfer-Encoding: chunked\r\n\r\n${CONTENT.byteLength.toString(16)}\r\n`),
       CONTENT,

@@ -1,4 +1,4 @@
-import { trustedRealm } from './realm.ts';
+import { trustedRealm } from './trusted-realm.ts';
 
 const endpoint = (origin: string, ...tokenHosts: string[]): { origin: string; tokenHosts: string[] } => ({
   origin,
