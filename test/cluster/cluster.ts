@@ -1,6 +1,7 @@
 /** A running cluster, and what tests, demo and benchmarks do with it. `startCluster` makes one, `Cluster.attach` finds one. */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { UserError } from '../../build/program.ts';
 import { KubeApi, type Place } from './api.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { type Output, run, type RunOptions } from './command.ts';
@@ -58,11 +59,14 @@ export class Cluster {
     this.internet = new Internet({ plan, state, lab: this.lab, programs: this.programs, machine, inside });
   }
 
-  /** @throws {Error} when no cluster runs in the slot. */
+  /** @throws {UserError} when no cluster runs in the slot. */
   static attach(slot: Slot): Cluster {
     const plan = planOf(slot);
     const state = readState(plan.folder);
-    if (!state || !findLab(plan)) throw new Error(`no cluster runs in slot ${slot}`);
+    if (!state || !findLab(plan))
+      throw new UserError(
+        `no cluster is running in slot ${slot}: \`./cluster up --slot ${slot}\` starts one`,
+      );
     return new Cluster(plan, new StateFile(plan.folder, state));
   }
 

@@ -2,6 +2,7 @@
 import { Resolver } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '../../build/program.ts';
 import type { Machine } from './machine.ts';
 import { Authority } from './pki.ts';
 import type { Programs } from './programs.ts';
@@ -39,7 +40,7 @@ export class Internet {
   /** A cluster begins with `plain` (http, by address) and `example` (TLS, `registry.example.test`). */
   site(name: string): Site {
     const record = this.#parts.state.current.sites[name];
-    if (!record) throw new Error(`there is no site ${name}; there are ${this.siteNames.join(', ')}`);
+    if (!record) throw new UserError(`there is no site "${name}"; there are ${this.siteNames.join(', ')}`);
     return new Site(record, this.#parts.lab, this.#parts.machine(`up-${name}`), this.caFile);
   }
 

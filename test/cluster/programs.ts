@@ -1,5 +1,6 @@
 /** The programs of a running cluster: each can be frozen, ended and started again by its name. */
 import { readFileSync } from 'node:fs';
+import { UserError } from '../../build/program.ts';
 import { isAlive, signalProcess, waitForEnd } from './command.ts';
 import type { Machine } from './machine.ts';
 import type { ProgramRecord, StateFile } from './state.ts';
@@ -69,7 +70,7 @@ export class Programs {
 
   #record(name: string): ProgramRecord {
     const record = this.#state.current.programs[name];
-    if (!record) throw new Error(`the cluster has no program ${name}; it has ${this.names.join(', ')}`);
+    if (!record) throw new UserError(`the cluster has no program "${name}"; it has ${this.names.join(', ')}`);
     return record;
   }
 }

@@ -1,5 +1,6 @@
 /** Slots: up to six clusters stand side by side, each with addresses, names and a folder of its own. */
 import { join } from 'node:path';
+import { UsageError } from '../../build/program.ts';
 
 export type Slot = 0 | 1 | 2 | 3 | 4 | 5;
 
@@ -48,9 +49,9 @@ export const allSlots: readonly Slot[] = [0, 1, 2, 3, 4, 5];
 /** The demo's cluster stays up; whoever names no slot never gets it. */
 export const demoSlot: Slot = 3;
 
-/** @throws {RangeError} when the text names no slot. */
+/** @throws {UsageError} when the text names no slot. */
 export function parseSlot(text: string): Slot {
   const slot = allSlots.find((candidate) => String(candidate) === text);
-  if (slot === undefined) throw new RangeError(`a slot is one of ${allSlots.join(', ')}, not "${text}"`);
+  if (slot === undefined) throw new UsageError(`a slot is one of ${allSlots.join(', ')}, not "${text}"`);
   return slot;
 }

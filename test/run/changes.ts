@@ -1,0 +1,44 @@
+/** Which files of the checkout have changed, and what in Larder they belong to. */
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../../build/program.ts';
+
+/**
+ * Paths, relative to `root`, of the files that differ from where this branch left main (on main itself: from the last commit but
+ * one), together with what is not committed yet. Deleted files are left out.
+ * @throws {UserError} when `root` is no git checkout
+ */
+export function changedFiles(root: string): string[] {
+  const git = (...args: string[]): string | undefined => {
+    const { status, stdout } = spawnSync('git', args, { cwd: root, encoding: 'utf8' });
+    return status === 0 ? stdout.trim() : undefined;
+  };
+  const head = git('rev-parse', 'HEAD');
+  if (head === undefined) throw new UserError('this is not a git checkout with a commit: run `make test` instead');
+  const left = git('merge-base', 'HEAD', 'main') ?? git('merge-base', 'HEAD', 'origin/main');
+  const base = left === undefined || left === head ? (git('rev-parse', 'HEAD~') ?? head) : left;
+  const listed = [
+    git('diff', '--name-only', '--no-renames', base) ?? '',
+    git('ls-files', '--others', '--exclude-standard') ?? '',
+  ];
+  const paths = new Set(listed.flatMap((list) => list.split('\n')).filter((path) => path !== ''));
+  return [...paths].filter((path) => existsSync(join(root, path))).sort();
+}
+
+/**
+ * Folder → tests with real programs that start what is in it by its path, which jest cannot see as a dependency; and the tests on
+ * real clusters in which a fault of it would show first.
+ */
+const beyondImports: Readonly<Record<string, { integration?: readonly string[]; cluster?: readonly string[] }>> = {
+  webhook: { integration: ['cert-manager'], cluster: ['admission', 'bad-input'] },
+  proxy: { integration: ['shared-port', 'outbound-proxy'], cluster: ['cold-pulls', 'clients', 'rolling'] },
+  copier: { integration: ['copier', 'crowd', 'outbound-proxy'], cluster: ['cold-pulls', 'faults-upstream', 'tenancy'] },
+  controller: { integration: ['controller', 'leaders'], cluster: ['life', 'rescue', 'tenancy'] },
+  store: { integration: ['store-process', 'store-s3'], cluster: ['faults-own'] },
+  registry: { cluster: ['cold-pulls', 'tenancy'] },
+  platform: { cluster: ['story', 'faults-own'] },
+  api: { cluster: ['story', 'admission'] },
+  manifests: { integration: ['chart', 'monitoring', 'tenancy-guard'], cluster: ['story'] },
+  build: { cluster: ['story'] },
+};
