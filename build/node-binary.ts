@@ -26,7 +26,7 @@ export async function fetchNodePackage(
 
 /**
  * Puts the binary at `usr/local/bin/node` below `root`.
- * @throws {Error} when the package is not the one that the lock names.
+ * @throws {Error} when the package is not the pinned one
  */
 export async function installNode({ node }: ImageLock, arch: Architecture, root: string): Promise<void> {
   const folder = `${root}.download`;

@@ -1,4 +1,4 @@
-/** Which files of the checkout have changed, and what in Larder they belong to. */
+/** Which files of the checkout have changed. */
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,8 @@ export function changedFiles(root: string): string[] {
     return status === 0 ? stdout.trim() : undefined;
   };
   const head = git('rev-parse', 'HEAD');
-  if (head === undefined) throw new UserError('this is not a git checkout with a commit: run `make test` instead');
+  if (head === undefined)
+    throw new UserError('this is not a git checkout with a commit: run `make test` instead');
   const left = git('merge-base', 'HEAD', 'main') ?? git('merge-base', 'HEAD', 'origin/main');
   const base = left === undefined || left === head ? (git('rev-parse', 'HEAD~') ?? head) : left;
   const listed = [
@@ -25,20 +26,3 @@ export function changedFiles(root: string): string[] {
   const paths = new Set(listed.flatMap((list) => list.split('\n')).filter((path) => path !== ''));
   return [...paths].filter((path) => existsSync(join(root, path))).sort();
 }
-
-/**
- * Folder → tests with real programs that start what is in it by its path, which jest cannot see as a dependency; and the tests on
- * real clusters in which a fault of it would show first.
- */
-const beyondImports: Readonly<Record<string, { integration?: readonly string[]; cluster?: readonly string[] }>> = {
-  webhook: { integration: ['cert-manager'], cluster: ['admission', 'bad-input'] },
-  proxy: { integration: ['shared-port', 'outbound-proxy'], cluster: ['cold-pulls', 'clients', 'rolling'] },
-  copier: { integration: ['copier', 'crowd', 'outbound-proxy'], cluster: ['cold-pulls', 'faults-upstream', 'tenancy'] },
-  controller: { integration: ['controller', 'leaders'], cluster: ['life', 'rescue', 'tenancy'] },
-  store: { integration: ['store-process', 'store-s3'], cluster: ['faults-own'] },
-  registry: { cluster: ['cold-pulls', 'tenancy'] },
-  platform: { cluster: ['story', 'faults-own'] },
-  api: { cluster: ['story', 'admission'] },
-  manifests: { integration: ['chart', 'monitoring', 'tenancy-guard'], cluster: ['story'] },
-  build: { cluster: ['story'] },
-};

@@ -1,5 +1,5 @@
-// CoreDNS with the plugins that a test cluster's configuration names, and no others: those for the clouds' DNS services
-// take most of the time that the whole of it takes to compile. (https://coredns.io/2017/07/25/compile-time-enabling-or-disabling-plugins)
+// CoreDNS with only the plugins that a cluster of the harness uses. The plugins for cloud providers' DNS services would take half
+// of the time that the whole takes to compile. https://coredns.io/2017/07/25/compile-time-enabling-or-disabling-plugins/
 package main
 
 import (
