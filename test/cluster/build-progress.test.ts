@@ -9,7 +9,7 @@ const MINUTE = 60_000;
 describe('the progress of a build', () => {
   it('is announced with the names and the time that it takes', () => {
     expect(new BuildProgress(PLAN, 2, 0).announcement()).toBe(
-      'first run: compiling etcd, kubernetes from source, 5 to 12 min on this machine; later runs find them in the cache',
+      'first run: compiling etcd, kubernetes from source, 5 to 11 min on this machine; later runs find them in the cache',
     );
     expect(new BuildProgress(PLAN, 32, 0).announcement()).toContain('about a minute');
   });

@@ -56,8 +56,7 @@ export class BuildProgress {
 
   announcement(): string {
     const names = this.#plan.map(({ name }) => name);
-    // Half as long on a quiet machine as on a busy one.
-    const [quiet, busy] = [this.#expectedMs / 2, this.#expectedMs * 1.2].map(minutes);
+    const [quiet, busy] = [this.#expectedMs * 0.45, this.#expectedMs * 1.1].map(minutes);
     const time =
       busy === '1' ? 'about a minute' : quiet === busy ? `about ${busy} min` : `${quiet} to ${busy} min`;
     return `first run: compiling ${names.join(', ')} from source, ${time} on this machine; later runs find them in the cache`;

@@ -93,15 +93,15 @@ export type ToolName = keyof typeof toolModules;
  * whole it is. The quick ones come first. Tests and benchmarks build what else they use.
  */
 const clusterTools = {
-  pause: 15,
-  cri: 35,
-  cni: 6,
-  etcd: 75,
-  containerd: 110,
-  coredns: 110,
-  registry: 185,
-  helm: 295,
-  kubernetes: 900,
+  pause: 10,
+  cri: 25,
+  cni: 5,
+  etcd: 50,
+  containerd: 75,
+  coredns: 75,
+  registry: 120,
+  helm: 200,
+  kubernetes: 560,
 } as const satisfies Partial<Record<ToolName, number>>;
 
 type ClusterTool = keyof typeof clusterTools;

@@ -10,7 +10,7 @@ make e2e|lifecycle            the tests on one of the two real clusters only
 make e2e ONLY="story rescue"  those of some files
 KEEP=1 make e2e               leaves the cluster up to look at
 
-Directly: test/run/main.ts [STAGE [PATTERN …]]; a stage is types, lint, format, unit, integration, e2e or lifecycle.
+make types, make lint, make unit and make integration run one part each.
 `;
 
 /** The phases of a whole run. Lanes run side by side since each mostly waits for something else. */
