@@ -14,8 +14,9 @@ const SOURCE_FOLDERS = [...PROCESSES, 'api', 'platform', 'registry'];
 const SOURCE_FILES = ['build/bundle.ts', 'package-lock.json', 'tsconfig.base.json'];
 
 /**
- * The client library re-exports every API group. Those that no process uses have no side effects, though the package does not
- * declare so; leaving them out saves 0.6 MB of code and some 15 MiB of memory in each process that talks to the API server.
+ * The client library re-exports every API group. Those that no process uses have no side effects, though the
+ * package does not declare so; leaving them out saves 0.6 MB of code and some 15 MiB of memory in each
+ * process that talks to the API server.
  */
 const dropUnusedApis: Plugin = {
   name: 'drop unused Kubernetes APIs',
@@ -29,7 +30,10 @@ const dropUnusedApis: Plugin = {
   },
 };
 
-/** The schema library brings its messages in some fifty languages; we use English. Saves 0.3 MB of code and 3 MiB of memory per process. */
+/**
+ * The schema library brings its messages in some fifty languages; we use English. Saves 0.3 MB of code and 3
+ * MiB of memory per process.
+ */
 const dropOtherLanguages: Plugin = {
   name: 'drop other languages',
   setup: (bundler) => {

@@ -1,4 +1,7 @@
-/** The few Debian files that the binaries need: the C and C++ libraries, and the public certificate authorities. */
+/**
+ * The few Debian files that the binaries need: the C and C++ libraries, and the public certificate
+ * authorities.
+ */
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +15,10 @@ const LIBRARY_FOLDERS: Readonly<Record<Architecture, string>> = {
   arm64: 'aarch64-linux-gnu',
 };
 
-/** A separate apt for one architecture: it uses this machine's sources, but neither reads nor changes its state. */
+/**
+ * A separate apt for one architecture: it uses this machine's sources, but neither reads nor changes its
+ * state.
+ */
 export class PrivateApt {
   readonly #folder: string;
   readonly #arch: Architecture;
@@ -23,7 +29,10 @@ export class PrivateApt {
     this.#arch = arch;
   }
 
-  /** Downloads a package, at a version if one is given. @throws {Error} when Debian's archive no longer has it */
+  /**
+   * Downloads a package, at a version if one is given.
+   * @throws {Error} when Debian's archive no longer has it
+   */
   async download(name: string, version?: string): Promise<{ file: string; version: string; sha256: string }> {
     this.#updated ??= this.#update();
     await this.#updated;
@@ -62,7 +71,8 @@ export class PrivateApt {
 
 /**
  * Puts the libraries and certificates below `root`.
- * @throws {Error} when a package is no longer available at the pinned version, or its hash is not the pinned one
+ * @throws {Error} when a package is no longer available at the pinned version, or its hash is not the pinned
+ * one
  */
 export async function installDebian(lock: ImageLock, arch: Architecture, root: string): Promise<void> {
   const scratch = `${root}.apt`;

@@ -178,7 +178,10 @@ async function runGo(args: readonly string[], module: GoModule, options: GoRun):
     throw new Error(`go ${args[0]} in ${module.folder} failed:\n${problems.join('\n').slice(-4000)}`);
 }
 
-/** With memory to spare, compilers that collect garbage less often take 8 % less processor time; what they write is the same. */
+/**
+ * With memory to spare, compilers that collect garbage less often take 8 % less processor time; what they
+ * write is the same.
+ */
 function gcSettings(env: NodeJS.ProcessEnv): Readonly<Record<string, string>> {
   const spare = totalmem() / availableParallelism() >= 4 * 2 ** 30;
   return spare && env['GOGC'] === undefined ? { GOGC: '400' } : {};

@@ -1,4 +1,7 @@
-/** `make image`: Larder's container image as an OCI layout, without Docker. Tests build it for their own architecture only. */
+/**
+ * `make image`: Larder's container image as an OCI layout, without Docker. Tests build it for their own
+ * architecture only.
+ */
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';

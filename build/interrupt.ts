@@ -1,7 +1,10 @@
 /** Ctrl-C as a signal that work can be given: what has been started is taken down before the process ends. */
 import { InterruptedError } from './program.ts';
 
-/** Aborted with an {@link InterruptedError} by the first SIGINT or SIGTERM; the second ends the process at once. */
+/**
+ * Aborted with an {@link InterruptedError} by the first SIGINT or SIGTERM; the second ends the process at
+ * once.
+ */
 export function onInterrupt(): AbortSignal {
   const interrupted = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {

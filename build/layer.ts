@@ -1,4 +1,7 @@
-/** An image layer from a folder: the same bytes for the same files, cached under a key of what it is made from. */
+/**
+ * An image layer from a folder: the same bytes for the same files, cached under a key of what it is made
+ * from.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { spawn } from 'node:child_process';
@@ -23,7 +26,10 @@ export interface Layer {
   readonly createdBy: string;
 }
 
-/** A layer whose content depends on `key` alone. When the cache lacks it, `fill` puts its files below the folder it is given. */
+/**
+ * A layer whose content depends on `key` alone. When the cache lacks it, `fill` puts its files below the
+ * folder it is given.
+ */
 export interface LayerRecipe {
   readonly name: string;
   readonly key: readonly string[];

@@ -1,4 +1,7 @@
-/** Writes images as an OCI layout (image-spec, image-layout.md): a folder of blobs, and an index that lists them. */
+/**
+ * Writes images as an OCI layout (image-spec, image-layout.md): a folder of blobs, and an index that lists
+ * them.
+ */
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,8 +24,8 @@ interface Descriptor {
 type Documents = Map<string, Buffer>;
 
 /**
- * Makes `folder` a layout of one index, which importers know as `reference`. A folder that is this layout already is not touched,
- * since somebody may be reading it. Gives the index's digest.
+ * Makes `folder` a layout of one index, which importers know as `reference`. A folder that is this layout
+ * already is not touched, since somebody may be reading it. Gives the index's digest.
  */
 export async function writeLayout(
   folder: string,

@@ -1,4 +1,7 @@
-/** What the machine has to bring before anything can be built or run: `prerequisites.sh` knows, for the Makefile too. */
+/**
+ * What the machine has to bring before anything can be built or run: `prerequisites.sh` knows, for the
+ * Makefile too.
+ */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { UserError } from './program.ts';

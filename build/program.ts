@@ -1,4 +1,7 @@
-/** How every program that a person starts answers: its help, one sentence about a mistake, or the stack of a bug. */
+/**
+ * How every program that a person starts answers: its help, one sentence about a mistake, or the stack of a
+ * bug.
+ */
 import { isNativeError } from 'node:util/types';
 
 /** What was typed makes no sense; the message is one sentence. Exit code 2. */
@@ -18,7 +21,8 @@ export class InterruptedError extends UserError {
 
 /**
  * Runs `main` with the arguments and sets the exit code: the number that it gives, else 0.
- * @param help printed for `help`, `-h` and `--help` in place of running anything; what follows `--` does not count.
+ * @param help printed for `help`, `-h` and `--help` in place of running anything; what follows `--` does not
+ * count.
  */
 export async function runProgram(
   help: string,

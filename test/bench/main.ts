@@ -1,4 +1,7 @@
-/** `make bench`: runs the groups that are named (all, if none is), prints their figures and writes `.bench/results.json`. */
+/**
+ * `make bench`: runs the groups that are named (all, if none is), prints their figures and writes
+ * `.bench/results.json`.
+ */
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -12,7 +15,9 @@ import type { Bench, BenchGroup } from './group.ts';
 import { formatTable, type Results } from './table.ts';
 
 const RESULTS = join(import.meta.dirname, '../../.bench/results.json');
-/** For one group, in milliseconds: if it hangs, the others are measured all the same, and the command ends. */
+/**
+ * For one group, in milliseconds: if it hangs, the others are measured all the same, and the command ends.
+ */
 const GROUP_MS = 8 * 60_000;
 /** For taking down what a group has started. */
 const CLEAN_UP_MS = 30_000;

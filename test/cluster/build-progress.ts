@@ -1,4 +1,7 @@
-/** How far the compilation of several programs is, in one line of text. Times are given by the caller, in milliseconds. */
+/**
+ * How far the compilation of several programs is, in one line of text. Times are given by the caller, in
+ * milliseconds.
+ */
 
 export interface PlannedBuild {
   readonly name: string;

@@ -1,4 +1,6 @@
-/** What is typed after `./cluster`, parsed: every mistake that can be seen without a cluster is found here. */
+/**
+ * What is typed after `./cluster`, parsed: every mistake that can be seen without a cluster is found here.
+ */
 import { parseArgs } from 'node:util';
 import { UsageError } from '../../build/program.ts';
 import { parseSlot, type Slot } from './slot.ts';

@@ -47,7 +47,10 @@ async function install(
   await run(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...missing], { env, signal });
 }
 
-/** Some kernels have these built in, and some cannot load modules at all; if one is really missing, the cluster does not start. */
+/**
+ * Some kernels have these built in, and some cannot load modules at all; if one is really missing, the
+ * cluster does not start.
+ */
 async function loadKernelModules(): Promise<void> {
   const wanted = {
     overlay: '/sys/module/overlay',

@@ -211,7 +211,10 @@ async function measures(cluster: Cluster): Promise<void> {
   done(`working set of a pod read from the kubelet: ${(bytes / 1024).toFixed(0)} KiB`);
 }
 
-/** Prints what has been checked, line by line. @throws {AssertionError} at the first thing that is not as it should be */
+/**
+ * Prints what has been checked, line by line.
+ * @throws {AssertionError} at the first thing that is not as it should be
+ */
 export async function selfCheck(slot?: Slot): Promise<void> {
   last = performance.now();
   const cluster = await startCluster(slot === undefined ? {} : { slot });

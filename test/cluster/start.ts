@@ -1,4 +1,4 @@
-/** Brings a cluster up; everything that can be done at the same time is. */
+/** Brings a cluster up, doing in parallel whatever can be. */
 import { Resolver } from 'node:dns/promises';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ export interface StartOptions extends SlotOptions {
   /** Default 2. */
   readonly nodes?: number;
   readonly signal?: AbortSignal;
-  /** Told what a person should know; default: standard error. */
+  /** Prints a line for a person; default: to standard error. */
   readonly report?: (line: string) => void;
   /** Shows how far the first build is; default: `report`, every 20 seconds. */
   readonly progress?: ProgressLine;
@@ -38,7 +38,8 @@ const firstSites = [
 ] as const;
 
 /**
- * Builds what is missing, starts a cluster and waits until its nodes are Ready. When that fails, nothing stays.
+ * Builds what is missing, starts a cluster and waits until its nodes are Ready. If that fails, nothing is
+ * left behind.
  * @throws {PrerequisiteError | SlotsTakenError} when the user has to do something first.
  */
 export async function startCluster(options: StartOptions = {}): Promise<Cluster> {
@@ -234,7 +235,7 @@ async function nodesReady(cluster: Cluster, signal?: AbortSignal): Promise<void>
     },
     { deadlineMs: 60_000, intervalMs: 250, signal },
   );
-  // Without it, pods are refused.
+  // The API server refuses pods without it.
   await cluster.waitFor(
     'the default ServiceAccount is there',
     async () => await cluster.read('v1/serviceaccounts', { namespace: 'default', name: 'default' }),

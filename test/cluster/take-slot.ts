@@ -1,4 +1,7 @@
-/** Which slots are free: a cluster that is meant to stay keeps its own; what a crash left behind is cleared away. */
+/**
+ * Which slots are free: a cluster that is meant to stay keeps its own; what a crash left behind is cleared
+ * away.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { withFileLock } from '../../build/file-lock.ts';
@@ -12,9 +15,9 @@ import { type ClusterState, readState, StateFile } from './state.ts';
 import type { ClusterTools } from './tools.ts';
 
 export interface SlotOptions {
-  /** Default: the first that is free and not the demo's. */
+  /** Default: the first free one except the demo's. */
   readonly slot?: Slot;
-  /** The cluster goes on when this process ends; otherwise the next start may take its slot. */
+  /** The cluster outlives this process; otherwise the next start may take its slot. */
   readonly keep?: boolean;
 }
 
@@ -52,7 +55,10 @@ export async function takeSlot(options: SlotOptions, tools: ClusterTools): Promi
   });
 }
 
-/** A slot is taken by a cluster that is meant to stay, or whose owner is alive. Anything else in it is what a crash left. */
+/**
+ * A slot is taken by a cluster that is meant to stay, or whose owner is alive. Anything else in it is what a
+ * crash left.
+ */
 export function isTaken(plan: Plan): boolean {
   if (!findLab(plan)) return false;
   const state = readState(plan.folder);
@@ -77,7 +83,7 @@ async function openSlot(plan: Plan, options: SlotOptions, tools: ClusterTools): 
   const file = new StateFile(plan.folder, state);
   file.update(() => undefined);
   const lab = await startLab(plan, join(tools.pause, 'pause'));
-  // The machines have a /var/lib and a /run of their own, and the cache may lie there.
+  // The machines have their own /var/lib and /run, which would hide a cache in there.
   const seen = join(plan.folder, 'tools');
   await lab.shell(`mkdir -p ${seen}; mount --bind ${join(cacheFolder(), 'go')} ${seen}`);
   file.update((current) => (current.machines['lab'] = lab.first));

@@ -89,8 +89,8 @@ export const toolModules = {
 export type ToolName = keyof typeof toolModules;
 
 /**
- * What a cluster runs, with the seconds that each took to compile on two processors that had other work too: how much of the
- * whole it is. The quick ones come first. Tests and benchmarks build what else they use.
+ * What a cluster runs, with the seconds that each took to compile on two processors that had other work too:
+ * how much of the whole it is. The quick ones come first. Tests and benchmarks build what else they use.
  */
 const clusterTools = {
   pause: 10,
@@ -118,8 +118,8 @@ export interface ClusterBuildOptions {
 }
 
 /**
- * Builds what the cache lacks, one after the other, since each build uses all processors; meanwhile the sources of the next
- * are downloaded.
+ * Builds what the cache lacks, one after the other, since each build uses all processors; meanwhile the
+ * sources of the next are downloaded.
  * @throws as {@link buildGoTool}
  */
 export async function buildClusterTools(options: ClusterBuildOptions): Promise<ClusterTools> {

@@ -1,4 +1,7 @@
-/** `make demo`: a cluster, Larder, an outage, told line by line; any line that is not true ends it with exit code 1. */
+/**
+ * `make demo`: a cluster, Larder, an outage, told line by line; any line that is not true ends it with exit
+ * code 1.
+ */
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -138,7 +141,8 @@ async function main(argv: readonly string[]): Promise<undefined> {
   }
   if (!signal.aborted) return;
   console.error('\nInterrupted: removing the cluster …');
-  // What is being built or started takes itself down; a step of the story that waits for something need not be waited for.
+  // What is being built or started takes itself down; a step of the story that waits for something need not
+  // be waited for.
   await Promise.race([running.catch(() => undefined), delay(5_000)]);
   await stopCluster(demoSlot);
   process.exit(130);

@@ -7,8 +7,9 @@ import { installLarder } from './install.ts';
 const SLOT = 'LARDER_TEST_SLOT';
 
 /**
- * Starts the cluster, installs Larder, runs `work` with the environment that `sharedCluster` reads, and removes the cluster,
- * also when `signal` fires meanwhile; with KEEP=1 in the environment it stays, to look at.
+ * Starts the cluster, installs Larder, runs `work` with the environment that `sharedCluster` reads, and
+ * removes the cluster, also when `signal` fires meanwhile; with KEEP=1 in the environment it stays, to look
+ * at.
  */
 export async function withSharedCluster(
   work: (env: NodeJS.ProcessEnv) => Promise<boolean>,
@@ -28,7 +29,7 @@ export async function withSharedCluster(
   }
 }
 
-/** For a test file: the cluster that runs. */
+/** For a test file: the running cluster. */
 export function sharedCluster(): Cluster {
   const slot = process.env[SLOT];
   if (slot === undefined) throw new Error(`${SLOT} is not set: run cluster tests with \`make e2e\``);

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { UserError } from '../../build/program.ts';
 
 /**
- * Paths, relative to `root`, of the files that differ from where this branch left main (on main itself: from the last commit but
- * one), together with what is not committed yet. Deleted files are left out.
+ * Paths, relative to `root`, of the files that differ from where this branch left main (on main itself: from
+ * the last commit but one), together with what is not committed yet. Deleted files are left out.
  * @throws {UserError} when `root` is no git checkout
  */
 export function changedFiles(root: string): string[] {

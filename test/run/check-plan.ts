@@ -15,7 +15,10 @@ export interface CheckPlan {
 }
 
 interface Dependants {
-  /** Tests that start the folder's program, or read its files, by path: jest does not see that they depend on it. */
+  /**
+   * Tests that start the folder's program, or read its files, by path: jest does not see that they depend on
+   * it.
+   */
   readonly integration?: readonly string[];
   /** Relative to test/e2e. */
   readonly cluster?: readonly string[];

@@ -1,4 +1,7 @@
-/** Stages of a test run: programs run one after the other in lanes that stand side by side, and a summary at the end. */
+/**
+ * Stages of a test run: programs run one after the other in lanes that stand side by side, and a summary at
+ * the end.
+ */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -54,7 +57,9 @@ export async function jest(
   );
 }
 
-/** Runs the phases one after the other, their lanes side by side. Prints a summary; true when nothing failed. */
+/**
+ * Runs the phases one after the other, their lanes side by side. Prints a summary; true when nothing failed.
+ */
 export async function runPhases(phases: readonly (readonly Lane[])[]): Promise<boolean> {
   await rm(RESULTS, { recursive: true, force: true });
   await mkdir(RESULTS, { recursive: true });
