@@ -2,7 +2,6 @@
  * How every program that a person starts answers: its help, one sentence about a mistake, or the stack of a
  * bug.
  */
-import { isNativeError } from 'node:util/types';
 
 /** What was typed makes no sense; the message is one sentence. Exit code 2. */
 export class UsageError extends Error {
@@ -57,8 +56,10 @@ export function explain(error: unknown): { readonly text: string; readonly code:
   return { text: error instanceof Error ? withCauses(error) : String(error), code: 1 };
 }
 
-function isFromParseArgs(error: unknown): error is Error {
-  return isNativeError(error) && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS_');
+function isFromParseArgs(error: unknown): error is { readonly message: string } {
+  if (typeof error !== 'object' || error === null || !('code' in error) || !('message' in error))
+    return false;
+  return String(error.code).startsWith('ERR_PARSE_ARGS_');
 }
 
 /** Node appends advice about `--` that does not fit here. */
