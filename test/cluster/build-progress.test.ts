@@ -7,11 +7,15 @@ const PLAN = [
 const MINUTE = 60_000;
 
 describe('the progress of a build', () => {
-  it('is announced with the names and the time that it takes', () => {
+  it('is announced with what it is about and the time that it takes', () => {
     expect(new BuildProgress(PLAN, 2, 0).announcement()).toBe(
-      'first run: compiling etcd, kubernetes from source, 5 to 11 min on this machine; later runs find them in the cache',
+      'first run: compiling etcd, kubernetes from source, 5 to 11 min on 2 processors; later runs find them in the cache',
     );
-    expect(new BuildProgress(PLAN, 32, 0).announcement()).toContain('about a minute');
+    const names = ['pause', 'cri', 'etcd', 'kubernetes'];
+    const large = names.map((name) => ({ name, seconds: 60 }));
+    expect(new BuildProgress(large, 16, 0).announcement()).toBe(
+      'first run: compiling kubernetes and 3 others from source, about 1 min on 16 processors; later runs find them in the cache',
+    );
   });
 
   it('begins with the estimate for the machine', () => {

@@ -16,6 +16,7 @@ const ENOUGH = 0.05;
 
 export class BuildProgress {
   readonly #plan: readonly PlannedBuild[];
+  readonly #processors: number;
   readonly #expectedMs: number;
   readonly #startedAt: number;
   readonly #packages = new Map<string, number>();
@@ -25,6 +26,7 @@ export class BuildProgress {
 
   constructor(plan: readonly PlannedBuild[], processors: number, startedAt: number) {
     this.#plan = plan;
+    this.#processors = processors;
     this.#expectedMs = (seconds(plan) * 1000 * 2) / processors;
     this.#startedAt = startedAt;
   }
@@ -59,10 +61,12 @@ export class BuildProgress {
 
   announcement(): string {
     const names = this.#plan.map(({ name }) => name);
+    // The largest comes last.
+    const what = names.length <= 3 ? names.join(', ') : `${names.at(-1)} and ${names.length - 1} others`;
     const [quiet, busy] = [this.#expectedMs * 0.45, this.#expectedMs * 1.1].map(minutes);
-    const time =
-      busy === '1' ? 'about a minute' : quiet === busy ? `about ${busy} min` : `${quiet} to ${busy} min`;
-    return `first run: compiling ${names.join(', ')} from source, ${time} on this machine; later runs find them in the cache`;
+    const time = quiet === busy ? `about ${busy} min` : `${quiet} to ${busy} min`;
+    const where = `on ${this.#processors} processor${this.#processors === 1 ? '' : 's'}`;
+    return `first run: compiling ${what} from source, ${time} ${where}; later runs find them in the cache`;
   }
 
   text(now: number): string {
