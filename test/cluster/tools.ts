@@ -10,7 +10,7 @@ import {
   isBuilt,
 } from '../../build/go-tool.ts';
 import { ProgressLine } from '../../build/progress-line.ts';
-import { BuildProgress } from './build-progress.ts';
+import { BuildProgress, type PlannedBuild } from './build-progress.ts';
 
 const toolsFolder = join(import.meta.dirname, 'tools');
 const kubernetesVersion = 'v1.36.4';
@@ -123,15 +123,32 @@ export interface ClusterBuildOptions {
  * @throws as {@link buildGoTool}
  */
 export async function buildClusterTools(options: ClusterBuildOptions): Promise<ClusterTools> {
-  const names = Object.keys(clusterTools) as ClusterTool[];
-  const built = await Promise.all(names.map((name) => isBuilt(toolModules[name])));
-  const missing = names.filter((_, index) => !built[index]);
+  const built = await Promise.all(clusterBuilds.map(({ module }) => isBuilt(module)));
+  const missing = clusterBuilds.filter((_, index) => !built[index]);
   if (missing.length > 0) await buildMissing(missing, options);
-  const folders = names.map(async (name) => [name, await buildTool(name)] as const);
+  const folders = (Object.keys(clusterTools) as ClusterTool[]).map(
+    async (name) => [name, await buildTool(name)] as const,
+  );
   return Object.fromEntries(await Promise.all(folders)) as ClusterTools;
 }
 
-async function buildMissing(missing: readonly ClusterTool[], options: ClusterBuildOptions): Promise<void> {
+interface Build extends PlannedBuild {
+  readonly module: GoModule;
+}
+
+/** The program in test images is needed for both platforms, since images are made for both. */
+const clusterBuilds: readonly Build[] = [
+  ...(['amd64', 'arm64'] as const).map((arch) => ({
+    name: `pause for ${arch}`,
+    seconds: clusterTools.pause,
+    module: { ...toolModules.pause, target: { os: 'linux', arch } as const },
+  })),
+  ...Object.entries(clusterTools)
+    .filter(([name]) => name !== 'pause')
+    .map(([name, seconds]) => ({ name, seconds, module: toolModules[name as ClusterTool] })),
+];
+
+async function buildMissing(missing: readonly Build[], options: ClusterBuildOptions): Promise<void> {
   const { report } = options;
   const line =
     options.progress ??
@@ -140,8 +157,7 @@ async function buildMissing(missing: readonly ClusterTool[], options: ClusterBui
         report(text.trimEnd());
       },
     });
-  const plan = missing.map((name) => ({ name, seconds: clusterTools[name] }));
-  const progress = new BuildProgress(plan, availableParallelism(), performance.now());
+  const progress = new BuildProgress(missing, availableParallelism(), performance.now());
   report(progress.announcement());
   const tick = setInterval(() => {
     line.show(progress.text(performance.now()));
@@ -150,9 +166,9 @@ async function buildMissing(missing: readonly ClusterTool[], options: ClusterBui
   const signal = AbortSignal.any([ended.signal, ...(options.signal ? [options.signal] : [])]);
   const downloads = downloadInTurn(missing, progress, signal);
   try {
-    for (const name of missing) {
+    for (const { name, module } of missing) {
       progress.start(name);
-      await buildGoTool(toolModules[name], {
+      await buildGoTool(module, {
         signal,
         report: () => undefined,
         progress: (packages) => {
@@ -172,12 +188,12 @@ async function buildMissing(missing: readonly ClusterTool[], options: ClusterBui
 
 /** Never throws: a build downloads for itself what is not there, and says what is wrong. */
 async function downloadInTurn(
-  names: readonly ClusterTool[],
+  builds: readonly Build[],
   progress: BuildProgress,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const name of names) {
-    const packages = await downloadSources(toolModules[name], signal).catch(() => undefined);
+  for (const { name, module } of builds) {
+    const packages = await downloadSources(module, signal).catch(() => undefined);
     if (packages !== undefined) progress.expect(name, packages);
   }
 }
