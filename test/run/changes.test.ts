@@ -34,6 +34,13 @@ describe('the changed files', () => {
     expect(changedFiles(root)).toEqual(['fourth.ts', 'third.ts']);
   });
 
+  it('of a branch that has just left main are those not committed yet', () => {
+    git('checkout', '--quiet', '-b', 'topic');
+    expect(changedFiles(root)).toEqual([]);
+    writeFileSync(join(root, 'new.ts'), '');
+    expect(changedFiles(root)).toEqual(['new.ts']);
+  });
+
   it('of main are those of the last commit', () => {
     expect(changedFiles(root)).toEqual(['second.ts']);
   });

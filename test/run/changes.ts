@@ -18,7 +18,8 @@ export function changedFiles(root: string): string[] {
   if (head === undefined)
     throw new UserError('this is not a git checkout with a commit: run `make test` instead');
   const left = git('merge-base', 'HEAD', 'main') ?? git('merge-base', 'HEAD', 'origin/main');
-  const base = left === undefined || left === head ? (git('rev-parse', 'HEAD~') ?? head) : left;
+  const onMain = git('symbolic-ref', '--short', 'HEAD') === 'main';
+  const base = left === undefined || onMain ? (git('rev-parse', 'HEAD~') ?? head) : left;
   const listed = [
     git('diff', '--name-only', '--no-renames', base) ?? '',
     git('ls-files', '--others', '--exclude-standard') ?? '',
