@@ -14,3 +14,14 @@ export function onInterrupt(): AbortSignal {
   }
   return interrupted.signal;
 }
+
+/** Work that Ctrl-C ends: whatever it throws then, the error is the {@link InterruptedError}. */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const signal = onInterrupt();
+  try {
+    return await work(signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}

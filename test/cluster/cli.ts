@@ -7,7 +7,7 @@ import { runProgram, UserError } from '../../build/program.ts';
 import { ProgressLine } from '../../build/progress-line.ts';
 import { Cluster } from './cluster.ts';
 import { type CommandLine, type Fault, parseCommandLine, parseFault, type Verb } from './command-line.ts';
-import { onInterrupt } from '../../build/interrupt.ts';
+import { interruptible } from '../../build/interrupt.ts';
 import { findLab } from './lab.ts';
 import type { Link } from './network.ts';
 import { selfCheck } from './self-check.ts';
@@ -79,15 +79,9 @@ async function main(argv: readonly string[]): Promise<number | undefined> {
 async function up({ slot, nodes }: CommandLine): Promise<undefined> {
   requirePrerequisites('go');
   const started = performance.now();
-  const signal = onInterrupt();
   const progress = new ProgressLine(process.stderr);
-  const cluster = await startCluster({
-    keep: true,
-    nodes,
-    signal,
-    progress,
-    ...(slot === undefined ? {} : { slot }),
-  });
+  const wanted = { keep: true, nodes, progress, ...(slot === undefined ? {} : { slot }) };
+  const cluster = await interruptible((signal) => startCluster({ ...wanted, signal }));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const lines = [
     `slot ${cluster.plan.slot}: ${nodes} nodes ready in ${seconds} s`,

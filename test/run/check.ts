@@ -1,6 +1,6 @@
 /** `make check`: types, lint, and the tests of the files that changed and of what depends on them. */
 import { parseArgs } from 'node:util';
-import { onInterrupt } from '../../build/interrupt.ts';
+import { interruptible } from '../../build/interrupt.ts';
 import { runProgram } from '../../build/program.ts';
 import { changedFiles } from './changes.ts';
 import { type CheckPlan, clusterCommands, planCheck } from './check-plan.ts';
@@ -41,7 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const plan = planCheck(changed);
   console.log(`${changed.length} changed: ${changed.slice(0, 8).join(' ')}${changed.length > 8 ? ' …' : ''}`);
-  const ok = await runPhases([[stages(plan, onInterrupt())]]);
+  const ok = await interruptible((signal) => runPhases([[stages(plan, signal)]]));
   if (plan.cluster.length > 0)
     console.log(`\nnot run, but worth it: ${clusterCommands(plan.cluster).join(' ; ')}`);
   if (plan.everything) console.log('\nworth it besides: make test');

@@ -1,6 +1,6 @@
 /** `make test`: first what needs no cluster, then what does. A closing line counts every test. */
 import { parseArgs } from 'node:util';
-import { onInterrupt } from '../../build/interrupt.ts';
+import { interruptible } from '../../build/interrupt.ts';
 import { runProgram, UsageError } from '../../build/program.ts';
 import { withSharedCluster } from '../larder/shared-cluster.ts';
 import { jest, type Lane, programs, runPhases } from './stages.ts';
@@ -52,7 +52,8 @@ function choose(all: Lane[][], only: string | undefined): Lane[][] {
 async function main(argv: readonly string[]): Promise<number> {
   const { positionals } = parseArgs({ args: [...argv], allowPositionals: true });
   const [only, ...patterns] = positionals;
-  return (await runPhases(choose(phases(patterns, onInterrupt()), only))) ? 0 : 1;
+  const ok = await interruptible((signal) => runPhases(choose(phases(patterns, signal), only)));
+  return ok ? 0 : 1;
 }
 
 await runProgram(help, main);
