@@ -42,9 +42,11 @@ check: $(DEPS) ## types, lint and tests of what changed since main, without a cl
 types: $(DEPS) ## type-check, and check that no folder imports what it may not
 	tsc -b
 
-lint: $(DEPS) types ## type-check, eslint, formatting
+lint: $(DEPS) types ## type-check, eslint, unused code, formatting, documents (width, links)
 	eslint --cache --cache-location .build/eslintcache .
+	knip --no-progress
 	prettier --check --log-level warn .
+	@node build/check-prose.ts
 
 unit: $(DEPS) ## unit and property tests only
 	$(JEST) --selectProjects unit
@@ -72,9 +74,20 @@ image: $(DEPS) ## the container image as an OCI layout in .build/image; PLATFORM
 image-lock: $(DEPS) ## pin the present versions of Node.js and of Debian's packages for the image
 	@node build/lock.ts
 
+# VitePress has a lock of its own: only who builds the site installs it.
+DOCS_DEPS := docs/node_modules/.package-lock.json
+$(DOCS_DEPS): docs/package.json docs/package-lock.json
+	@build/prerequisites.sh npm
+	npm ci --prefix docs --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: docs
+docs: $(DEPS) $(DOCS_DEPS) ## the documents as a searchable site in .build/docs
+	docs/node_modules/.bin/vitepress build docs
+
 .PHONY: format clean
 format: $(DEPS) ## let prettier format the tree
 	prettier --write --log-level warn .
 
 clean: ## remove what was built in the checkout (the cache of compiled programs stays)
-	rm -rf .build .bench node_modules
+	rm -rf .build .bench node_modules docs/node_modules

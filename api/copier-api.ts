@@ -64,7 +64,6 @@ export const checkOrderSchema = z.object({
   referrers: z.boolean().optional(),
 });
 export type CheckOrder = z.output<typeof checkOrderSchema>;
-export type CheckOrderJson = z.input<typeof checkOrderSchema>;
 
 export const checkAnswerSchema = z.discriminatedUnion('upstream', [
   z.object({ upstream: z.literal('Available'), digest: digestField, ...attached }),
@@ -75,7 +74,6 @@ export type CheckAnswerJson = z.input<typeof checkAnswerSchema>;
 
 export const verifyOrderSchema = z.object({ ...target, platforms });
 export type VerifyOrder = z.output<typeof verifyOrderSchema>;
-export type VerifyOrderJson = z.input<typeof verifyOrderSchema>;
 
 export const verifyAnswerSchema = z.discriminatedUnion('complete', [
   z.object({
@@ -93,7 +91,6 @@ export type VerifyAnswerJson = z.input<typeof verifyAnswerSchema>;
 
 export const deleteOrderSchema = z.object(target);
 export type DeleteOrder = z.output<typeof deleteOrderSchema>;
-export type DeleteOrderJson = z.input<typeof deleteOrderSchema>;
 
 /**
  * Parses an order or an answer.

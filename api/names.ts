@@ -46,19 +46,9 @@ export const COLLECT_ANNOTATION = 'larder.dev/collect';
 export const COPIER_AUDIENCE = 'larder-copier';
 
 export const PROXY_PORT = 7439;
-export const PROXY_METRICS_PORT = 7440;
-export const COPIER_PORT = 7441;
-export const WEBHOOK_PORT = 8443;
-export const METRICS_PORT = 8080;
-export const STORE_READER_PORT = 5000;
-export const STORE_WRITER_PORT = 5001;
-export const STORE_SUPERVISOR_PORT = 5002;
 
 /** How nodes name the proxy in an image: every node has its own. */
 export const PROXY_HOST = `localhost:${PROXY_PORT}`;
-
-/** Namespaces of the cluster's own parts, whose Pods are never touched, beside the release's own. */
-export const EXCLUDED_NAMESPACES: readonly string[] = ['kube-system'];
 
 export interface ReleaseNames {
   readonly webhook: string;

@@ -1,8 +1,6 @@
 /** The stable words of conditions and Events: what users read in `kubectl get` and what alerts match on. */
 import { REASONS } from '../registry/core/errors.ts';
 
-export { REASONS as FAILURE_REASONS, type Reason as FailureReason } from '../registry/core/errors.ts';
-
 export const CONDITION_READY = 'Ready';
 export const CONDITION_UPSTREAM_AVAILABLE = 'UpstreamAvailable';
 

@@ -1,8 +1,7 @@
-/** What the store's supervisor tells those who may write (docs/contracts.md, "The store's supervisor"). */
+/** The API of the store's supervisor (docs/contracts.md, "The store's supervisor"). */
 import { z } from 'zod';
 
-/** Who signs tokens for the supervisor, and for whom they are. */
-export const STORE_TOKEN_ISSUER = 'larder';
+/** Audience of the tokens for the supervisor. */
 export const STORE_SUPERVISOR_AUDIENCE = 'larder-store-supervisor';
 
 export const collectionSchema = z.object({

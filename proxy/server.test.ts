@@ -3,20 +3,21 @@ import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { shelfOf } from '../api/shared-blobs.ts';
+import { sharedBlobsRepository } from '../api/shared-blobs.ts';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { systemClock } from '../platform/clock.ts';
 import { silentLogger } from '../platform/log.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import type { RequestMetrics } from '../registry/server/request-handler.ts';
 import { httpServer, type HttpServerComponent } from '../platform/http-server.ts';
 import type { Running } from '../platform/run.ts';
-import type { Origin } from './transfer/response.ts';
 import { Forwarder } from './origins/forward.ts';
+import type { Origin } from './origins/origin.ts';
 import { Peer } from './origins/peer.ts';
 import { PeerOrigin } from './origins/peer-origin.ts';
 import type { Failure } from './origins/plan.ts';
 import { ask, type Asking, type Reply } from '../test/fakes/ask.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
-import type { RequestFigures } from './metrics.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
@@ -48,7 +49,7 @@ class Bench {
   /** To what belongs to namespaces. */
   admitted = true;
   readonly failures: Failure[] = [];
-  readonly figures: RequestFigures[] = [];
+  readonly requests: RequestMetrics[] = [];
   readonly #servers: Server[] = [];
   readonly #agent = new Agent({ keepAlive: true });
   #proxy!: HttpServerComponent;
@@ -74,7 +75,7 @@ class Bench {
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           ...(name === 'copier' ? { patienceMs: PATIENCE_MS } : {}),
           agent: () => bench.#agent,
-          ...(name === 'copier' ? { replicas: { breaker: breaker(), now: () => performance.now() } } : {}),
+          ...(name === 'copier' ? { replicas: { breaker: breaker(), now: systemClock.monotonic } } : {}),
           credentials: {
             authorization: () => Promise.resolve(token),
             renew: () => Promise.resolve(undefined),
@@ -85,14 +86,14 @@ class Bench {
       origins: {
         store: peer('store', storeUrl, 'Bearer for-the-store'),
         copier: peer('copier', copierUrl, 'Bearer for-the-copier'),
-        upstream: { ask: (exchange, isPatient) => bench.upstream.ask(exchange, isPatient) },
+        upstream: { ask: (pull, isPatient) => bench.upstream.ask(pull, isPatient) },
       },
       breaker: breaker(),
-      now: () => performance.now(),
+      now: systemClock.monotonic,
       onFailure: (_, failure) => bench.failures.push(failure),
     });
     const metrics = {
-      observe: (figures: RequestFigures) => bench.figures.push(figures),
+      observe: (request: RequestMetrics) => bench.requests.push(request),
       failed: () => undefined,
     };
     bench.#proxy = httpServer({
@@ -103,7 +104,7 @@ class Bench {
         metrics,
         log: silentLogger,
         silenceMs: SILENCE_MS,
-        admitsToTenants: () => Promise.resolve(bench.admitted),
+        isRuntime: () => Promise.resolve(bench.admitted),
       }),
       configure: answerTlsInPlain,
     });
@@ -163,8 +164,8 @@ describe('a pull through the proxy', () => {
     expect(reply.headers).not.toHaveProperty('set-cookie');
     expect(seen).toMatchObject({ authorization: 'Bearer for-the-store', range: 'bytes=0-' });
     expect(seen).not.toHaveProperty('cookie');
-    while (bench.figures.length === 0) await setImmediate();
-    expect(bench.figures).toMatchObject([{ kind: 'blob', origin: 'store', status: 200, complete: true }]);
+    while (bench.requests.length === 0) await setImmediate();
+    expect(bench.requests).toMatchObject([{ kind: 'blob', origin: 'store', status: 200, complete: true }]);
   });
 
   it('answers HEAD without a body', async () => {
@@ -316,8 +317,8 @@ describe('a peer that hangs', () => {
       res.write('begin');
     };
     expect(await bench.pull(BLOB)).toMatchObject({ status: 200, body: 'begin', complete: false });
-    while (bench.figures.length === 0) await setImmediate();
-    expect(bench.figures).toMatchObject([{ complete: false }]);
+    while (bench.requests.length === 0) await setImmediate();
+    expect(bench.requests).toMatchObject([{ complete: false }]);
   });
 
   it('is reported as the reason when nobody else serves', async () => {
@@ -356,7 +357,7 @@ describe('the door', () => {
 
   it.each([undefined, 'team-a'])('gives nothing of the links to shared blobs (%s)', async (tenant) => {
     bench.store = (_req, res) => res.writeHead(200).end('content');
-    const reply = await bench.pull(`/v2/${shelfOf(tenant)}/blobs/${DIGEST}`);
+    const reply = await bench.pull(`/v2/${sharedBlobsRepository(tenant)}/blobs/${DIGEST}`);
     expect(reply.status).toBe(404);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] });
   });

@@ -1,17 +1,20 @@
-/** Decides about a made-up Pod before anybody asks: code that runs for the first time is compiled first, and nobody's Pod shall wait for that. */
+/**
+ * Decides about a made-up Pod at the start: the first decision of a process compiles the code, and no real
+ * Pod should wait for that.
+ */
 import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { NOTHING_ALLOWED } from '../api/rules.ts';
 import { admissionMetrics } from './admission-metrics.ts';
-import { answer, type AnswerOptions } from './answer.ts';
+import { respond, type AdmissionOptions } from './admission-response.ts';
 import type { JsonObject } from './admission-review.ts';
 
-/** Beyond this a further round saves less than it takes. */
+/** Further rounds would save less time than they take. */
 const ROUNDS = 30;
 const ANYTHING = { images: ['*'], namespaces: ['*'] };
 
-const OPTIONS: AnswerOptions = {
-  surroundings: () => ({
+const OPTIONS: AdmissionOptions = {
+  clusterState: () => ({
     proxyAddress: 'localhost:7439',
     rules: { ...NOTHING_ALLOWED, include: ANYTHING, publicRepositories: ['docker.io/library/*'] },
     policies: [],
@@ -45,9 +48,9 @@ const REVIEW = JSON.stringify({
   },
 });
 
-/** Takes some 20 ms. Gives the last answer. */
+/** Takes about 20 ms. Returns the last response. */
 export function warmUp(): JsonObject {
   let last: JsonObject = {};
-  for (let round = 0; round < ROUNDS; round += 1) last = answer(REVIEW, OPTIONS);
+  for (let round = 0; round < ROUNDS; round += 1) last = respond(REVIEW, OPTIONS);
   return last;
 }

@@ -22,7 +22,10 @@ const SIZE = 5_000_003;
 const CONTENT = randomBytes(SIZE);
 const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
 
-/** A peer that does with each connection what a test says, and a server that sends its clients what the peer gives. */
+/**
+ * A peer that does with each connection what a test says, and a server that sends its clients what the peer
+ * gives.
+ */
 class Chain {
   peer: (socket: Socket) => void = () => undefined;
   failure: unknown;

@@ -57,19 +57,6 @@ export async function getManifest(
   return { bytes, digest, manifest: parseManifest(bytes, response.header('content-type')) };
 }
 
-/**
- * The digest that a reference has now: from a HEAD when the registry tells it there, else from the manifest itself.
- * @throws RegistryError
- */
-export async function resolveManifest(
-  client: RepositoryClient,
-  reference: ManifestReference,
-  options: ReadOptions,
-): Promise<Digest> {
-  const { digest } = await headManifest(client, reference, options);
-  return digest ?? (await getManifest(client, reference, options)).digest;
-}
-
 /** @throws RegistryError, of code `MANIFEST_BLOB_UNKNOWN` when the registry lacks something that the manifest names */
 export async function putManifest(
   client: RepositoryClient,

@@ -1,6 +1,12 @@
-/** The one error type of everything that deals with registries: what went wrong, for a caller, a client and a status. */
+/**
+ * The one error type of everything that deals with registries: what went wrong, for a caller, a client and a
+ * status.
+ */
 
-/** Error codes of the OCI distribution specification 1.1 ("Error Codes"), and three that registries add to them. */
+/**
+ * Error codes of the OCI distribution specification 1.1 ("Error Codes"), and three that registries add to
+ * them.
+ */
 export const OCI_ERROR_CODES = [
   'BLOB_UNKNOWN',
   'BLOB_UPLOAD_INVALID',
@@ -96,18 +102,29 @@ export class RegistryError extends Error {
   }
 }
 
+/** Whether nobody answered, or not in time: the registry is away, rather than unwilling. */
+export function isOutage({ reason }: RegistryError): boolean {
+  return reason === 'Unreachable' || reason === 'TimedOut';
+}
+
 export interface OciErrorBody {
   readonly errors: readonly [{ readonly code: OciErrorCode; readonly message: string }];
 }
 
-/** The JSON body of an error answer (OCI distribution 1.1, "Error Codes"). Unknown errors do not tell their message. */
+/**
+ * The JSON body of an error answer (OCI distribution 1.1, "Error Codes"). Unknown errors do not tell their
+ * message.
+ */
 export function toOciErrorBody(error: unknown): OciErrorBody {
   return error instanceof RegistryError
     ? { errors: [{ code: error.code, message: error.message }] }
     : { errors: [{ code: 'UNKNOWN', message: 'internal error' }] };
 }
 
-/** Turns whatever was thrown into a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, the rest `Internal`. */
+/**
+ * Turns whatever was thrown into a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, the rest
+ * `Internal`.
+ */
 export function toRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const name = errorField(error, 'name');

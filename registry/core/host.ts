@@ -1,4 +1,7 @@
-/** Registry hosts as they stand in an image reference: `name`, `name:port`, an IPv4 address or a bracketed IPv6 address. */
+/**
+ * Registry hosts as they stand in an image reference: `name`, `name:port`, an IPv4 address or a bracketed
+ * IPv6 address.
+ */
 
 export interface HostParts {
   /** A lower-case host name, an IPv4 address, or a bracketed IPv6 address as RFC 5952 writes it. */
@@ -25,9 +28,21 @@ export function formatHost(host: HostParts): string {
   return host.port === undefined ? host.hostname : `${host.hostname}:${host.port}`;
 }
 
-/** Whether the first component of a reference names a host rather than a part of a repository on Docker Hub. */
+/**
+ * Whether the first component of a reference names a host rather than a part of a repository on Docker Hub.
+ */
 export function looksLikeHost(component: string): boolean {
   return component === 'localhost' || /[.:]/.test(component);
+}
+
+/** A host as a URL has it: an IPv6 address in brackets, everything else as it is. */
+export function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
+
+/** The host name of a URL as sockets and certificates have it: an IPv6 address without its brackets. */
+export function unbracketed(hostname: string): string {
+  return hostname.replaceAll(/^\[|\]$/g, '');
 }
 
 /** The eight groups of a bracketed IPv6 address, in hex without leading zeros. */

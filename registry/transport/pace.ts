@@ -1,4 +1,5 @@
 /** Leaves registries alone for as long as they ask: 429 with Retry-After, and RateLimit headers that say that nothing is left. */
+import { LRUCache } from 'lru-cache';
 import { RegistryError } from '../core/errors.ts';
 import { parseRetryAfter } from './http/http-error.ts';
 
@@ -25,7 +26,7 @@ const MAX_LANES = 10_000;
 
 export class Pace {
   readonly #options: PaceOptions;
-  readonly #pausedUntil = new Map<string, number>();
+  readonly #pausedUntil = new LRUCache<string, number>({ max: MAX_LANES });
 
   constructor(options: PaceOptions) {
     this.#options = options;
@@ -61,10 +62,7 @@ export class Pace {
         ? (seconds ?? secondsUntilReset(header) ?? defaultPauseMs / 1_000) * 1_000
         : (exhaustedFor(header) ?? 0) * 1_000;
     if (pauseMs <= 0) return;
-    this.#pausedUntil.delete(key);
     this.#pausedUntil.set(key, now() + Math.min(pauseMs, maxPauseMs));
-    const [oldest] = this.#pausedUntil.keys();
-    if (this.#pausedUntil.size > MAX_LANES && oldest !== undefined) this.#pausedUntil.delete(oldest);
   }
 }
 

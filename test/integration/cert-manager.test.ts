@@ -10,7 +10,7 @@ import {
   secrets,
 } from '../../platform/kube/resource.ts';
 import { isTrusted, splitBundle } from '../../platform/x509.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { Programs } from '../bench/programs.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { certificates, ISSUER, startCertManager, untyped } from '../envtest/cert-manager.ts';
@@ -177,7 +177,7 @@ it('takes over in a release that runs: its certificate is served, and the CA tha
   const before = await shown();
   ca = await startCertManager(bench, programs);
   const objects = await render<KubeObject>(BY_CERT_MANAGER, RELEASE);
-  await bench.term?.stop();
+  await bench.leader?.stop();
   const { LARDER_OWN_WEBHOOK_CERTIFICATE = '' } = environment(objects, NAMES.controller);
   bench.lead({ LARDER_OWN_WEBHOOK_CERTIFICATE });
   await bench.client.create(certificates, find(objects, 'Certificate', NAMES.webhook));

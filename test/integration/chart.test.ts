@@ -1,13 +1,13 @@
 /** The chart as helm renders it: stable, least rights, and in the words that the processes declare. */
 import { join } from 'node:path';
-import { config as controllerConfig } from '../../controller/config.ts';
+import { controllerConfig } from '../../controller/config.ts';
 import { uninstallConfig } from '../../controller/uninstall/config.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { proxyConfig } from '../../proxy/config.ts';
 import { parseRules, RULES_KEY } from '../../api/rules.ts';
 import type { ConfigDeclaration } from '../../platform/config.ts';
-import { config as storeConfig } from '../../store/config.ts';
-import { config as webhookConfig } from '../../webhook/config.ts';
+import { storeConfig } from '../../store/config.ts';
+import { webhookConfig } from '../../webhook/config.ts';
 import { run } from '../cluster/command.ts';
 import { buildTool } from '../cluster/tools.ts';
 import { CHART } from '../larder/install.ts';

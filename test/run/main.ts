@@ -25,6 +25,8 @@ function phases(patterns: readonly string[], signal: AbortSignal): Lane[][] {
       [
         { name: 'types', run: () => program('tsc', ['-b']) },
         { name: 'lint', run: () => program('eslint', [...cache, '.']) },
+        { name: 'unused', run: () => program('knip', ['--no-progress']) },
+        { name: 'prose', run: () => program(process.execPath, ['build/check-prose.ts']) },
         { name: 'format', run: () => program('prettier', ['--check', '--log-level', 'warn', '.']) },
         { name: 'unit', run: () => jest(program, 'unit', patterns) },
       ],

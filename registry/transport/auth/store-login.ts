@@ -14,10 +14,7 @@ import { AuthorizationCache } from './authorization-cache.ts';
 import { basicPair } from '../http/secrets.ts';
 import type { TokenServer } from './token-server.ts';
 import type { Endpoint } from '../settings/upstream-settings.ts';
-
-/** The issuer and audience that the store is configured to trust (docs/contracts.md). */
-export const STORE_TOKEN_ISSUER = 'larder';
-export const STORE_TOKEN_AUDIENCE = 'larder-store';
+import { STORE_TOKEN_AUDIENCE, STORE_TOKEN_ISSUER } from '../../core/store-token.ts';
 
 const LIFETIME_SECONDS = 3600;
 /** Tokens are renewed this long before they end, and valid from this long before now, for clocks that differ. */

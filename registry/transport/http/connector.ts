@@ -5,6 +5,7 @@ import { addressRefused, guardedLookup } from './address-guard.ts';
 import { tlsOf, type ConnectionPolicy, type ConnectionPolicyOf } from './connection-policy.ts';
 import { proxyFor, type OutboundProxies } from './outbound-proxy.ts';
 import { Wires } from './wires.ts';
+import { unbracketed } from '../../core/host.ts';
 
 export interface ConnectionOptions {
   readonly connectMs: number;
@@ -53,7 +54,7 @@ function createDispatcher(policyOf: ConnectionPolicyOf, options: ConnectionOptio
       const host = target.port === '' ? target.hostname : `${target.hostname}:${target.port}`;
       const policy = policyOf(host);
       const { guard } = policy;
-      const literal = target.hostname.replaceAll(/^\[|\]$/g, '');
+      const literal = unbracketed(target.hostname);
       // Node looks up names only, so an address given as such is checked here.
       if (guard !== undefined && isIP(literal) !== 0 && !guard(literal)) {
         callback(addressRefused(host), null);
@@ -85,7 +86,7 @@ class ProxiedDispatcher extends Dispatcher {
     const proxy = proxyFor(url, this.#proxies);
     if (proxy === undefined) return this.#direct.dispatch(request, handler);
     const policy = this.#policyOf(url.host);
-    const literal = url.hostname.replaceAll(/^\[|\]$/g, '');
+    const literal = unbracketed(url.hostname);
     if (policy.guard !== undefined && isIP(literal) !== 0 && !policy.guard(literal))
       throw addressRefused(url.host);
     return this.#agent(proxy, policy).dispatch(request, handler);

@@ -1,5 +1,6 @@
 /** Whether a host is reached through an HTTP proxy of the site (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as every program there decides it. */
 import { BlockList, isIP } from 'node:net';
+import { unbracketed } from '../../core/host.ts';
 
 export interface OutboundProxies {
   readonly http: URL | undefined;
@@ -20,7 +21,7 @@ export function outboundProxies(env: NodeJS.ProcessEnv): OutboundProxies {
 /** The proxy for a URL; undefined when it is reached directly. */
 export function proxyFor({ protocol, hostname, port }: URL, proxies: OutboundProxies): URL | undefined {
   const proxy = protocol === 'https:' ? proxies.https : proxies.http;
-  const bare = hostname.replaceAll(/^\[|\]$/g, '');
+  const bare = unbracketed(hostname);
   return proxy === undefined || proxies.exempt(bare, port) ? undefined : proxy;
 }
 
@@ -48,7 +49,7 @@ function matcher(entry: string): (hostname: string, port: string) => boolean {
   if (family !== 0) return inSubnet(cidr, Number(bits), family);
   if (isIP(entry) !== 0) return (hostname) => hostname === entry;
   const [, name = entry, port] = /^(.+):([0-9]{1,5})$/.exec(entry) ?? [];
-  const domain = name.replace(/^\*?\./, '').replaceAll(/^\[|\]$/g, '');
+  const domain = unbracketed(name.replace(/^\*?\./, ''));
   return (hostname, asked) =>
     (port === undefined || port === asked) && (hostname === domain || hostname.endsWith(`.${domain}`));
 }

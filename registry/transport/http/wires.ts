@@ -4,6 +4,7 @@ import { connect as connectTls, createSecureContext, type SecureContext } from '
 import { addressRefused, guardedLookup } from './address-guard.ts';
 import { tlsOf, type ConnectionPolicy, type ConnectionPolicyOf } from './connection-policy.ts';
 import { Wire, type Taker } from './wire.ts';
+import { unbracketed } from '../../core/host.ts';
 
 /** Less than what servers keep idle connections for, in milliseconds. */
 const IDLE_MS = 4_000;
@@ -45,7 +46,7 @@ export class Wires {
   /** Errors of connecting reach the taker. @throws RegistryError when the address is refused */
   open(url: URL, taker: Taker): Wire {
     const policy = this.#policyOf(url.host);
-    const host = url.hostname.replaceAll(/^\[|\]$/g, '');
+    const host = unbracketed(url.hostname);
     // Node looks up names only, so an address given as such is checked here.
     if (policy.guard !== undefined && isIP(host) !== 0 && !policy.guard(host)) throw addressRefused(url.host);
     return new Wire((onread) => this.#connect(url, host, policy, onread), taker);
