@@ -32,6 +32,7 @@ export const ROOMS = {
   proxy: {
     origins: ['transfer'],
     transfer: [],
+    readiness: [],
     takeover: [],
   },
   'registry/transport': {

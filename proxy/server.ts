@@ -46,7 +46,7 @@ async function servePull(
   // Three attempts of http-proxy and a pipeline listen for its end: together more than Node takes for a leak.
   response.setMaxListeners(30);
   const headers = forwardedHeaders(request.headers);
-  const served = await forwarder.open({ ...pull, id, headers, response, signal });
+  const served = await forwarder.serve({ ...pull, id, headers, response, signal });
   notes.origin = served.origin;
   notes.headAt = performance.now();
   response.writeHead(served.response.status, {

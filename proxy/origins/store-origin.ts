@@ -11,7 +11,7 @@ import {
 import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 import { storeAgent } from './store-agent.ts';
-import { StorePass } from './store-pass.ts';
+import { StoreCredentials } from './store-credentials.ts';
 
 export interface StoreOriginOptions {
   /** Perhaps with a path, see `storePlace`. */
@@ -29,8 +29,8 @@ export interface StoreOriginOptions {
 
 export function storeOrigin({ url: given, login, deadlineMs, upstreams }: StoreOriginOptions): PeerOrigin {
   const { url, prefix } = storePlace(given);
-  const dispatcher = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
-  const transport = new Transport(dispatcher, { headMs: deadlineMs, silenceMs: deadlineMs });
+  const connections = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
+  const transport = new Transport(connections, { headMs: deadlineMs, silenceMs: deadlineMs });
   const { tokenHosts = [] } = settingsFor(upstreams.get(), url.host) ?? {};
   const tokens = { endpoint: { origin: url.origin, tokenHosts }, server: transport.tokenServer };
   const peer = new Peer({
@@ -39,7 +39,7 @@ export function storeOrigin({ url: given, login, deadlineMs, upstreams }: StoreO
     prefix,
     deadlines: { signMs: deadlineMs, headMs: deadlineMs },
     agent: storeAgent(url, upstreams),
-    credentials: new StorePass(new StoreAuthenticator(login, tokens), prefix),
+    credentials: new StoreCredentials(new StoreAuthenticator(login, tokens), prefix),
   });
   return new PeerOrigin('store', peer);
 }
