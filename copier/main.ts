@@ -1,4 +1,4 @@
-/** `larder copier`: fetches from upstream registries for waiting proxies and on the controller's orders. */
+/** The copier: fetches from upstream registries, for waiting proxies and on the controller's orders. */
 import { COPIER_AUDIENCE } from '../api/names.ts';
 import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { systemClock } from '../platform/clock.ts';

@@ -68,7 +68,9 @@ export function describeConfig(process: string, summary: string, declaration: Co
     `  ${setting.env}`,
     `      ${setting.help}${setting.default === undefined ? '' : ` (default: ${setting.default || 'empty'})`}`,
   ]);
-  return [`larder ${process}: ${summary}`, '', 'Settings (environment variables):', ...lines, ''].join('\n');
+  return [`The ${process} of Larder: ${summary}`, '', 'Settings (environment variables):', ...lines, ''].join(
+    '\n',
+  );
 }
 
 /** Empty counts as absent, since a chart renders a missing value as an empty variable. */

@@ -1,4 +1,4 @@
-/** The admission webhook: sends the images of Pods through the cache. */
+/** The webhook: rewrites the images of Pods at admission, so that nodes pull them through the cache. */
 import { releaseNames } from '../api/names.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
