@@ -36,10 +36,7 @@ export function redactText(text: string): string {
   return text.replace(URL_IN_TEXT, redactUrl).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
 }
 
-/**
- * A signed URL has its signature in the query, so all values there are hidden; the names stay, since they
- * help.
- */
+/** A signed URL has its signature in the query, so all values there are hidden; their names may be read. */
 function redactUrl(text: string): string {
   const url = URL.parse(text);
   if (!url || (!url.username && !url.password && !url.search)) return text;

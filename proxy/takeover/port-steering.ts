@@ -12,7 +12,7 @@ import type { Logger } from '../../platform/log.ts';
 
 /** Places in the kernel's list of the port's listeners, oldest first. It has us and at most one other. */
 const [FIRST, SECOND] = ['0', '1'] as const;
-/** How long one connection to our own port may take, in milliseconds: a hanging successor does not accept it. */
+/** How long a connection to our own port may take, in milliseconds: a successor that hangs accepts none. */
 const CONNECT_MS = 1_000;
 /** How long the program may take to make its one system call, in milliseconds. */
 const PROGRAM_MS = 5_000;

@@ -20,7 +20,7 @@ export interface SharedPortOptions {
 
 const LULL_MS = 100;
 const LULL_PATIENCE_MS = 10_000;
-/** How long connections may still come after they were sent elsewhere; then they are sent again. Milliseconds. */
+/** How long connections may still come once they were sent elsewhere, in ms; then they are sent again. */
 const RETURN_MS = 500;
 const LEAVE_ATTEMPTS = 10;
 
