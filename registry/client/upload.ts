@@ -173,7 +173,8 @@ export async function cancelUpload(client: RepositoryClient, location: URL): Pro
     .send({
       method: 'DELETE',
       url: location,
-      actions: ['pull', 'push'],
+      // Distribution wants the right to delete for it.
+      actions: ['pull', 'push', 'delete'],
       accept: [200, 202, 204, 404],
       signal: AbortSignal.timeout(CANCEL_MS),
     })

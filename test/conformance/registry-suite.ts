@@ -10,7 +10,7 @@ import { allTags, listReferrers, listTags } from '../../registry/client/listing.
 import { deleteManifest, getManifest, headManifest, putManifest } from '../../registry/client/manifests.ts';
 import { referrersTag } from '../../registry/core/attached-tag.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
-import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
 import { copyImage } from '../../registry/copy/copy-image.ts';
 import { removeImage } from '../../registry/copy/remove-image.ts';
 import { streamInto } from '../../registry/copy/transfer.ts';
@@ -135,14 +135,17 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       expect((await readBlob(to, blob, signal)).toString()).toBe('shared');
     });
 
-    it('says where to upload a blob that cannot be mounted', async () => {
+    it('begins an upload when a blob cannot be mounted, and forgets it when that is cancelled', async () => {
       const [from, to] = [repository(), repository()];
       await upload(from, 'something else');
-      const blob = testDescriptor(Buffer.from('not there'), 'text/plain');
-      const mount = await mountBlob(to, blob.digest, from.repository, signal);
+      const mount = await mountBlob(to, digestOf(Buffer.from('not there')), from.repository, signal);
       if (mount.mounted) throw new Error('mounted what does not exist');
-      await uploadBlob(to, { ...blob, body: chunks('not there'), location: mount.location, signal });
-      expect(await headBlob(to, blob.digest, signal)).toEqual({ size: 9 });
+      const url = mount.location;
+      const actions = ['pull', 'push'] as const;
+      const status = () => to.send({ method: 'GET', url, actions, accept: [200, 202, 204], signal });
+      await status();
+      await cancelUpload(to, url);
+      await expect(status()).rejects.toMatchObject({ reason: 'NotFound' });
     });
 
     it('keeps a manifest byte for byte, by tag and by digest', async () => {
