@@ -111,9 +111,7 @@ export class Store implements ManifestStore, BlobStore {
     body: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
-    await uploadBlob(this.writer(repository), { digest, size, body, isVerified: true, signal }).catch(
-      rethrow,
-    );
+    await uploadBlob(this.writer(repository), { digest, size, body, signal }).catch(rethrow);
   }
 
   /**

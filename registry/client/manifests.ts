@@ -25,8 +25,6 @@ export interface StoredManifest {
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** Deadline for the head of the response, in milliseconds, when the transport's own is too long. */
-  readonly headMs?: number | undefined;
 }
 
 /** @throws RegistryError */
@@ -105,7 +103,7 @@ async function request(
   client: RepositoryClient,
   method: 'GET' | 'HEAD',
   reference: ManifestReference,
-  { signal, headMs }: ReadOptions,
+  { signal }: ReadOptions,
 ): Promise<HttpResponse> {
   return await client.send({
     method,
@@ -113,7 +111,6 @@ async function request(
     headers: { accept: MANIFEST_ACCEPT },
     actions: ['pull'],
     accept: [200],
-    deadlines: headMs === undefined ? undefined : { headMs },
     signal,
   });
 }

@@ -11,13 +11,14 @@ import { deleteManifest, getManifest, headManifest, putManifest } from '../../re
 import { referrersTag } from '../../registry/core/attached-tag.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { verified } from '../../registry/client/verified.ts';
 import { copyImage } from '../../registry/copy/copy-image.ts';
 import { removeImage } from '../../registry/copy/remove-image.ts';
-import { streamInto } from '../../registry/copy/transfer.ts';
 import { verifyImage } from '../../registry/copy/verify-image.ts';
 import { parsePlatform } from '../../registry/core/platform.ts';
 import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
 import { testDescriptor, testImage, testIndex, testManifest } from '../fakes/images.ts';
+import { streamInto } from '../fakes/stream-blobs.ts';
 
 export interface RegistryUnderTest {
   readonly origin: string;
@@ -96,7 +97,8 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       const client = repository();
       const digest = digestOf(Buffer.from('promised'));
       const size = 8;
-      const upload = uploadBlob(client, { digest, size, body: chunks('deliv', 'red'), signal });
+      const body = verified(chunks('deliv', 'red'), { digest, size });
+      const upload = uploadBlob(client, { digest, size, body, signal });
       await expect(upload).rejects.toMatchObject({ reason: 'DigestMismatch' });
       expect(await headBlob(client, digest, signal)).toBeUndefined();
     });
@@ -252,9 +254,9 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
         signal,
       });
       expect(copied).toMatchObject({ digest: index.root.digest, platforms: selection.platforms });
-      const verified = await verifyImage(to, { tag: 'v1' }, selection, signal);
+      const verification = await verifyImage(to, { tag: 'v1' }, selection, signal);
       const { platforms } = selection;
-      expect(verified).toEqual({
+      expect(verification).toEqual({
         complete: true,
         digest: index.root.digest,
         sizeBytes: copied.sizeBytes,
