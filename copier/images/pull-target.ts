@@ -4,6 +4,8 @@
 import type { CachedName } from '../../registry/core/cached-name.ts';
 
 export interface PullTarget {
-  readonly repository: string;
+  /** The repository's name in the store, which writes `cached`. */
+  readonly storeRepository: string;
+  /** Whose `repository` is the name at upstream. */
   readonly cached: CachedName;
 }

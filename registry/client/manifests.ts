@@ -16,8 +16,8 @@ export interface ManifestHead {
   readonly size: number | undefined;
 }
 
-/** A manifest as it is stored. Its bytes have the digest. */
-export interface StoredManifest {
+/** A manifest, byte for byte as a registry has it. Its bytes have the digest. */
+export interface VerifiedManifest {
   readonly bytes: Uint8Array;
   readonly digest: Digest;
   readonly manifest: Manifest;
@@ -46,7 +46,7 @@ export async function getManifest(
   client: RepositoryClient,
   reference: ManifestReference,
   options: ReadOptions,
-): Promise<StoredManifest> {
+): Promise<VerifiedManifest> {
   const response = await request(client, 'GET', reference, options);
   const head = headOf(response);
   const bytes = await readManifestBody(response, head.size);
@@ -63,14 +63,14 @@ export async function getManifest(
 export async function putManifest(
   client: RepositoryClient,
   reference: ManifestReference,
-  stored: StoredManifest,
+  { manifest, bytes }: VerifiedManifest,
   signal: AbortSignal,
 ): Promise<void> {
   const response = await client.send({
     method: 'PUT',
     url: client.url({ kind: 'manifest', reference }),
-    headers: { 'content-type': stored.manifest.mediaType },
-    body: stored.bytes,
+    headers: { 'content-type': manifest.mediaType },
+    body: bytes,
     actions: ['pull', 'push'],
     accept: [201],
     signal,
