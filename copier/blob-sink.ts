@@ -1,4 +1,4 @@
-/** What the downloads fill and the store is: a place for blobs, each in a repository. */
+/** A place for blobs, each in a repository. The downloads write to it; the store is one. */
 import type { Digest } from '../registry/core/digest.ts';
 
 /** A blob in a repository of the store. Who may read one repository need not be allowed to read another. */

@@ -58,7 +58,7 @@ export class Placement {
 /**
  * Redirects to the replica that owns the repository, unless that is this one or the client has been there in
  * vain.
- * @returns whether it has answered the request so
+ * @returns whether it has redirected: then the request is answered
  */
 export function redirectToOwner(
   placement: Placement,

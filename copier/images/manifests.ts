@@ -45,7 +45,7 @@ export class Manifests {
   }
 
   /**
-   * From upstream, whether or not the store has it; one request for all who ask at the same time.
+   * From memory or upstream, whether or not the store has it; one request for all who ask at the same time.
    * @throws RegistryError
    */
   async fetchByDigest(target: PullTarget, digest: Digest): Promise<VerifiedManifest> {
@@ -61,8 +61,8 @@ export class Manifests {
   async byTag(target: PullTarget, tag: string): Promise<VerifiedManifest> {
     return this.#singleFlight.run(`${target.storeRepository}:${tag}`, async () => {
       const freshForMs = this.#options.policies.freshForMs(target.cached);
-      const recent = await this.#ifFresh(target, tag, freshForMs);
-      if (recent !== undefined) return recent;
+      const fresh = await this.#ifFresh(target, tag, freshForMs);
+      if (fresh !== undefined) return fresh;
       const cached = await this.#cached(target, { tag });
       if (cached === undefined) return this.#fetchFromUpstream(target, { tag });
       return freshForMs === Infinity ? cached : this.#revalidate(target, tag, cached);

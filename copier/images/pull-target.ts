@@ -4,8 +4,8 @@
 import type { CachedName } from '../../registry/core/cached-name.ts';
 
 export interface PullTarget {
-  /** The repository's name in the store, which writes `cached`. */
+  /** The name in the store: `cached`, encoded. */
   readonly storeRepository: string;
-  /** Whose `repository` is the name at upstream. */
+  /** Its `repository` is the name at upstream. */
   readonly cached: CachedName;
 }

@@ -42,7 +42,7 @@ export async function uploadBlob(
   }
 }
 
-/** A generator of our own: it can be ended whether or not the request has begun to read it. */
+/** Makes a generator of it, which can be ended whether or not the request has begun to read it. */
 async function* passOn(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   yield* body;
 }
