@@ -23,11 +23,12 @@ export const ROOMS = {
     cluster: [],
   },
   copier: {
-    api: ['images', 'upstream', 'metrics.ts'],
-    images: ['store', 'upstream', 'download'],
-    store: ['upstream', 'download'],
+    api: ['orders', 'images', 'upstream', 'metrics.ts'],
+    orders: ['images', 'store', 'upstream', 'download'],
+    images: ['store', 'upstream', 'download', 'blob-sink.ts'],
+    store: ['upstream', 'blob-sink.ts'],
     upstream: ['download'],
-    download: [],
+    download: ['blob-sink.ts'],
   },
   proxy: {
     origins: ['transfer'],

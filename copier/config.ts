@@ -21,7 +21,7 @@ export const copierConfig = defineConfig({
     help: 'folder with tls.crt and tls.key',
     schema: text(),
   },
-  readers: {
+  pullers: {
     env: 'LARDER_COPIER_READERS',
     default: '',
     help: 'ServiceAccounts that may pull, as namespace/name, comma-separated',

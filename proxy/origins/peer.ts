@@ -2,7 +2,7 @@
 import type { Agent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { LRUCache } from 'lru-cache';
-import { ownerIn, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
+import { ownerFromRedirect, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { DeadlineError } from '../../platform/deadline.ts';
 import { formatDistributionPath } from '../../registry/core/distribution-path.ts';
@@ -84,7 +84,7 @@ export class Peer {
     const { replicas, target } = this.#options;
     if (replicas === undefined) return this.#send(call);
     const response = await this.#send(call).catch((error: unknown) => this.#sendAgain(call, error));
-    const owner = ownerIn(response.status, response.headers.location, target);
+    const owner = ownerFromRedirect(response.status, response.headers.location, target);
     if (owner === undefined) return response;
     discardBody(response);
     const owned = await this.#tryOwner(call, owner, replicas);

@@ -60,7 +60,7 @@ beforeEach(async () => {
       LARDER_SPOOL_FOLDER: folder,
       LARDER_RESPONSE_DEADLINE: '2s',
     }),
-    upstreams: { get: () => upstreams },
+    upstreamSettings: { get: () => upstreams },
     policies: [],
     secrets: {
       readSecret: (namespace) => Promise.resolve(namespace === TENANT ? pullSecret() : undefined),
