@@ -1,13 +1,13 @@
 /** The part of a Pod that matters to the cache, and which cached images the Pod wants. */
 import { type CachePolicy, isToBeCached } from '../../api/cache-policy.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
-import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../../api/names.ts';
+import { CACHE_DISABLED, CACHE_LABEL, MIRROR_POD_ANNOTATION, REWRITTEN_LABEL } from '../../api/names.ts';
 import { imageAllowed, namespaceAllowed, type Rules } from '../../api/rules.ts';
 import { tenantOf } from '../../api/tenancy.ts';
-import { cacheReference, restoreImage } from '../../registry/core/cached-name.ts';
+import { cacheReference, originalOf, restoreImage } from '../../registry/core/cached-name.ts';
+import { isLoopback } from '../../registry/core/host.ts';
 import { InvalidReference, parseReference, type Reference } from '../../registry/core/reference.ts';
 
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const FINISHED: readonly string[] = ['Succeeded', 'Failed'];
 
 /** Kept for every pod of the cluster, so it is as small as possible. */
@@ -48,7 +48,8 @@ export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefin
   const rewritten = labels[REWRITTEN_LABEL] === 'true';
   const optedOut = !rewritten && labels[CACHE_LABEL] === CACHE_DISABLED;
   const phase = status?.phase ?? 'Pending';
-  if (optedOut || FINISHED.includes(phase) || annotations[MIRROR_ANNOTATION] !== undefined) return undefined;
+  if (optedOut || FINISHED.includes(phase) || annotations[MIRROR_POD_ANNOTATION] !== undefined)
+    return undefined;
   return {
     namespace,
     images: imagesOf(spec),
@@ -71,7 +72,7 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
     const named = parseReference(image);
     const restored = restoreImage(named, proxyHost);
     const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
-    if (isLoopback(original)) return undefined;
+    if (isLoopback(original.host)) return undefined;
     // An image that was rewritten before a rule excluded it is needed all the same.
     if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
     // The pod will ask for the path that admission wrote. A path with the name of another tenant was not
@@ -92,12 +93,6 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
 
 function isAllowed(image: Reference, namespace: string, { rules, policies }: WantingRules): boolean {
   return imageAllowed(rules, image) && isToBeCached(policies, { ...image, namespaces: [namespace] });
-}
-
-/** An image may have been rewritten more than once. */
-function originalOf(image: Reference, proxyHost: string): Reference {
-  const restored = restoreImage(image, proxyHost);
-  return restored === undefined ? image : originalOf(restored.reference, proxyHost);
 }
 
 function imagesOf(spec: Pod['spec']): readonly string[] {
@@ -122,9 +117,4 @@ function digestsOf(status: Pod['status']): readonly string[] {
   return [
     ...new Set(containers.flatMap(({ imageID }) => /@(sha(?:256|512):[0-9a-f]+)$/.exec(imageID)?.[1] ?? [])),
   ];
-}
-
-/** The copier cannot reach a registry on the node itself. */
-function isLoopback({ host }: Reference): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }
