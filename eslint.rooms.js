@@ -14,7 +14,7 @@ export const ROOMS = {
   controller: {
     image: ['jobs', 'cluster', 'config.ts'],
     jobs: ['cluster', 'config.ts'],
-    store: ['cluster', 'leader-options.ts'],
+    store: ['cluster'],
     release: ['cluster', 'leader-options.ts'],
     policies: ['cluster'],
     rescue: ['cluster'],

@@ -31,7 +31,8 @@ export interface WantedImage {
   readonly pullSecrets: readonly string[];
 }
 
-export interface WantingRules {
+/** What the cache is for: by these a pod wants an image, or does not. */
+export interface CacheScope {
   /** The administrator's. */
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
@@ -61,20 +62,20 @@ export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefin
 }
 
 /** @param optedIn whether the pod's namespace asks for the cache */
-export function wantedImages(pod: PodView, optedIn: boolean, wanting: WantingRules): readonly WantedImage[] {
-  const wants = pod.rewritten || (optedIn && namespaceAllowed(wanting.rules, pod.namespace));
-  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, wanting) ?? []) : [];
+export function wantedImages(pod: PodView, optedIn: boolean, scope: CacheScope): readonly WantedImage[] {
+  const wants = pod.rewritten || (optedIn && namespaceAllowed(scope.rules, pod.namespace));
+  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, scope) ?? []) : [];
 }
 
-function wantedImage(image: string, pod: PodView, wanting: WantingRules): WantedImage | undefined {
-  const { rules, proxyHost } = wanting;
+function wantedImage(image: string, pod: PodView, scope: CacheScope): WantedImage | undefined {
+  const { rules, proxyHost } = scope;
   try {
     const named = parseReference(image);
     const restored = restoreImage(named, proxyHost);
     const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
     if (isLoopback(original.host)) return undefined;
     // An image that was rewritten before a rule excluded it is needed all the same.
-    if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
+    if (restored === undefined && !isAllowed(original, pod.namespace, scope)) return undefined;
     // The pod will ask for the path that admission wrote. A path with the name of another tenant was not
     // written by admission.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
@@ -91,7 +92,7 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
   }
 }
 
-function isAllowed(image: Reference, namespace: string, { rules, policies }: WantingRules): boolean {
+function isAllowed(image: Reference, namespace: string, { rules, policies }: CacheScope): boolean {
   return imageAllowed(rules, image) && isToBeCached(policies, { ...image, namespaces: [namespace] });
 }
 

@@ -6,12 +6,12 @@ import type { StoreStatus } from '../../api/store-api.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Component, loop } from '../../platform/run.ts';
-import { type CollectionRules, type Garbage, isCollectionDue } from './collection.ts';
+import { type CollectionThresholds, type Garbage, isCollectionDue } from './collection.ts';
 import type { StoreClient } from './client.ts';
 
 export interface StoreKeeperOptions {
   readonly store: Pick<StoreClient, 'status' | 'collect'>;
-  readonly rules: CollectionRules;
+  readonly thresholds: CollectionThresholds;
   /** How often to ask the store for its status, in milliseconds. */
   readonly everyMs: number;
   /** Called when the volume was replaced: all images may be gone. */
@@ -102,12 +102,12 @@ export class StoreKeeper {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { store, rules, clock, log, assertLeader, onOtherVolume } = this.#options;
+    const { store, thresholds, clock, log, assertLeader, onOtherVolume } = this.#options;
     const status = await store.status(signal);
     const { volume, volumeId, state } = status;
     if (this.#status !== undefined && this.#status.volumeId !== volumeId) onOtherVolume();
     this.#status = status;
-    const isDue = this.#isAsked || isCollectionDue(this.#garbage, volume, rules, clock.now());
+    const isDue = this.#isAsked || isCollectionDue(this.#garbage, volume, thresholds, clock.now());
     if (state !== 'serving' || !isDue) return;
     assertLeader();
     const { bytes } = this.#garbage;
