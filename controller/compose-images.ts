@@ -62,8 +62,8 @@ export function composeImages(options: ImageOptions): ImageParts {
     ...(storeKeeper === undefined ? {} : { onRemoved: storeKeeper.removed }),
   });
   const kinds = jobKinds({ copier, removals, repositories, settings, metrics });
-  // The only way back from a job to a decision: the queue is told that the image's job has changed, and the
-  // reconciler then reads from `jobs` what has become of it.
+  // The only way back from a job to a decision: when the job's state changes, the image is queued again, and
+  // the next decision about it reads that state.
   const jobs = jobQueues(kinds, { clock, log, onChange: imageQueue.add });
 
   const cacheKeeper = new CacheKeeper({

@@ -22,9 +22,8 @@ export interface ChangeHandlersOptions {
   /** Kept up to date by the handlers, as are the platforms. */
   readonly usage: UsageIndex;
   readonly platforms: NodePlatforms;
-  /** By what a pod wants an image, as that is now. */
+  /** As it is now. */
   readonly scope: () => CacheScope;
-  /** Is given the name of every CachedImage, existing or wanted, that a change may concern. */
   readonly imageQueue: Pick<WorkQueue, 'add'>;
 }
 
@@ -35,65 +34,65 @@ export class ChangeHandlers {
     this.#options = options;
   }
 
-  /** Those that the pod wants, and those that it wanted before. */
+  /** Concerns the images that the pod wants, and those that it wanted before. */
   readonly onPodChange: ChangeHandler<PodRecord> = ({ before, after }) => {
     const record = after ?? before;
-    if (record !== undefined) this.#touchImages(this.#options.usage.setPod(keyOf(record), after?.view));
+    if (record !== undefined) this.#enqueueImages(this.#options.usage.setPod(keyOf(record), after?.view));
   };
 
-  /** The one that has changed; also when we changed it ourselves. */
+  /** Concerns the CachedImage itself, also when we wrote it: so a new one is decided about again. */
   readonly onImageChange: ChangeHandler<ImageRecord> = ({ before, after }) => {
-    this.#touch((after ?? before)?.metadata.name ?? '');
+    this.#enqueue((after ?? before)?.metadata.name ?? '');
   };
 
-  /** All that its pods want, once it asks for the cache or no longer does. */
+  /** Concerns all images of its pods, when the namespace begins or ceases to ask for the cache. */
   readonly onNamespaceChange: ChangeHandler<NamespaceRecord> = ({ before, after }) => {
     const { usage, scope } = this.#options;
     const isAsking = after !== undefined && namespaceAsks(scope().rules, after.cacheLabel);
-    this.#touchImages(usage.setNamespace((after ?? before)?.metadata.name ?? '', isAsking));
+    this.#enqueueImages(usage.setNamespace((after ?? before)?.metadata.name ?? '', isAsking));
   };
 
-  /** All that pods want by the administrator's new rules, or wanted by the old ones. */
+  /** Concerns all images that pods want under the administrator's new rules, or wanted under the old ones. */
   readonly onRulesChange = (): void => {
     const { namespaces, usage, scope } = this.#options;
     const { rules } = scope();
     for (const record of namespaces.values())
-      this.#touchImages(
+      this.#enqueueImages(
         usage.setNamespace(record.metadata.name ?? '', namespaceAsks(rules, record.cacheLabel)),
       );
-    this.#touchImages(usage.setScope(scope()));
+    this.#enqueueImages(usage.setScope(scope()));
   };
 
-  /** All CachedImages, once there is a platform more or less. */
+  /** Concerns all CachedImages, but only when the cluster has gained or lost a platform. */
   readonly onNodeChange: ChangeHandler<NodeRecord> = ({ before, after }) => {
     const name = (after ?? before)?.metadata.name ?? '';
-    if (this.#options.platforms.setNode(name, after?.platform)) this.#touchAll();
+    if (this.#options.platforms.setNode(name, after?.platform)) this.#enqueueAll();
   };
 
-  /** All CachedImages. A change of the policy's status, which counts images, does not concern them. */
+  /** Concerns all CachedImages. A change of the policy's status, which counts images, concerns none. */
   readonly onPolicyChange: ChangeHandler<WatchedPolicy> = ({ before, after }) => {
     const { usage, scope } = this.#options;
     if (isDeepStrictEqual(before?.policy, after?.policy)) return;
     if ([before, after].some((record) => record?.policy?.spec.cache !== undefined)) {
-      this.#touchImages(usage.setScope(scope()));
+      this.#enqueueImages(usage.setScope(scope()));
     }
-    this.#touchAll();
+    this.#enqueueAll();
   };
 
-  /** The CachedImages of those names, and others that stand for the same images. */
-  #touchImages(names: Iterable<string>): void {
+  /** Queues the CachedImages of those names, and others that stand for the same images. */
+  #enqueueImages(names: Iterable<string>): void {
     for (const name of names) {
-      this.#touch(name);
+      this.#enqueue(name);
       for (const { metadata } of this.#options.images.byIndex(BY_IMAGE, name))
-        this.#touch(metadata.name ?? '');
+        this.#enqueue(metadata.name ?? '');
     }
   }
 
-  #touchAll(): void {
-    for (const { metadata } of this.#options.images.values()) this.#touch(metadata.name ?? '');
+  #enqueueAll(): void {
+    for (const { metadata } of this.#options.images.values()) this.#enqueue(metadata.name ?? '');
   }
 
-  #touch(name: string): void {
+  #enqueue(name: string): void {
     this.#options.imageQueue.add(name, { priority: this.#urgency(name) });
   }
 

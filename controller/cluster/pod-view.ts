@@ -31,7 +31,7 @@ export interface WantedImage {
   readonly pullSecrets: readonly string[];
 }
 
-/** What the cache is for: by these a pod wants an image, or does not. */
+/** The settings that decide which images the cache is to hold. */
 export interface CacheScope {
   /** The administrator's. */
   readonly rules: Rules;

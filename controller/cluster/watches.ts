@@ -1,6 +1,6 @@
 /**
  * Watches the cluster. Objects are cut down as they come in, by the `decode` of each resource (resources.ts).
- * What a change then leads to is a handler with a name, in change-handlers.ts.
+ * Each change goes to a handler, which queues the images that it concerns (change-handlers.ts).
  */
 import { NOTHING_ALLOWED, type Rules } from '../../api/rules.ts';
 import { ObjectCache, cacheWatch } from '../../platform/kube/cache.ts';
@@ -44,7 +44,7 @@ export interface Watches {
   /** Whether a proxy is ready on a node. */
   readonly proxyWorks: (node: string) => boolean;
   readonly usage: UsageIndex;
-  /** By what a pod wants an image, as that is now. */
+  /** As it is now. */
   readonly scope: () => CacheScope;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];

@@ -231,7 +231,7 @@ describe('whatever happens', () => {
     });
   });
 
-  it('who decides again, knowing what came of it, decides for the same status', () => {
+  it('deciding again, once the decision has been carried out, leads to the same status', () => {
     always((decision, input) => {
       const { image: given } = input;
       if (given === undefined || decision.status === undefined) return;

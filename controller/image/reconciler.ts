@@ -54,9 +54,9 @@ export class Reconciler {
   }
 
   /**
-   * One round for one name. An image that pods have just begun to use takes two: the first only creates its
-   * CachedImage, whose watch event brings the name back into the queue; the second starts the first job. Each
-   * change of a job's state brings the name back as well.
+   * One round for one name. An image that pods have just begun to use takes two: the first round only creates
+   * its CachedImage. That change of the images brings the name back into the queue, and the second round starts
+   * the first job. A job brings the name back when its state changes.
    * @throws KubeError when something could not be read or written; the queue then tries again
    */
   readonly reconcile = async (name: string, signal: AbortSignal): Promise<WorkResult> => {

@@ -22,8 +22,8 @@ export interface StoreKeeperOptions {
   readonly log: Logger;
 }
 
-/** Nobody knows what former leaders removed. This is the least that counts as garbage, in bytes. */
-const PERHAPS = 1;
+/** What former leaders removed is not known. Until the first collection it counts as this many bytes. */
+const UNKNOWN_GARBAGE_BYTES = 1;
 /** How often the store is asked for its status while a collection is awaited. */
 const BUSY_MS = 2_000;
 
@@ -39,7 +39,7 @@ export class StoreKeeper {
 
   constructor(options: StoreKeeperOptions) {
     this.#options = options;
-    this.#garbage = { bytes: PERHAPS, since: options.clock.now() };
+    this.#garbage = { bytes: UNKNOWN_GARBAGE_BYTES, since: options.clock.now() };
   }
 
   /** Images of that size were removed; the next collection frees their space. */
@@ -47,7 +47,10 @@ export class StoreKeeper {
     const { bytes: before, since } = this.#garbage;
     // Whatever the size, at least a manifest was removed.
     const more = Math.max(1, bytes);
-    this.#garbage = { bytes: before + more, since: before <= PERHAPS ? this.#options.clock.now() : since };
+    this.#garbage = {
+      bytes: before + more,
+      since: before <= UNKNOWN_GARBAGE_BYTES ? this.#options.clock.now() : since,
+    };
   };
 
   /** As the store reported it last; undefined before the first report. */
