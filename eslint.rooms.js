@@ -12,9 +12,9 @@ import { dirname, relative, resolve, sep } from 'node:path';
  */
 export const ROOMS = {
   controller: {
-    image: ['jobs', 'cluster', 'policies', 'config.ts'],
+    image: ['jobs', 'cluster', 'config.ts'],
     jobs: ['cluster', 'config.ts'],
-    store: ['cluster', 'image', 'leader-options.ts'],
+    store: ['cluster'],
     release: ['cluster', 'leader-options.ts'],
     policies: ['cluster'],
     rescue: ['cluster'],
