@@ -5,10 +5,13 @@
 
 const SECRET_NAME =
   /^(authorization|proxy-authorization|cookie|set-cookie|.*(token|password|passwd|secret|credentials?|private-?key))$/i;
-const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>`]+/gi;
+// A scheme of any length would be looked for again from each of its letters, in time that grows by the square.
+const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]{0,31}:\/\/[^\s"'<>`]+/gi;
 const SCHEME_AND_CREDENTIAL = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
 const HIDDEN = '[redacted]';
 const MAX_DEPTH = 6;
+/** Characters of one text in a log; others may choose how long theirs are. */
+const MAX_TEXT = 32_768;
 
 /** A copy of a log field without secrets. Errors become plain objects, with their causes. */
 export function redact(value: unknown, depth = 0): unknown {
@@ -33,7 +36,8 @@ export function redact(value: unknown, depth = 0): unknown {
  * what follows.
  */
 export function redactText(text: string): string {
-  return text.replace(URL_IN_TEXT, redactUrl).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  return cut.replace(URL_IN_TEXT, redactUrl).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
 }
 
 /** A signed URL has its signature in the query, so all values there are hidden; their names may be read. */
