@@ -5,7 +5,7 @@
 
 const SECRET_NAME =
   /^(authorization|proxy-authorization|cookie|set-cookie|.*(token|password|passwd|secret|credentials?|private-?key))$/i;
-// A scheme of any length would be looked for again from each of its letters, in time that grows by the square.
+// A scheme without a limit would be looked for again from each of its letters: quadratic time.
 const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]{0,31}:\/\/[^\s"'<>`]+/gi;
 const SCHEME_AND_CREDENTIAL = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
 const HIDDEN = '[redacted]';

@@ -1,4 +1,4 @@
-/** Copies without a copier: blobs are mounted in the destination if possible, else streamed straight into it. */
+/** Copies without a copier: blobs are mounted in the destination if possible, else streamed into it. */
 import type { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
 import type { TransferBlob } from '../../registry/copy/copy-image.ts';
