@@ -73,6 +73,8 @@ export interface ReleaseNames {
   readonly storeReader: string;
   readonly storeWriter: string;
   readonly storeTrust: string;
+  /** The Secret with the keys that capabilities are made with. */
+  readonly capabilityKeys: string;
   /** The ConfigMap of the administrator's rules. */
   readonly rules: string;
   readonly webhookConfiguration: string;
@@ -93,6 +95,7 @@ export function releaseNames(fullname: string): ReleaseNames {
     storeReader: `${fullname}-store-reader`,
     storeWriter: `${fullname}-store-writer`,
     storeTrust: `${fullname}-store-trust`,
+    capabilityKeys: `${fullname}-capability-keys`,
     rules: `${fullname}-rules`,
     webhookConfiguration: fullname,
     leaderLease: `${fullname}-controller`,

@@ -1,10 +1,11 @@
 /** A term of leadership: everything that only one replica may do, from taking the lease to losing it. */
 import { releaseNames } from '../api/names.ts';
+import { capabilityMaker } from '../api/capability-keys.ts';
 import { parseRules, RULES_KEY } from '../api/rules.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import { EventRecorder, type EventToRecord } from '../platform/kube/events.ts';
 import { runGroup, type Component } from '../platform/run.ts';
-import { releaseParts } from './release/release-parts.ts';
+import { type ReleaseParts, releaseParts } from './release/release-parts.ts';
 import { fenced, type Writer } from './cluster/fenced.ts';
 import { imageLife, type ImageLife } from './image-life.ts';
 import { policiesFromValues, readPolicies } from './policies/policies-from-values.ts';
@@ -21,7 +22,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   const { settings, client, clock, log, figures } = options;
   const { namespace, proxyHost } = settings;
   const writer = fenced(client, options.assertLeader);
-  const { ca, components: release } = releaseParts(options, writer);
+  const { ca, capabilityKeys, components: release } = releaseParts(options, writer);
   const events = new EventRecorder({
     client,
     log,
@@ -48,7 +49,7 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
         policiesFromValues({ values: policiesInValues, client, writer, clock, log }),
         policyStatuses({ ...watches, writer, tell: tellPolicy, clock, log }),
         ...life.components,
-        ...podHelp(options, watches, writer, events),
+        ...podHelp(options, watches, { writer, events, capabilityKeys }),
       ],
       { signal, log },
     );
@@ -57,12 +58,17 @@ export async function lead(options: TermOptions, signal: AbortSignal): Promise<v
   }
 }
 
+interface PodHelpParts {
+  readonly writer: Writer;
+  readonly events: EventRecorder;
+  readonly capabilityKeys: ReleaseParts['capabilityKeys'];
+}
+
 /** What keeps pods from waiting in vain, as far as the settings have it. */
 function podHelp(
   { settings, client, clock, log, figures }: TermOptions,
   watches: Watches,
-  writer: Writer,
-  events: EventRecorder,
+  { writer, events, capabilityKeys }: PodHelpParts,
 ): Component[] {
   const record = (event: EventToRecord): void => {
     events.record(event);
@@ -73,6 +79,8 @@ function podHelp(
     record,
     onRescue: figures.rescued,
     proxyHost: settings.proxyHost,
+    capabilityKeys,
+    capabilityOf: capabilityMaker(capabilityKeys, () => clock.now()),
     patienceMs: settings.rescuePatience,
     clock,
     log,

@@ -22,6 +22,7 @@ import {
   type UpstreamSettings,
   type UpstreamSettingsSource,
 } from '../registry/transport/settings/upstream-settings.ts';
+import { readCapabilityKeys } from '../api/capability-keys.ts';
 import { TenantDoor } from './caller.ts';
 import { proxyConfig } from './config.ts';
 import { copierAgent } from './origins/copier-agent.ts';
@@ -47,6 +48,7 @@ await runMain({
   compose: async ({ settings, log, metrics, signal }) => {
     const token = await readToken(settings.copierTokenFile, log);
     const ca = await readCa(settings.copierCaFile, log);
+    const keys = await FileValue.read({ paths: [settings.capabilityKeys], log, parse: readCapabilityKeys });
     const upstreams = await readUpstreams(settings.upstreamsFile, log);
     const counted = proxyMetrics(metrics);
     const forwarder = new Forwarder({
@@ -76,6 +78,7 @@ await runMain({
       metrics: counted,
       log,
       silenceMs: settings.silence,
+      capabilityKeys: () => keys.get(),
       admitsToTenants,
     });
     // While one proxy replaces another both listen: the new one gets callers once it has proven itself, and all of them when the old one leaves.
@@ -109,6 +112,7 @@ await runMain({
     return [
       token.component('copier token'),
       ca.component('copier CA'),
+      keys.component('capability keys'),
       upstreams.component('upstream settings'),
       pulls,
       door,

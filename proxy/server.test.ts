@@ -6,7 +6,9 @@ import { setImmediate } from 'node:timers/promises';
 import { shelfOf } from '../api/shared-blobs.ts';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { silentLogger } from '../platform/log.ts';
+import { makeCapability, type TenantName } from '../registry/core/capability.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import { parsePullPath, type PullPath } from '../registry/core/pull-path.ts';
 import { httpServer, type HttpServerComponent } from '../platform/http-server.ts';
 import type { Running } from '../platform/run.ts';
 import type { Origin } from './transfer/response.ts';
@@ -21,10 +23,19 @@ import type { RequestFigures } from './metrics.ts';
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
 const TAG = '/v2/docker.io/library/nginx/manifests/1';
+const CAPABILITY_KEY = { secret: Buffer.alloc(32, 1), madeAt: 0 };
+const APP_OF_TEAM_A = tenantPath('team-a', '/v2/ghcr.io/acme/app/manifests/1');
 const SIGN_MS = 150;
 const PATIENCE_MS = 2_000;
 const HEAD_MS = 600;
 const SILENCE_MS = 200;
+
+/** The path as a Pod of the tenant asks for it: with the capability of that name, or of `other`. */
+function tenantPath(tenant: string, path: string, other: Partial<TenantName> = {}): string {
+  const { cached } = parsePullPath(path) as PullPath;
+  const capability = makeCapability({ ...cached, tenant, ...other }, CAPABILITY_KEY);
+  return path.replace('/v2/', `/v2/${tenant}.tenant.${capability}/`);
+}
 
 function breaker(): CircuitBreaker {
   return new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: 1_000 });
@@ -103,6 +114,7 @@ class Bench {
         metrics,
         log: silentLogger,
         silenceMs: SILENCE_MS,
+        capabilityKeys: () => [CAPABILITY_KEY],
         admitsToTenants: () => Promise.resolve(bench.admitted),
       }),
       configure: answerTlsInPlain,
@@ -307,7 +319,7 @@ describe('a peer that hangs', () => {
     bench.copier = (_, res) => {
       res.writeProcessing();
     };
-    expect(await bench.pull('/v2/team-a.tenant/ghcr.io/acme/app/manifests/1')).toMatchObject({ status: 504 });
+    expect(await bench.pull(APP_OF_TEAM_A)).toMatchObject({ status: 504 });
   });
 
   it('inside a body is cut off, short of the length announced', async () => {
@@ -322,7 +334,7 @@ describe('a peer that hangs', () => {
 
   it('is reported as the reason when nobody else serves', async () => {
     bench.store = (_, res) => res.socket?.destroy();
-    const reply = await bench.pull('/v2/team-a.tenant/ghcr.io/acme/app/manifests/1');
+    const reply = await bench.pull(APP_OF_TEAM_A);
     expect(reply.status).toBe(502);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
   });
@@ -364,13 +376,38 @@ describe('the door', () => {
   it('gives what belongs to a namespace to nobody but the runtime', async () => {
     bench.admitted = false;
     bench.store = (_req, res) => res.writeHead(200).end('content');
-    const tenants = BLOB.replace('/v2/', '/v2/team-a.tenant/');
+    const tenants = tenantPath('team-a', BLOB);
     const reply = await bench.pull(tenants);
     expect(reply.status).toBe(403);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'DENIED' }] });
     expect(await bench.pull(BLOB)).toMatchObject({ status: 200 });
     bench.admitted = true;
     expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
+  });
+
+  it.each([
+    ['no capability', BLOB.replace('/v2/', '/v2/team-a.tenant/')],
+    ['one that was guessed', BLOB.replace('/v2/', `/v2/team-a.tenant.${'0'.repeat(26)}/`)],
+    ['one of another namespace', tenantPath('team-a', BLOB, { tenant: 'team-b' })],
+    ['one of another repository', tenantPath('team-a', BLOB, { repository: 'library/redis' })],
+  ])('gives nothing of a namespace to a name with %s, not even to root', async (_, path) => {
+    const asked: string[] = [];
+    bench.store = (req, res) => {
+      asked.push(req.url ?? '');
+      res.writeHead(200).end('content');
+    };
+    expect(await bench.pull(path)).toMatchObject({ status: 403 });
+    expect(asked).toEqual([]);
+  });
+
+  it('shows the capability to nobody behind it', async () => {
+    const asked: string[] = [];
+    bench.store = (req, res) => {
+      asked.push(req.url ?? '');
+      res.writeHead(200).end('content');
+    };
+    expect(await bench.pull(tenantPath('team-a', BLOB))).toMatchObject({ status: 200 });
+    expect(new Set(asked)).toEqual(new Set([BLOB.replace('/v2/', '/v2/team-a.tenant/')]));
   });
 
   it('answers a TLS ClientHello in plain HTTP, so that runtimes come back without TLS', async () => {

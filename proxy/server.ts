@@ -4,6 +4,8 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { isShelf } from '../api/shared-blobs.ts';
 import type { Logger } from '../platform/log.ts';
+import { type CachedName, hideCapabilities } from '../registry/core/cached-name.ts';
+import { type CapabilityKey, isCapabilityFor, type TenantName } from '../registry/core/capability.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError, toOciErrorBody, toRegistryError } from '../registry/core/errors.ts';
 import { parsePullPath, type PullPath } from '../registry/core/pull-path.ts';
@@ -18,6 +20,8 @@ export interface PullServerOptions {
   readonly log: Logger;
   /** How long an origin may fall silent inside a body, in milliseconds. */
   readonly silenceMs: number;
+  /** Keys that capabilities of private images' names are made with. */
+  readonly capabilityKeys: () => readonly CapabilityKey[];
   /** Whether whoever opened this connection may read what belongs to a namespace. */
   readonly admitsToTenants: (connection: Socket) => Promise<boolean>;
 }
@@ -50,7 +54,7 @@ export function pullHandler(
 }
 
 async function answer(
-  { forwarder, silenceMs, admitsToTenants }: PullServerOptions,
+  { forwarder, silenceMs, capabilityKeys, admitsToTenants }: PullServerOptions,
   request: IncomingMessage,
   response: ServerResponse,
   account: Account,
@@ -68,9 +72,14 @@ async function answer(
   }
   account.path = path;
   if (isShelf(path.cached)) throw noRepository();
-  if (path.cached.tenant !== undefined && !(await admitsToTenants(request.socket))) throw notTheRuntime();
   const query = url.indexOf('?');
+  // Before anything is refused: neither a log nor a peer gets to see a capability.
   request.url = formatDistributionPath(path) + (query < 0 ? '' : url.slice(query));
+  const { cached, capability } = path;
+  if (isTenants(cached)) {
+    if (!isCapabilityFor(cached, capability, capabilityKeys())) throw noCapability();
+    if (!(await admitsToTenants(request.socket))) throw notTheRuntime();
+  }
   keepForwardedHeaders(request);
   // Three attempts of http-proxy and a pipeline listen for the end: together more than Node takes for a leak.
   response.setMaxListeners(30);
@@ -117,7 +126,7 @@ function report(
   log.info('request', {
     requestId: account.id,
     method: request.method,
-    path: request.url,
+    path: hideCapabilities(request.url ?? ''),
     status: response.statusCode,
     origin,
     bytes,
@@ -130,6 +139,17 @@ function report(
 
 function noRepository(): RegistryError {
   return new RegistryError('there is no such repository', { reason: 'NotFound', code: 'NAME_UNKNOWN' });
+}
+
+function isTenants(cached: CachedName): cached is TenantName {
+  return cached.tenant !== undefined;
+}
+
+function noCapability(): RegistryError {
+  return new RegistryError(
+    "what belongs to a namespace is served under the name that Larder's admission gave to a Pod of it; this one carries no valid capability",
+    { reason: 'Forbidden' },
+  );
 }
 
 function notTheRuntime(): RegistryError {

@@ -8,6 +8,7 @@ import type { Component } from '../platform/run.ts';
 import { gateOf, type Gate } from './gate.ts';
 import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { Proxies, proxyRecords, type ProxyRecord } from './proxies.ts';
+import type { CapabilityOf } from '../registry/core/cached-name.ts';
 import type { Surroundings } from './rewrite.ts';
 
 export interface ClusterViewOptions {
@@ -18,6 +19,7 @@ export interface ClusterViewOptions {
   /** Selects the Pods of the proxies. */
   readonly proxySelector: string;
   readonly proxyAddress: string;
+  readonly capabilityOf: CapabilityOf;
   readonly log: Logger;
   /** Told whenever the gate opens or closes. */
   readonly onGate: (gate: Gate) => void;
@@ -64,9 +66,9 @@ export class ClusterView {
   surroundings(): Surroundings | undefined {
     const rules = this.#rules.get();
     if (!rules) return undefined;
-    const { proxyAddress } = this.#options;
+    const { proxyAddress, capabilityOf } = this.#options;
     const policies = [...this.#policyCache.values()].map(({ policy }) => policy);
-    return { proxyAddress, rules, policies, gate: this.#gate, hasProxy: this.#proxies.works };
+    return { proxyAddress, capabilityOf, rules, policies, gate: this.#gate, hasProxy: this.#proxies.works };
   }
 
   /** For readiness: what is still missing. */

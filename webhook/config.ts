@@ -24,6 +24,12 @@ export const config = defineConfig({
     help: 'the folder with tls.crt and tls.key; they are read again when they change',
     schema: text(),
   },
+  capabilityKeys: {
+    env: 'LARDER_CAPABILITY_KEYS',
+    default: '/etc/larder/capability-keys/keys',
+    help: 'the file with the keys that the names of private images are signed with; it is read again when it changes',
+    schema: text(),
+  },
   proxyAddress: {
     env: 'LARDER_PROXY_ADDRESS',
     default: 'localhost:7439',

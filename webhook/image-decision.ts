@@ -2,7 +2,7 @@
 import { type CachePolicy, isToBeCached } from '../api/cache-policy.ts';
 import { imageAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
-import { restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
+import { type CapabilityOf, restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { formatReference, parseReference, type Reference } from '../registry/core/reference.ts';
 
@@ -35,6 +35,7 @@ export interface ImageContext {
   readonly pullSecrets: readonly string[];
   /** Host and port under which nodes know the proxy. */
   readonly proxyAddress: string;
+  readonly capabilityOf: CapabilityOf;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
   /** What the Pod's annotation calls the original; used for its spelling only, for anybody may have written it. */
@@ -70,7 +71,8 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   }
   const { publicRepositories } = context.rules;
   const tenant = tenantOf({ ...context, publicRepositories, image: original });
-  const rewritten = rewriteImage(original, tenant, context.proxyAddress);
+  const { proxyAddress: proxyHost, capabilityOf } = context;
+  const rewritten = rewriteImage(original, tenant, { proxyHost, capabilityOf });
   if (rewritten === undefined) {
     return {
       kind: 'skip',

@@ -1,5 +1,8 @@
 /** The admission webhook: sends the images of Pods through the cache. */
+import { capabilityMaker, readCapabilityKeys } from '../api/capability-keys.ts';
 import { releaseNames } from '../api/names.ts';
+import { systemClock } from '../platform/clock.ts';
+import { FileValue } from '../platform/file-watch.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import { KubeClient } from '../platform/kube/client.ts';
@@ -26,6 +29,7 @@ await runMain({
     warmUp();
     const names = releaseNames(settings.fullname);
     const tls = await readTlsFolder(settings.tlsFolder, log);
+    const keys = await FileValue.read({ paths: [settings.capabilityKeys], log, parse: readCapabilityKeys });
     const connection = connect(loadKubeConfig());
     const client = new KubeClient(connection, 'larder-webhook');
     const events = new EventRecorder({
@@ -40,6 +44,10 @@ await runMain({
       rulesName: names.rules,
       proxySelector,
       proxyAddress,
+      capabilityOf: capabilityMaker(
+        () => keys.get(),
+        () => systemClock.now(),
+      ),
       log,
       onGate: gateReport({ events, namespace, name: names.webhook, log }),
     });
@@ -54,6 +62,7 @@ await runMain({
       { name: 'Kubernetes API', start: () => Promise.resolve({ stop: () => connection.close() }) },
       healthServer({ address: settings.metricsListen, metrics, readiness }),
       tls.component('certificate'),
+      keys.component('capability keys'),
       events.component(),
       ...view.components,
       httpServer({

@@ -2,7 +2,9 @@ import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
-import { SURROUNDINGS as EVERYWHERE } from '../test/fakes/surroundings.ts';
+import { hideCapabilities } from '../registry/core/cached-name.ts';
+import { makeCapability } from '../registry/core/capability.ts';
+import { CAPABILITY_KEY, SURROUNDINGS as EVERYWHERE } from '../test/fakes/surroundings.ts';
 import type { JsonObject } from './admission-review.ts';
 import { diff } from './patch.ts';
 import { rewritePod, type Surroundings } from './rewrite.ts';
@@ -28,9 +30,14 @@ function create(pod: JsonObject, namespace = 'team-a') {
 }
 
 /** The one container's image after a creation. */
-function imageFor(image: string, spec: Record<string, unknown> = {}, namespace?: string): string | undefined {
+function imageFor(image: string, spec: Record<string, unknown> = {}, namespace?: string): string {
   const { pod } = create(podOf({ ...spec, containers: [{ name: 'app', image }] }), namespace);
-  return ((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image;
+  return ((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image ?? '';
+}
+
+/** The same, without the capability in it. */
+function readableImageFor(...given: Parameters<typeof imageFor>): string {
+  return hideCapabilities(imageFor(...given));
 }
 
 const withSecret = { imagePullSecrets: [{ name: 'regcred' }] };
@@ -46,9 +53,18 @@ describe('an image of a created pod', () => {
   });
 
   it('belongs to its namespace when the pod has pull secrets', () => {
-    expect(imageFor('ghcr.io/acme/app:7', withSecret)).toBe(
+    expect(readableImageFor('ghcr.io/acme/app:7', withSecret)).toBe(
       'localhost:7439/team-a.tenant/ghcr.io/acme/app:7',
     );
+  });
+
+  it('then carries what proxies let in, and the same again when it is decided about again', () => {
+    const image = imageFor('ghcr.io/acme/app:7', withSecret);
+    const name = { tenant: 'team-a', host: 'ghcr.io', repository: 'acme/app' };
+    expect(image).toBe(
+      `localhost:7439/team-a.tenant.${makeCapability(name, CAPABILITY_KEY)}/ghcr.io/acme/app:7`,
+    );
+    expect(imageFor(image, withSecret)).toBe(image);
   });
 
   it('belongs to nobody when it is listed as public', () => {
@@ -70,7 +86,7 @@ describe('an image of a created pod', () => {
     ['localhost:7439/nginx:1', {}, 'localhost:7439/docker.io/library/nginx:1'],
     ['localhost:7439/localhost-5000/app:1', {}, 'localhost:5000/app:1'],
   ])('%s does not get what it claims', (image, spec, expected) => {
-    expect(imageFor(image, spec)).toBe(expected);
+    expect(readableImageFor(image, spec)).toBe(expected);
   });
 
   it.each(['localhost:5000/app:1', 'localhost/app:1', '127.0.0.1:5000/app:1', '[::1]:5000/app:1'])(

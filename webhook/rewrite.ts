@@ -9,6 +9,7 @@ import {
 } from '../api/names.ts';
 import type { CachePolicy } from '../api/cache-policy.ts';
 import { namespaceAllowed, type Rules } from '../api/rules.ts';
+import type { CapabilityOf } from '../registry/core/cached-name.ts';
 import type { AdmissionRequest, JsonObject } from './admission-review.ts';
 import type { Gate } from './gate.ts';
 import { decideImage, type SkipReason } from './image-decision.ts';
@@ -19,6 +20,8 @@ import { placeWithoutProxy } from './pod-place.ts';
 export interface Surroundings {
   /** Host and port under which nodes know the proxy, `localhost:7439`. */
   readonly proxyAddress: string;
+  /** Makes what names of private images carry. */
+  readonly capabilityOf: CapabilityOf;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
   readonly gate: Gate;
@@ -87,6 +90,7 @@ export function rewritePod(
     namespace: request.namespace,
     pullSecrets: pullSecretNames(pod),
     proxyAddress: surroundings.proxyAddress,
+    capabilityOf: surroundings.capabilityOf,
     rules: surroundings.rules,
     policies: surroundings.policies,
   };

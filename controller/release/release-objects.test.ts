@@ -1,6 +1,7 @@
 import { createLocalJWKSet, importPKCS8, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import { releaseNames } from '../../api/names.ts';
 import { isTrusted, renewalReason, splitBundle } from '../../platform/x509.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import { ensureRelease, type ObjectStore } from './release-objects.ts';
 import type { Data } from './authority.ts';
 
@@ -10,11 +11,15 @@ const SETTLE_MS = 5 * 60_000;
 
 /** What was published last. */
 let bundle = '';
+let capabilityKeys: readonly CapabilityKey[] = [];
 const OPTIONS = {
   names: releaseNames('larder'),
   namespace: 'larder-system',
   ownStore: true,
   ownWebhookCertificate: true,
+  onCapabilityKeys: (keys: readonly CapabilityKey[]) => {
+    capabilityKeys = keys;
+  },
   publish: (published: string) => {
     bundle = published;
     return Promise.resolve();
@@ -57,11 +62,13 @@ describe('what a release mounts', () => {
       'ConfigMap/larder-ca',
       'ConfigMap/larder-store-trust',
       'Secret/larder-ca',
+      'Secret/larder-capability-keys',
       'Secret/larder-copier-tls',
       'Secret/larder-store-reader',
       'Secret/larder-store-writer',
       'Secret/larder-webhook-tls',
     ]);
+    expect(capabilityKeys).toHaveLength(1);
   });
 
   it('holds certificates that the bundle vouches for, in the names of the Services', async () => {

@@ -1,5 +1,6 @@
 /** What the Secrets and ConfigMaps of a release should hold, given what they hold: made once, kept as long as it is good. */
 import type { ReleaseNames } from '../../api/names.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import {
   keepAuthority,
   keepServing,
@@ -11,6 +12,7 @@ import {
   type Data,
   type Moment,
 } from './authority.ts';
+import { keepCapabilityKeys, keysIn } from './capability-keys.ts';
 import { createStoreLogin, isUsable, publicKeys, type StoreLogin } from './store-login.ts';
 
 const BUNDLE_KEY = 'ca.crt';
@@ -36,6 +38,8 @@ export interface ReleaseOptions {
   readonly ownStore: boolean;
   /** Whether the webhook's certificate is ours; cert-manager may make it instead. */
   readonly ownWebhookCertificate: boolean;
+  /** Told of the keys that capabilities are made with. */
+  readonly onCapabilityKeys: (keys: readonly CapabilityKey[]) => void;
   /** Tells the API server, and our own clients, which CAs to trust (PEM). */
   readonly publish: (bundle: string) => Promise<void>;
 }
@@ -74,6 +78,10 @@ export async function ensureRelease(
     serving.push(await store.ensure('Secret', secret, next, 'kubernetes.io/tls'));
   }
   if (options.ownStore) await ensureStoreLogins(store, names);
+  const keys = await store.ensure('Secret', names.capabilityKeys, (held) =>
+    Promise.resolve(keepCapabilityKeys(held, moment.now)),
+  );
+  options.onCapabilityKeys(keysIn(keys));
   if (!mayRetire(authority, serving, moment)) return;
   await change(async (held) => retirePrevious(held ?? (await keepAuthority(held, moment))));
   await publish(() => authority.current.cert);

@@ -1,5 +1,6 @@
 /** Composes what the release itself needs to work: its certificates, logins and trust, made once and kept. */
 import { releaseNames } from '../../api/names.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import type { Component } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import type { TermOptions } from '../leader-options.ts';
@@ -11,6 +12,8 @@ import { ensureRelease } from './release-objects.ts';
 export interface ReleaseParts {
   /** Whom all processes of the release trust, in PEM. */
   readonly ca: TrustedBundle['get'];
+  /** The keys that capabilities are made with; none before they were read once, which is before anything else of a leadership begins. */
+  readonly capabilityKeys: () => readonly CapabilityKey[];
   readonly components: readonly Component[];
 }
 
@@ -26,14 +29,22 @@ export function releaseParts(
     log,
     ...(settings.ownWebhookCertificate ? { name: names.webhookConfiguration } : {}),
   });
+  let capabilityKeys: readonly CapabilityKey[] = [];
+  const onCapabilityKeys = (keys: readonly CapabilityKey[]): void => {
+    capabilityKeys = keys;
+  };
   const release = keepRelease(
     (ensuring) =>
       ensureRelease(
         kubeObjects(client, writer, namespace, ensuring),
-        { ...settings, names, publish: (bundle) => trusted.publish(bundle, ensuring) },
+        { ...settings, names, onCapabilityKeys, publish: (bundle) => trusted.publish(bundle, ensuring) },
         { now: clock.now(), settleMs: settings.caSettleTime },
       ),
     { clock, log, everyMs: settings.certificateCheck },
   );
-  return { ca: trusted.get, components: [release, ...trusted.components()] };
+  return {
+    ca: trusted.get,
+    capabilityKeys: () => capabilityKeys,
+    components: [release, ...trusted.components()],
+  };
 }

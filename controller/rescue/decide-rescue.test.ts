@@ -52,6 +52,20 @@ describe('a container whose original image cannot be pulled', () => {
   });
 });
 
+describe('a container whose name in the cache every proxy refuses', () => {
+  const RENEWED = 'the/new:name';
+  it.each<[string, Partial<Plight>, string | undefined]>([
+    ['gets a new one at once', {}, 'CachedNameRenewed'],
+    ['gets it though the cache holds the image', { cached: true }, 'CachedNameRenewed'],
+    ['gets the original where no proxy is ready', { proxyWorks: false }, 'OriginalImageRestored'],
+    ['is not helped twice', { rescued: true }, undefined],
+  ])('%s', (_, changes, expected) => {
+    const rescue = decideRescue(plight({ renewed: RENEWED, ...changes }), PATIENCE_MS);
+    expect(rescue?.reason).toBe(expected);
+    if (expected === 'CachedNameRenewed') expect(rescue?.image).toBe(RENEWED);
+  });
+});
+
 const anyPlight = fc.record({
   throughProxy: fc.boolean(),
   other: fc.constant(OTHER),

@@ -4,6 +4,11 @@
 export interface Plight {
   /** Whether its image goes through the proxy now. */
   readonly throughProxy: boolean;
+  /**
+   * Its name in the cache with a capability that is good, when the one it has is not: it was admitted before capabilities were known, or
+   * its key was given up.
+   */
+  readonly renewed?: string;
   /** The other name of its image: the original of a cached one, and the reverse. Absent when it has none, or none that it may use. */
   readonly other?: string;
   readonly node: string;
@@ -22,7 +27,7 @@ export interface Plight {
 /** `reason` is the Event's. */
 export interface Rescue {
   readonly image: string;
-  readonly reason: 'OriginalImageRestored' | 'CachedImageUsed';
+  readonly reason: 'OriginalImageRestored' | 'CachedImageUsed' | 'CachedNameRenewed';
   readonly because: string;
 }
 
@@ -33,6 +38,10 @@ export interface Rescue {
 export function decideRescue(plight: Plight, patienceMs: number): Rescue | undefined {
   // Once, whatever comes: two names that both fail would else be tried in turn for ever.
   if (plight.rescued || plight.other === undefined) return undefined;
+  if (plight.renewed !== undefined && plight.proxyWorks) {
+    const because = 'the proxies no longer accept its former name in the cache';
+    return { image: plight.renewed, reason: 'CachedNameRenewed', because };
+  }
   return plight.throughProxy
     ? backToOriginal(plight, plight.other, patienceMs)
     : intoCache(plight, plight.other);

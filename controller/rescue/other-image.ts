@@ -1,5 +1,6 @@
 /** The two names of an image, upstream's and the cache's, and how to get from one to the other. */
-import { restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
+import { type CapabilityOf, restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
+import { type CapabilityKey, isCapabilityFor } from '../../registry/core/capability.ts';
 import { formatReference, parseReference } from '../../registry/core/reference.ts';
 import { unlessInvalid } from '../cluster/unless-invalid.ts';
 
@@ -21,9 +22,21 @@ export function originalImage(
 export function imageInCache(
   image: string,
   tenant: string | undefined,
-  proxyHost: string,
+  proxy: { readonly proxyHost: string; readonly capabilityOf: CapabilityOf },
 ): string | undefined {
-  return unlessInvalid(() => rewriteImage(parseReference(image), tenant, proxyHost));
+  return unlessInvalid(() => rewriteImage(parseReference(image), tenant, proxy));
+}
+
+/** Whether every proxy would refuse this name: it is a tenant's, and no key of the release made its capability. */
+export function lacksCapability(image: string, proxyHost: string, keys: readonly CapabilityKey[]): boolean {
+  return (
+    unlessInvalid(() => {
+      const { reference, tenant, capability } = restoreImage(parseReference(image), proxyHost) ?? {};
+      if (reference === undefined || tenant === undefined) return false;
+      const { host, repository } = reference;
+      return !isCapabilityFor({ tenant, host, repository }, capability, keys);
+    }) === true
+  );
 }
 
 function restored(image: string, proxyHost: string): string | undefined {

@@ -13,8 +13,10 @@ import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import { type ImageRecord, type PodRecord, podRecords } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
+import { type CapabilityOf, hideCapabilities } from '../../registry/core/cached-name.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import { decideRescue, type Plight, type Rescue } from './decide-rescue.ts';
-import { imageInCache, originalImage } from './other-image.ts';
+import { imageInCache, lacksCapability, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
 import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
 
@@ -34,6 +36,8 @@ export interface RescuerOptions {
   /** Whether a proxy is ready on a node. */
   readonly proxyWorks: (node: string) => boolean;
   readonly proxyHost: string;
+  readonly capabilityOf: CapabilityOf;
+  readonly capabilityKeys: () => readonly CapabilityKey[];
   readonly patienceMs: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -85,13 +89,18 @@ export class Rescuer {
   };
 
   #gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
-    const { usage, standingFor, proxyHost, proxyWorks, clock } = this.#options;
+    const { usage, standingFor, proxyHost, capabilityKeys, proxyWorks, clock } = this.#options;
     const { notes, node } = stuck;
     const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
     const throughProxy = original !== undefined;
     const [wanted] =
       record.view === undefined ? [] : usage.wantedBy({ ...record.view, images: [container.image] });
-    const other = throughProxy ? original : wanted && imageInCache(container.image, wanted.tenant, proxyHost);
+    const inCache = wanted && imageInCache(original ?? container.image, wanted.tenant, this.#options);
+    const other = throughProxy ? original : inCache;
+    const renewed =
+      wanted?.tenant !== undefined && lacksCapability(container.image, proxyHost, capabilityKeys())
+        ? inCache
+        : undefined;
     const images = wanted === undefined ? [] : standingFor(cachedImageName(wanted.reference, wanted.tenant));
     const some = (type: string, status: string): boolean =>
       images.some(({ image }) => findCondition(image.status?.conditions, type)?.status === status);
@@ -101,6 +110,7 @@ export class Rescuer {
     return {
       throughProxy,
       ...(other === undefined ? {} : { other }),
+      ...(renewed === undefined ? {} : { renewed }),
       node,
       proxyWorks: proxyWorks(node),
       cached: some(CONDITION_READY, 'True'),
@@ -122,7 +132,7 @@ export class Rescuer {
     const changes = helped.map(({ container, rescue: { image, reason } }) => ({
       container,
       image,
-      intoCache: reason === 'CachedImageUsed',
+      intoCache: reason !== 'OriginalImageRestored',
     }));
     const patch = patchImages(resourceVersion, notes, changes);
     try {
@@ -147,8 +157,9 @@ export class Rescuer {
     }
     for (const { container, rescue } of helped) {
       const { reason, image, because } = rescue;
-      const note = `Container ${container.name} now takes ${image} instead of ${container.image}, for ${because}.`;
-      log.info('pod rescued', { pod: name, namespace, container: container.name, reason, image });
+      const [now, before] = [hideCapabilities(image), hideCapabilities(container.image)];
+      const note = `Container ${container.name} now takes ${now} instead of ${before}, for ${because}.`;
+      log.info('pod rescued', { pod: name, namespace, container: container.name, reason, image: now });
       this.#tell(metadata, uid, 'Normal', reason, note);
       onRescue(reason);
     }

@@ -1,5 +1,6 @@
 /** What has to happen before the objects of a release are deleted, so that the cluster works on without it. */
 import { releaseNames } from '../../api/names.ts';
+import { hideCapabilities } from '../../registry/core/cached-name.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isConflict, isNotFound } from '../../platform/kube/error.ts';
@@ -129,7 +130,8 @@ async function report(
 ): Promise<void> {
   const lines = dependent.flatMap((pod) =>
     Object.entries(dependence(pod, proxyHost)).map(
-      ([part, image]) => `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''} ${part} ${image}`,
+      ([part, image]) =>
+        `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''} ${part} ${hideCapabilities(image)}`,
     ),
   );
   log.info('uninstall prepared', { stillThroughCache: lines, restarted });

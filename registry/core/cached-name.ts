@@ -20,6 +20,8 @@ export interface CachedName {
 }
 
 const TENANT_SUFFIX = '.tenant';
+/** The first component of a tenant's name, perhaps with a capability (`capability.ts`). */
+const TENANT_COMPONENT = /^(.*)\.tenant(?:\.([0-9a-v]{26}))?$/;
 /** Marks a host without a port that would otherwise be read as something else; hosts never hold `_`. */
 const HOST_SUFFIX = '_host';
 const IPV6_PREFIX = 'ipv6_';
@@ -37,15 +39,35 @@ export function encodeCachedName(name: CachedName): string {
  * @throws InvalidReference
  */
 export function decodeCachedName(path: string): CachedName {
+  const { cached, capability } = decodePulledName(path);
+  if (capability !== undefined)
+    throw new InvalidReference('a name in the cache carries no capability; only the name in a Pod does');
+  return cached;
+}
+
+/** A cached name as a node's runtime asks for it: a tenant's carries what admission gave the Pod. */
+export interface PulledName {
+  readonly cached: CachedName;
+  readonly capability?: string;
+}
+
+/** @throws InvalidReference */
+export function decodePulledName(path: string): PulledName {
   if (!isRepositoryName(path))
     throw new InvalidReference(`${JSON.stringify(path.slice(0, 80))} is not a valid repository name`);
   const components = path.split('/');
-  const first = components[0] ?? '';
-  if (components.length > 1 && first.endsWith(TENANT_SUFFIX)) {
-    return { tenant: decodeTenant(first), ...decodeHosted(components.slice(1)) };
+  const [, tenant, capability] = TENANT_COMPONENT.exec(components[0] ?? '') ?? [];
+  if (components.length > 1 && tenant !== undefined) {
+    const cached = { tenant: namespaceIn(tenant), ...decodeHosted(components.slice(1)) };
+    return capability === undefined ? { cached } : { cached, capability };
   }
-  return hasNoHost(components) ? normaliseName(DOCKER_HUB, path) : decodeHosted(components);
+  return {
+    cached: hasNoHost(components) ? normaliseName(DOCKER_HUB, path) : decodeHosted(components),
+  };
 }
+
+/** Makes what the name of a tenant's image in a Pod carries; see `makeCapability`. */
+export type CapabilityOf = (name: CachedName & { readonly tenant: string }) => string;
 
 /**
  * The image that a pod gets: the same tag and digest behind the proxy, for example
@@ -55,17 +77,29 @@ export function decodeCachedName(path: string): CachedName {
 export function rewriteImage(
   image: Reference,
   tenant: string | undefined,
-  proxyHost: string,
+  { proxyHost, capabilityOf }: { readonly proxyHost: string; readonly capabilityOf: CapabilityOf },
 ): string | undefined {
   const { host, repository } = image;
-  const path = encodeCachedName(tenant === undefined ? { host, repository } : { tenant, host, repository });
+  const path =
+    tenant === undefined
+      ? encodeCachedName({ host, repository })
+      : encodePulledName({ tenant, host, repository }, capabilityOf);
   if (path.length > MAX_REPOSITORY_LENGTH) return undefined;
   return formatReference({ ...image, host: proxyHost, repository: path });
+}
+
+function encodePulledName(
+  name: CachedName & { readonly tenant: string },
+  capabilityOf: CapabilityOf,
+): string {
+  const { host, repository } = name;
+  return `${name.tenant}${TENANT_SUFFIX}.${capabilityOf(name)}/${encodeCachedName({ host, repository })}`;
 }
 
 export interface RestoredImage {
   readonly reference: Reference;
   readonly tenant?: string;
+  readonly capability?: string;
 }
 
 /**
@@ -74,9 +108,18 @@ export interface RestoredImage {
  */
 export function restoreImage(image: Reference, proxyHost: string): RestoredImage | undefined {
   if (image.host !== proxyHost) return undefined;
-  const { tenant, ...name } = decodeCachedName(image.repository);
-  const original = reference(name, image.tag, image.digest);
-  return tenant === undefined ? { reference: original } : { reference: original, tenant };
+  const { cached, capability } = decodePulledName(image.repository);
+  const { tenant, ...name } = cached;
+  return {
+    reference: reference(name, image.tag, image.digest),
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(capability === undefined ? {} : { capability }),
+  };
+}
+
+/** Text for people and logs: whoever reads it needs no capability that names in it carry. */
+export function hideCapabilities(text: string): string {
+  return text.replaceAll(/\.tenant\.[0-9a-v]{26}\//g, '.tenant/');
 }
 
 /** What the cache keeps apart: a digest decides by itself, so a tag beside it is dropped. */
@@ -131,8 +174,7 @@ function decodeAnyHost(component: string): string | undefined {
   return parseHost(host) === undefined ? undefined : host;
 }
 
-function decodeTenant(component: string): string {
-  const tenant = component.slice(0, -TENANT_SUFFIX.length);
+function namespaceIn(tenant: string): string {
   if (!NAMESPACE.test(tenant)) throw new InvalidReference(`${JSON.stringify(tenant)} is not a namespace`);
   return tenant;
 }
@@ -144,5 +186,5 @@ function hasNoHost(components: readonly string[]): boolean {
 }
 
 function needsHostSuffix(hostname: string): boolean {
-  return ENDS_LIKE_PORT.test(hostname) || hostname.endsWith(TENANT_SUFFIX);
+  return ENDS_LIKE_PORT.test(hostname) || TENANT_COMPONENT.test(hostname);
 }

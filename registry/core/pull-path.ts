@@ -1,11 +1,14 @@
 /** A request of the pull API for something in the cache: the distribution path with its repository understood as a cached name. */
-import { decodeCachedName, encodeCachedName, type CachedName } from './cached-name.ts';
+import { type CachedName, decodePulledName, encodeCachedName } from './cached-name.ts';
 import { parseDistributionPath, type DistributionPath } from './distribution-path.ts';
 
 type InRepository = Exclude<DistributionPath, { readonly kind: 'base' }>;
 
-/** `cached` is what `name` stands for; `name` is its one spelling, also when the client used an old one. */
-export type PullPath = InRepository & { readonly cached: CachedName };
+/**
+ * `cached` is what `name` stands for; `name` is its one spelling, also when the client used an old one. `capability` is what the client's
+ * name carried beside it; nobody behind the proxy gets to see it.
+ */
+export type PullPath = InRepository & { readonly cached: CachedName; readonly capability?: string };
 
 /**
  * @param rawPath as for `parseDistributionPath`
@@ -14,8 +17,8 @@ export type PullPath = InRepository & { readonly cached: CachedName };
 export function parsePullPath(rawPath: string): PullPath | { readonly kind: 'base' } {
   const path = parseDistributionPath(rawPath);
   if (path.kind === 'base') return path;
-  const cached = decodeCachedName(path.name);
-  return { ...path, name: encodeCachedName(cached), cached };
+  const pulled = decodePulledName(path.name);
+  return { ...path, name: encodeCachedName(pulled.cached), ...pulled };
 }
 
 /** Whether the request names content by its digest, so that the answer can never go stale. */

@@ -178,6 +178,7 @@ export class Crowd {
       metrics: { observe: () => undefined, failed: () => undefined },
       log: silentLogger,
       silenceMs: HEAD_MS,
+      capabilityKeys: () => [],
       admitsToTenants: () => Promise.resolve(true),
     });
     const port = await this.#listen(createHttpServer(handler), { host: SERVICE, port: 0 });

@@ -1,9 +1,14 @@
 /** What the webhook sees of a cluster in which everything works. */
 import type { Surroundings } from '../../webhook/rewrite.ts';
+import { makeCapability } from '../../registry/core/capability.ts';
 import { RULES } from './rules.ts';
+
+/** What the release signs with in tests of units. */
+export const CAPABILITY_KEY = { secret: Buffer.alloc(32, 7), madeAt: 0 };
 
 export const SURROUNDINGS: Surroundings = {
   proxyAddress: 'localhost:7439',
+  capabilityOf: (name) => makeCapability(name, CAPABILITY_KEY),
   rules: RULES,
   policies: [],
   gate: { open: true },

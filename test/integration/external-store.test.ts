@@ -166,6 +166,7 @@ describe.each<[string, Door]>([
         metrics: { observe: () => undefined, failed: () => undefined },
         log: silentLogger,
         silenceMs: 5_000,
+        capabilityKeys: () => [],
         admitsToTenants: () => Promise.resolve(true),
       }),
     );
