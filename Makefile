@@ -34,9 +34,10 @@ test: $(DEPS) ## types, lint, unit, integration and real-cluster tests (needs ro
 types: $(DEPS) ## type-check, and check that no folder imports what it may not
 	tsc -b
 
-lint: $(DEPS) types ## type-check, eslint, formatting
+lint: $(DEPS) types ## type-check, eslint, formatting, width and links of the documents
 	eslint --cache --cache-location .build/eslintcache .
 	prettier --check --log-level warn .
+	@node build/check-prose.ts
 
 unit: $(DEPS) ## unit and property tests only
 	$(JEST) --selectProjects unit
@@ -59,9 +60,20 @@ image: $(DEPS) ## the container image, amd64 and arm64, as an OCI layout in .bui
 	@build/prerequisites.sh go
 	@node build/image.ts
 
+# VitePress has a lock of its own: only who builds the site installs it.
+DOCS_DEPS := docs/node_modules/.package-lock.json
+$(DOCS_DEPS): docs/package.json docs/package-lock.json
+	@build/prerequisites.sh npm
+	npm ci --prefix docs --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: docs
+docs: $(DEPS) $(DOCS_DEPS) ## the documents as a searchable site in .build/docs
+	docs/node_modules/.bin/vitepress build docs
+
 .PHONY: format clean
 format: $(DEPS) ## let prettier format the tree
 	prettier --write --log-level warn .
 
 clean: ## remove what was built in the checkout (the tools cache outside it stays)
-	rm -rf .build .bench node_modules
+	rm -rf .build .bench node_modules docs/node_modules

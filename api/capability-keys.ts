@@ -17,8 +17,11 @@ export const CAPABILITY_KEYS_FILE = 'keys';
 const SETTLE_MS = 10 * 60_000;
 
 /** Makes capabilities with the key that is due at that moment. */
-export function capabilityMaker(keys: () => readonly CapabilityKey[], now: () => number): CapabilityOf {
-  return (name) => makeCapability(name, signingKey(keys(), { now: now(), settleMs: SETTLE_MS }));
+export function capabilityMaker(
+  keys: () => readonly CapabilityKey[],
+  clock: { now(): number },
+): CapabilityOf {
+  return (name) => makeCapability(name, signingKey(keys(), { now: clock.now(), settleMs: SETTLE_MS }));
 }
 
 /**

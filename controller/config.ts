@@ -4,41 +4,41 @@ import { defineConfig } from '../platform/config.ts';
 import { identitySettings, releaseSettings } from '../platform/release-settings.ts';
 import { boolean, bytes, duration, httpUrl, integer, listenAddress, text } from '../platform/settings.ts';
 
-export const config = defineConfig({
+export const controllerConfig = defineConfig({
   ...releaseSettings,
   ...identitySettings,
   copierUrl: {
     env: 'LARDER_COPIER_URL',
-    help: 'the copier, https://…',
+    help: 'URL of the copier, https://…',
     schema: httpUrl(),
   },
   copierServerName: {
     env: 'LARDER_COPIER_SERVER_NAME',
-    help: 'the name in the certificate of the copier',
+    help: "the name in the copier's certificate",
     schema: text(),
   },
   copierTokenFile: {
     env: 'LARDER_COPIER_TOKEN_FILE',
     default: '/var/run/secrets/larder/copier/token',
-    help: 'the ServiceAccount token that is shown to the copier',
+    help: 'file with the ServiceAccount token for the copier',
     schema: text(),
   },
   ownStore: {
     env: 'LARDER_OWN_STORE',
     default: 'true',
-    help: 'whether the store is part of the release, so that its logins are made here',
+    help: 'whether the store belongs to the release, so that the controller makes its logins',
     schema: boolean(),
   },
   ownWebhookCertificate: {
     env: 'LARDER_OWN_WEBHOOK_CERTIFICATE',
     default: 'true',
-    help: "whether the webhook's certificate and caBundle are made here, and not by cert-manager",
+    help: "whether the controller makes the webhook's certificate and caBundle; otherwise cert-manager does",
     schema: boolean(),
   },
   certificateCheck: {
     env: 'LARDER_CERTIFICATE_CHECK',
     default: '30s',
-    help: 'how often certificates and logins are looked after',
+    help: 'how often certificates and logins are checked',
     schema: duration(),
   },
   caSettleTime: {
@@ -50,37 +50,37 @@ export const config = defineConfig({
   proxyHost: {
     env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,
-    help: 'host and port of the proxy as rewritten images name it',
+    help: 'host and port of the proxy in the names of rewritten images',
     schema: text(),
   },
   policiesFile: {
     env: 'LARDER_POLICIES_FILE',
     default: '/etc/larder/policies/policies.json',
-    help: 'JSON file with CachePolicies to make: name → spec',
+    help: 'JSON file with CachePolicies to create: name → spec',
     schema: text(),
   },
   maxCopies: {
     env: 'LARDER_MAX_COPIES',
     default: '4',
-    help: 'images copied at once',
+    help: 'how many images are copied at once',
     schema: integer(1, 1_000),
   },
   maxCopiesPerUpstream: {
     env: 'LARDER_MAX_COPIES_PER_UPSTREAM',
     default: '2',
-    help: 'images copied at once from one registry',
+    help: 'how many images are copied at once from one registry',
     schema: integer(1, 1_000),
   },
   copySilence: {
     env: 'LARDER_COPY_SILENCE',
     default: '2m',
-    help: 'how long the copier may say nothing about a copy before it is given up',
+    help: 'how long the copier may report nothing about a copy before the copy is given up',
     schema: duration(),
   },
   retryBase: {
     env: 'LARDER_COPY_RETRY_BASE',
     default: '5s',
-    help: 'how long to wait after the first failure of a copy; it doubles with each',
+    help: 'how long to wait after the first failure of a copy; each further failure doubles it',
     schema: duration(),
   },
   retryMax: {
@@ -91,30 +91,30 @@ export const config = defineConfig({
   },
   storeUrl: {
     env: 'LARDER_STORE_URL',
-    help: "the supervisor of the release's own store, http://…; absent when images are kept elsewhere",
+    help: "URL of the supervisor of the release's own store, http://…; absent when images are kept elsewhere",
     schema: httpUrl().optional(),
   },
   storePoll: {
     env: 'LARDER_STORE_POLL',
     default: '10s',
-    help: 'how often to ask the store how it stands',
+    help: 'how often to ask the store for its status',
     schema: duration(),
   },
   collectWorth: {
     env: 'LARDER_COLLECT_WORTH',
     default: '1Gi',
-    help: 'how much removed images have to take for the store to collect garbage soon',
+    help: 'how much space removed images must take for the store to collect garbage soon',
     schema: bytes(),
   },
   collectAfter: {
     env: 'LARDER_COLLECT_AFTER',
     default: '1d',
-    help: 'how long what removed images take may stay in the store at most',
+    help: 'how long removed images take up space in the store at most',
     schema: duration(),
   },
   maxSize: {
     env: 'LARDER_MAX_SIZE',
-    help: 'what the images may take together, such as 200Gi; beyond it those that nobody needs go, the longest unused first; absent: no limit',
+    help: 'how much space all images may take, such as 200Gi; beyond it unused images go, the longest unused first; absent: no limit',
     schema: bytes().optional(),
   },
   expireAfter: {
@@ -126,7 +126,7 @@ export const config = defineConfig({
   keepLost: {
     env: 'LARDER_KEEP_LOST',
     default: 'true',
-    help: 'whether an unused image stays when its upstream does not serve it any more',
+    help: 'whether an unused image stays when its upstream no longer serves it',
     schema: boolean(),
   },
   dropAfter: {
@@ -138,13 +138,13 @@ export const config = defineConfig({
   refreshEvery: {
     env: 'LARDER_REFRESH_EVERY',
     default: '1h',
-    help: 'how often upstream is asked whether it still serves an image, and which',
+    help: 'how often upstream is asked whether it still serves an image, and with which digest',
     schema: duration(),
   },
   checkSpacing: {
     env: 'LARDER_CHECK_SPACING',
     default: '250ms',
-    help: 'how long to wait between the starts of two such questions to one registry',
+    help: 'how long to wait between two such questions to one registry',
     schema: duration(),
   },
   verifyEvery: {
@@ -156,25 +156,25 @@ export const config = defineConfig({
   keepPrevious: {
     env: 'LARDER_KEEP_PREVIOUS',
     default: '1h',
-    help: 'how long what a tag named before stays at least, once the tag has moved',
+    help: 'how long the earlier digest of a tag stays at least, once the tag has moved',
     schema: duration(),
   },
   deleteDeadline: {
     env: 'LARDER_DELETE_DEADLINE',
     default: '10m',
-    help: 'how long to try to delete an image in the store before it is left there',
+    help: 'how long to try to delete an image from the store before it is left there',
     schema: duration(),
   },
   rescue: {
     env: 'LARDER_RESCUE',
     default: 'true',
-    help: 'whether a container that cannot get its image is given the other name of that image',
+    help: 'whether a container that cannot pull its image is given the other name of that image',
     schema: boolean(),
   },
   rescuePatience: {
     env: 'LARDER_RESCUE_PATIENCE',
     default: '30s',
-    help: 'how long a pull through a proxy that works may go on failing before the original image is restored',
+    help: 'how long a pull through a working proxy may keep failing before the original image is restored',
     schema: duration(),
   },
   startupTaint: {

@@ -1,17 +1,15 @@
-/** What a term of leadership is given by the process. */
+/** What every part of a leader is given by the process. */
 import type { Clock } from '../platform/clock.ts';
 import type { ConfigOf } from '../platform/config.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import type { Logger } from '../platform/log.ts';
-import type { config } from './config.ts';
-import type { Figures } from './metrics.ts';
+import type { controllerConfig } from './config.ts';
 
-export interface TermOptions {
-  readonly settings: ConfigOf<typeof config>;
+export interface LeaderOptions {
+  readonly settings: ConfigOf<typeof controllerConfig>;
   readonly client: KubeClient;
-  /** Throws when the lease is not ours at this very moment. */
+  /** Throws unless the lease is ours at this very moment. */
   readonly assertLeader: () => void;
-  readonly figures: Figures;
   readonly clock: Clock;
   readonly log: Logger;
 }

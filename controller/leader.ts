@@ -1,93 +1,99 @@
-/** A term of leadership: everything that only one replica may do, from taking the lease to losing it. */
+/** Composes the leader: everything that only one replica may do, from taking the lease to losing it. */
 import { releaseNames } from '../api/names.ts';
 import { capabilityMaker } from '../api/capability-keys.ts';
 import { parseRules, RULES_KEY } from '../api/rules.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
-import { EventRecorder, type EventToRecord } from '../platform/kube/events.ts';
-import { runGroup, type Component } from '../platform/run.ts';
-import { type ReleaseParts, releaseParts } from './release/release-parts.ts';
-import { fenced, type Writer } from './cluster/fenced.ts';
-import { imageLife, type ImageLife } from './image-life.ts';
-import { policiesFromValues, readPolicies } from './policies/policies-from-values.ts';
-import { policyStatuses } from './policies/policy-status.ts';
-import { policyRecords } from './cluster/resources.ts';
+import { EventRecorder } from '../platform/kube/events.ts';
+import { WorkQueue } from '../platform/kube/work-queue.ts';
+import { runGroup } from '../platform/run.ts';
+import { fenced } from './cluster/fenced.ts';
+import { objectEvents } from './cluster/object-events.ts';
+import { watchedPolicies } from './cluster/resources.ts';
+import { watchCluster } from './cluster/watches.ts';
+import { imageLife } from './image-life.ts';
+import type { LeaderOptions } from './leader-options.ts';
+import type { ControllerMetrics } from './metrics.ts';
+import { policiesFromValues, readPolicies } from './policies/from-values.ts';
+import { policyStatuses } from './policies/status.ts';
+import { releaseParts } from './release/parts.ts';
 import { Rescuer } from './rescue/rescuer.ts';
-import { startupTaints } from './startup-taint/startup-taint.ts';
-import type { TermOptions } from './leader-options.ts';
-import { tellerOf } from './cluster/object-events.ts';
-import { watchCluster, type Watches } from './cluster/watches.ts';
+import { startupTaints } from './startup-taint/remover.ts';
 
-/** Resolves when the signal is aborted and everything has stopped; rejects when a part of it fails. */
-export async function lead(options: TermOptions, signal: AbortSignal): Promise<void> {
-  const { settings, client, clock, log, figures } = options;
-  const { namespace, proxyHost } = settings;
+const IMAGES_AT_ONCE = 16;
+
+export interface LeadOptions extends LeaderOptions {
+  readonly metrics: ControllerMetrics;
+}
+
+/** Resolves once the signal is aborted and everything has stopped; rejects when a part fails. */
+export async function lead(options: LeadOptions, signal: AbortSignal): Promise<void> {
+  const { settings, client, clock, log, metrics } = options;
+  const { namespace, proxyHost, identity } = settings;
+  const names = releaseNames(settings.fullname);
+
   const writer = fenced(client, options.assertLeader);
-  const { ca, capabilityKeys, components: release } = releaseParts(options, writer);
   const events = new EventRecorder({
     client,
     log,
     clock,
     controller: 'larder.dev/controller',
-    instance: settings.identity,
+    instance: identity,
   });
-  const { rules: name } = releaseNames(settings.fullname);
-  const rules = new ConfigMapValue({ client, name, namespace, key: RULES_KEY, parse: parseRules, log });
-  const watches = watchCluster({ client, namespace, proxyHost, rules, log }, (image) => {
-    life.touch(image);
+  const release = releaseParts(options, writer);
+
+  const queue = new WorkQueue({ name: 'images', concurrency: IMAGES_AT_ONCE, log, clock });
+  const rules = new ConfigMapValue({
+    client,
+    name: names.rules,
+    namespace,
+    key: RULES_KEY,
+    parse: parseRules,
+    log,
   });
-  const life: ImageLife = imageLife({ ...options, watches, writer, events, ca });
-  const policiesInValues = await readPolicies(settings.policiesFile, log);
-  const tellPolicy = tellerOf(events, policyRecords, 'Match');
-  figures.follow(life.sources);
-  try {
-    await runGroup(
-      [
-        ...release,
-        events.component(),
-        ...watches.components,
-        policiesInValues.component('policies file'),
-        policiesFromValues({ values: policiesInValues, client, writer, clock, log }),
-        policyStatuses({ ...watches, writer, tell: tellPolicy, clock, log }),
-        ...life.components,
-        ...podHelp(options, watches, { writer, events, capabilityKeys }),
-      ],
-      { signal, log },
-    );
-  } finally {
-    figures.follow(undefined);
-  }
-}
+  const watches = watchCluster({ client, namespace, proxyHost, rules, queue, log });
+  const images = imageLife({ ...options, watches, queue, writer, events, ca: release.ca });
 
-interface PodHelpParts {
-  readonly writer: Writer;
-  readonly events: EventRecorder;
-  readonly capabilityKeys: ReleaseParts['capabilityKeys'];
-}
+  const values = await readPolicies(settings.policiesFile, log);
+  const recordEvent = objectEvents(events, watchedPolicies, 'Match');
+  const policies = [
+    values.component('policies file'),
+    policiesFromValues({ values, client, writer, clock, log }),
+    policyStatuses({ ...watches, writer, recordEvent, clock, log }),
+  ];
 
-/** What keeps pods from waiting in vain, as far as the settings have it. */
-function podHelp(
-  { settings, client, clock, log, figures }: TermOptions,
-  watches: Watches,
-  { writer, events, capabilityKeys }: PodHelpParts,
-): Component[] {
-  const record = (event: EventToRecord): void => {
-    events.record(event);
-  };
-  const rescueOptions = {
+  const rescue = {
     ...watches,
     writer,
-    record,
-    onRescue: figures.rescued,
-    proxyHost: settings.proxyHost,
-    capabilityKeys,
-    capabilityOf: capabilityMaker(capabilityKeys, () => clock.now()),
+    events,
+    onRescue: metrics.rescued,
+    proxyHost,
+    capabilityKeys: release.capabilityKeys,
+    capabilityOf: capabilityMaker(release.capabilityKeys, clock),
     patienceMs: settings.rescuePatience,
     clock,
     log,
   };
-  const taintOptions = { ...watches, client, writer, patienceMs: settings.startupTaintPatience, clock, log };
-  return [
-    ...(settings.rescue ? [new Rescuer(rescueOptions).component(watches.synced)] : []),
-    ...(settings.startupTaint ? [startupTaints(taintOptions, watches.synced)] : []),
+  const taints = { ...watches, client, writer, patienceMs: settings.startupTaintPatience, clock, log };
+  // Each of them listens to the watches as soon as it is made.
+  const podHelp = [
+    ...(settings.rescue ? [new Rescuer(rescue).component(watches.synced)] : []),
+    ...(settings.startupTaint ? [startupTaints(taints, watches.synced)] : []),
   ];
+
+  metrics.follow(images.sources);
+  try {
+    await runGroup(
+      [
+        ...release.components,
+        events.component(),
+        ...watches.components,
+        ...policies,
+        ...images.components,
+        ...podHelp,
+      ],
+      { signal, log },
+    );
+  } finally {
+    metrics.follow(undefined);
+  }
 }

@@ -1,4 +1,7 @@
-/** The controller: what pods use becomes CachedImages, and CachedImages become copies in the cache. */
+/**
+ * The controller: turns the images that pods use into CachedImages, and CachedImages into copies in the
+ * cache.
+ */
 import { releaseNames } from '../api/names.ts';
 import { systemClock } from '../platform/clock.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
@@ -6,25 +9,18 @@ import { KubeClient } from '../platform/kube/client.ts';
 import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
 import { LeaderElection } from '../platform/kube/lease.ts';
 import { runMain } from '../platform/main.ts';
-import { config } from './config.ts';
-import { controllerFigures } from './metrics.ts';
+import { controllerConfig } from './config.ts';
 import { lead } from './leader.ts';
+import { controllerMetrics } from './metrics.ts';
 
 await runMain({
   process: 'controller',
   summary: 'keeps the cache in step with the pods of the cluster',
-  config,
-  compose: ({ settings, log, metrics, signal }) => {
+  config: controllerConfig,
+  compose: ({ settings, log, metrics: registry, signal }) => {
+    const metrics = controllerMetrics(registry);
     const connection = connect(loadKubeConfig());
-    const requests = metrics.counter('kube_requests_total', 'Requests to the Kubernetes API', [
-      'method',
-      'status',
-    ]);
-    const client = new KubeClient(connection, 'larder-controller', {
-      onAnswer: (method, status) => {
-        requests.inc({ method, status });
-      },
-    });
+    const client = new KubeClient(connection, 'larder-controller', { onAnswer: metrics.requested });
     const election = new LeaderElection({
       client,
       log,
@@ -36,16 +32,16 @@ await runMain({
       renewDeadlineMs: 6_000,
       retryMs: 1_000,
     });
-    const figures = controllerFigures(metrics);
-    const assertLeader = (): void => {
-      election.assertLeader();
-    };
+    const assertLeader = election.assertLeader.bind(election);
+    const options = { settings, client, assertLeader, metrics, clock: systemClock, log };
     return [
       { name: 'Kubernetes API', start: () => Promise.resolve({ stop: () => connection.close() }) },
-      healthServer({ address: settings.metricsListen, metrics, readiness: new Readiness(signal) }),
-      election.component((term) =>
-        lead({ settings, client, assertLeader, figures, clock: systemClock, log }, term),
-      ),
+      healthServer({
+        address: settings.metricsListen,
+        metrics: registry,
+        readiness: new Readiness(signal),
+      }),
+      election.component((leading) => lead(options, leading)),
     ];
   },
 });

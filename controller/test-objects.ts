@@ -1,14 +1,15 @@
-/** Builders of the objects that tests of the controller are about; each gives a plain one that a test then changes. */
+/** Builders of test objects: each returns a plain one, which a test changes as it needs. */
 import { type CachedImage, type CachedImageSpec, parseCachedImage } from '../api/cached-image.ts';
 import { API_GROUP, API_VERSION, cachedImageName } from '../api/names.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';
 import { parseReference } from '../registry/core/reference.ts';
-import type { CopyFailure, CopyRequest } from './jobs/copy-state.ts';
-import type { Gathered } from './image/decision.ts';
-import type { LifeRules } from './image/life-rules.ts';
 import type { WantingRules } from './cluster/pod-view.ts';
 import type { ImageUsage } from './cluster/usage.ts';
+import type { Gathered } from './image/decision.ts';
+import type { LifeRules } from './image/life-rules.ts';
+import type { JobFailure } from './jobs/job-state.ts';
+import type { CopyRequest, RemovalRequest } from './jobs/orders.ts';
 
 export const NOW = Date.parse('2026-11-21T03:00:00Z');
 export const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -100,7 +101,9 @@ export function copyRequest(image: string, changes: Partial<CopyRequest> = {}): 
   };
 }
 
-export function copyFailure(changes: Partial<CopyFailure> = {}): CopyFailure {
+export const REMOVAL: RemovalRequest = { targets: [], sizeBytes: 0 };
+
+export function jobFailure(changes: Partial<JobFailure> = {}): JobFailure {
   return {
     reason: 'NotFound',
     message: 'the registry has no such image',
@@ -123,7 +126,7 @@ export function gathered(changes: Partial<Gathered> = {}): Gathered {
     removal: { phase: 'idle' },
     rules: LIFE,
     evict: false,
-    termBegan: NOW - MINUTE,
+    leadingSince: NOW - MINUTE,
     now: NOW,
     ...changes,
   };

@@ -53,6 +53,7 @@ function phases(pattern: string[]): Lane[][] {
         { name: 'types', run: () => program('tsc', ['-b']) },
         { name: 'lint', run: () => program('eslint', [...cache, '.']) },
         { name: 'format', run: () => program('prettier', ['--check', '--log-level', 'warn', '.']) },
+        { name: 'prose', run: () => program(process.execPath, ['build/check-prose.ts']) },
         { name: 'unit', run: () => jest('unit', pattern) },
       ],
       [{ name: 'integration', run: () => jest('integration', ['--runInBand', ...pattern]) }],

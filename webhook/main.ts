@@ -44,10 +44,7 @@ await runMain({
       rulesName: names.rules,
       proxySelector,
       proxyAddress,
-      capabilityOf: capabilityMaker(
-        () => keys.get(),
-        () => systemClock.now(),
-      ),
+      capabilityOf: capabilityMaker(() => keys.get(), systemClock),
       log,
       onGate: gateReport({ events, namespace, name: names.webhook, log }),
     });

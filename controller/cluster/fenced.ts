@@ -1,9 +1,12 @@
-/** Writing to the Kubernetes API only while we lead: one that was frozen and wakes up must not write over its successor. */
+/**
+ * Writes to the Kubernetes API only while we lead: a leader that was frozen and wakes up must not overwrite
+ * its successor.
+ */
 import type { KubeClient } from '../../platform/kube/client.ts';
 
 export type Writer = Pick<KubeClient, 'create' | 'replace' | 'patch' | 'delete'>;
 
-/** @param assertLeader throws when the lease is not ours at this very moment */
+/** @param assertLeader throws unless the lease is ours at this very moment */
 export function fenced(client: Writer, assertLeader: () => void): Writer {
   return {
     create: async (...call) => {

@@ -1,4 +1,4 @@
-/** The platforms of the cluster's nodes: what the cache has to hold of a multi-platform image. */
+/** The platforms of the cluster's nodes: those for which the cache has to hold a multi-platform image. */
 import type { Node } from '../../platform/kube/resource.ts';
 import { formatPlatform, normalisePlatform } from '../../registry/core/platform.ts';
 
@@ -11,7 +11,7 @@ export class NodePlatforms {
   }
 
   /**
-   * @param platform undefined when the node is gone or has not told its platform yet
+   * @param platform undefined when the node is gone or has not reported its platform yet
    * @returns whether the set of platforms changed
    */
   setNode(name: string, platform: string | undefined): boolean {

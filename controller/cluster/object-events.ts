@@ -2,7 +2,7 @@
 import { subjectOf, type EventRecorder } from '../../platform/kube/events.ts';
 import type { KubeObject, Resource } from '../../platform/kube/resource.ts';
 
-/** What is said about an object by an Event. */
+/** What an Event says about an object. */
 export interface ObjectEvent {
   readonly type: 'Normal' | 'Warning';
   readonly reason: string;
@@ -14,19 +14,19 @@ interface Identity {
   readonly uid?: string | undefined;
 }
 
-/** Events about objects of a type; never throws. */
-export function tellerOf(
-  events: EventRecorder,
+/** Records an Event about an object; never throws. */
+export type RecordObjectEvent = (object: { readonly metadata: Identity }, event: ObjectEvent) => void;
+
+/** @param onRecorded called with the reason of every Event */
+export function objectEvents(
+  events: Pick<EventRecorder, 'record'>,
   resource: Resource<KubeObject>,
   action: string,
-): (object: { readonly metadata: Identity }, event: ObjectEvent) => void {
+  onRecorded?: (reason: string) => void,
+): RecordObjectEvent {
   return ({ metadata: { name = '', uid = '' } }, { type, reason, message }) => {
-    events.record({
-      regarding: subjectOf(resource, { metadata: { name, uid } }),
-      type,
-      reason,
-      action,
-      note: message,
-    });
+    const regarding = subjectOf(resource, { metadata: { name, uid } });
+    events.record({ regarding, type, reason, action, note: message });
+    onRecorded?.(reason);
   };
 }

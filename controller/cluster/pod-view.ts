@@ -1,4 +1,4 @@
-/** What of a Pod matters to the cache, and which cached images it therefore wants. */
+/** The part of a Pod that matters to the cache, and which cached images the Pod wants. */
 import { type CachePolicy, isToBeCached } from '../../api/cache-policy.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
 import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../../api/names.ts';
@@ -10,21 +10,21 @@ import { InvalidReference, parseReference, type Reference } from '../../registry
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const FINISHED: readonly string[] = ['Succeeded', 'Failed'];
 
-/** Kept for every pod of the cluster, so as small as can be. */
+/** Kept for every pod of the cluster, so it is as small as possible. */
 export interface PodView {
   readonly namespace: string;
-  /** Its images in the order of the spec, without those that are never pulled. */
+  /** The pod's images in the order of its spec, without those that are never pulled. */
   readonly images: readonly string[];
   readonly pullSecrets: readonly string[];
-  /** Whether admission rewrote it: it then depends on the cache whatever its namespace's label says by now. */
+  /** Whether admission rewrote it. It then depends on the cache, whatever its namespace's label says now. */
   readonly rewritten: boolean;
-  /** Not all of its containers have started. */
+  /** Whether some of its containers have not started. */
   readonly waiting: boolean;
-  /** What its containers run, as the runtime says; tags may have moved since. */
+  /** The digests that its containers run, as the runtime reports them; tags may have moved since. */
   readonly digests: readonly string[];
 }
 
-/** An image that the cache should hold, and with which secrets of the tenant's namespace it is fetched. */
+/** An image that the cache should hold, and the secrets of the tenant's namespace that it is fetched with. */
 export interface WantedImage {
   readonly reference: Reference;
   readonly tenant?: string;
@@ -39,7 +39,10 @@ export interface WantingRules {
   readonly proxyHost: string;
 }
 
-/** Undefined for pods that need nothing of the cache: finished ones, mirrors of static pods, and those that opted out. */
+/**
+ * Undefined for pods that need nothing from the cache: finished ones, mirrors of static pods, and those that
+ * opted out.
+ */
 export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefined {
   const { namespace = '', labels = {}, annotations = {} } = metadata;
   const rewritten = labels[REWRITTEN_LABEL] === 'true';
@@ -69,9 +72,10 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
     const restored = restoreImage(named, proxyHost);
     const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
     if (isLoopback(original)) return undefined;
-    // What was rewritten before a rule forbade it is needed all the same.
+    // An image that was rewritten before a rule excluded it is needed all the same.
     if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
-    // A path that admission wrote is what the pod will ask for. One that names a foreign tenant was not written by it.
+    // The pod will ask for the path that admission wrote. A path with the name of another tenant was not
+    // written by admission.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
     const tenant = trusted
       ? restored.tenant
@@ -80,7 +84,7 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
       ? { reference: original, pullSecrets: [] }
       : { reference: original, tenant, pullSecrets: pod.pullSecrets };
   } catch (error) {
-    // Admission has already warned its author, and the runtime will refuse it.
+    // Admission has warned the author already, and the runtime will refuse the image.
     if (error instanceof InvalidReference) return undefined;
     throw error;
   }
@@ -90,7 +94,7 @@ function isAllowed(image: Reference, namespace: string, { rules, policies }: Wan
   return imageAllowed(rules, image) && isToBeCached(policies, { ...image, namespaces: [namespace] });
 }
 
-/** Somebody may have rewritten what was rewritten already. */
+/** An image may have been rewritten more than once. */
 function originalOf(image: Reference, proxyHost: string): Reference {
   const restored = restoreImage(image, proxyHost);
   return restored === undefined ? image : originalOf(restored.reference, proxyHost);
@@ -120,7 +124,7 @@ function digestsOf(status: Pod['status']): readonly string[] {
   ];
 }
 
-/** A registry on the node itself is none that the copier could reach. */
+/** The copier cannot reach a registry on the node itself. */
 function isLoopback({ host }: Reference): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }

@@ -6,7 +6,7 @@ const COMPONENT_LABEL = 'app.kubernetes.io/component';
 const NAME_LABEL = 'app.kubernetes.io/name';
 const READY_PROXIES = 'readyProxies';
 
-/** The node of a proxy that is ready; undefined for every other pod. */
+/** For a proxy that is ready: its node. Undefined for every other pod. */
 export function readyProxyOn({ metadata, spec, status }: Pod): string | undefined {
   const { labels } = metadata ?? {};
   if (labels?.[COMPONENT_LABEL] !== 'proxy' || labels[NAME_LABEL] !== 'larder') return undefined;
@@ -16,14 +16,14 @@ export function readyProxyOn({ metadata, spec, status }: Pod): string | undefine
   return ready === true && metadata?.deletionTimestamp === undefined ? spec?.nodeName : undefined;
 }
 
-/** A pod, and the node on which it is a ready proxy, if it is one. */
+/** A pod, with its node if it is a proxy that is ready. */
 interface ProxyRecord extends KubeObject {
   readonly proxyOn?: string;
 }
 
 /**
  * Call it before the watch of pods starts.
- * @param namespace the release's: what others call a proxy is none of ours
+ * @param namespace of the release: pods elsewhere may carry the same labels
  */
 export function readyProxies<T extends ProxyRecord>(
   pods: ObjectCache<T>,

@@ -1,4 +1,6 @@
-/** The resource types that the controller watches, cut down to what it uses: there may be many thousands of each. */
+/**
+ * The resources that the controller watches, cut down to what it uses: there may be many thousands of each.
+ */
 import { type CachePolicy, parseCachePolicy } from '../../api/cache-policy.ts';
 import { type CachedImage, parseCachedImage } from '../../api/cached-image.ts';
 import {
@@ -15,6 +17,7 @@ import {
   IMAGE_CACHE_PLURAL,
 } from '../../api/names.ts';
 import type { ImageCacheStatus } from '../../api/image-cache.ts';
+import { repositoryOf } from '../../api/stored-image.ts';
 import type { Condition } from '../../platform/kube/conditions.ts';
 import {
   type KubeObject,
@@ -30,23 +33,22 @@ import {
 import { RegistryError } from '../../registry/core/errors.ts';
 import { parseReference, type Reference } from '../../registry/core/reference.ts';
 import { platformOf } from './node-platforms.ts';
-import { repositoryOf } from '../../api/stored-image.ts';
 import { type PodView, viewPod } from './pod-view.ts';
 import { readyProxyOn } from './proxies.ts';
+import { hasStartupTaint } from './startup-taint.ts';
 import { type StuckPod, viewStuck } from './stuck-pod.ts';
 import { unlessInvalid } from './unless-invalid.ts';
-import { hasStartupTaint } from './untaint.ts';
 
 interface Kept extends KubeObject {
   readonly metadata: ObjectMeta;
 }
 
-/** `view` is absent for pods that need nothing of the cache. */
+/** `view` is absent for pods that need nothing from the cache. */
 export interface PodRecord extends Kept {
   readonly view?: PodView;
-  /** Absent for pods none of whose containers lacks its image. */
+  /** Absent when no container of the pod waits for an image that cannot be pulled. */
   readonly stuck?: StuckPod;
-  /** The node of a proxy that is ready; absent for every other pod. */
+  /** For a proxy that is ready: its node. Absent for every other pod. */
   readonly proxyOn?: string;
 }
 
@@ -55,31 +57,34 @@ export interface NamespaceRecord extends Kept {
   readonly cacheLabel?: string;
 }
 
-/** `platform` is absent until the kubelet has told it. */
+/** `platform` is absent until the kubelet has reported it. */
 export interface NodeRecord extends Kept {
   readonly platform?: string;
   /** While it has the startup taint: when it was created, in milliseconds since the epoch. */
   readonly waitsSince?: number;
 }
 
-/** `standsFor` is the name that `cachedImageName` gives its image: its own, unless somebody named it otherwise. */
+/**
+ * `standsFor` is the name that `cachedImageName` gives its image. Somebody may have named the object
+ * otherwise.
+ */
 export interface ImageRecord extends Kept {
   readonly image: CachedImage;
   readonly reference?: Reference;
   readonly standsFor?: string;
-  /** Where in the store it lies. */
+  /** The repository in the store that holds it. */
   readonly repository?: string;
 }
 
-/** `problem` says why it cannot be read as a policy, which then applies to nothing. */
-export interface PolicyRecord extends Kept {
+/** A CachePolicy with its status. One that cannot be read has a `problem`, and applies to nothing. */
+export interface WatchedPolicy extends Kept {
   readonly policy?: CachePolicy;
   readonly problem?: string;
   readonly matchedImages?: number;
   readonly conditions: readonly Condition[];
 }
 
-/** `collectRequest` is what its annotation asks for. */
+/** `collectRequest` is the value of the annotation that asks for a collection. */
 export interface CacheRecord extends Kept {
   readonly status: ImageCacheStatus;
   readonly collectRequest?: string;
@@ -124,7 +129,6 @@ export const nodeRecords: Resource<NodeRecord> = {
   },
 };
 
-/** For reading; what is written goes through {@link cachedImages}. */
 export const imageRecords: Resource<ImageRecord> = {
   group: API_GROUP,
   version: API_VERSION,
@@ -144,7 +148,7 @@ export const imageRecords: Resource<ImageRecord> = {
   },
 };
 
-export const policyRecords: Resource<PolicyRecord> = {
+export const watchedPolicies: Resource<WatchedPolicy> = {
   group: API_GROUP,
   version: API_VERSION,
   kind: CACHE_POLICY_KIND,
@@ -181,7 +185,7 @@ export const cacheRecords: Resource<CacheRecord> = {
   },
 };
 
-function readPolicy(raw: unknown): Pick<PolicyRecord, 'policy' | 'problem'> {
+function readPolicy(raw: unknown): Pick<WatchedPolicy, 'policy' | 'problem'> {
   try {
     return { policy: parseCachePolicy(raw) };
   } catch (error) {
@@ -199,7 +203,7 @@ function identity(raw: unknown): ObjectMeta {
   };
 }
 
-/** For those that Events are about. */
+/** For objects that Events are recorded about. */
 function withUid(raw: unknown): ObjectMeta {
   const { uid } = (raw as KubeObject).metadata ?? {};
   return { ...identity(raw), ...(uid === undefined ? {} : { uid }) };

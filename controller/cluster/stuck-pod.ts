@@ -1,4 +1,6 @@
-/** What of a Pod the rescue looks at: its containers that wait for an image which cannot be pulled. */
+/**
+ * The part of a Pod that the rescue looks at: its containers that wait for an image which cannot be pulled.
+ */
 import { z } from 'zod';
 import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION } from '../../api/names.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
@@ -14,7 +16,7 @@ export interface ContainerRef {
   readonly image: string;
 }
 
-/** Kept for the few pods that are stuck only. */
+/** Kept only for the few pods that are stuck. */
 export interface StuckPod {
   readonly uid: string;
   readonly node: string;
@@ -22,21 +24,23 @@ export interface StuckPod {
   readonly notes: PodNotes;
 }
 
-/** What our annotations on a Pod say; anybody may have written them. */
+/** The contents of our annotations on a Pod; anybody may have written them. */
 export interface PodNotes {
-  /** By container: what its author asked for. Absent without the annotation. */
+  /** By container: the image that its author asked for. Absent without the annotation. */
   readonly originals?: Readonly<Record<string, string>>;
-  /** By container: what a rescue took away. Absent without the annotation. */
+  /** By container: the image that a rescue replaced. Absent without the annotation. */
   readonly rescued?: Readonly<Record<string, string>>;
-  /** Whether it has any annotations, and any labels. */
+  /** Whether the Pod has any annotations, and any labels. */
   readonly annotated: boolean;
   readonly labelled: boolean;
 }
 
-/** What kubelets say of an image that they could not pull. Images that may never be pulled are not among them. */
+/**
+ * The kubelet's reasons for an image that it failed to pull; not its reason for one that it may never pull.
+ */
 const PULL_FAILED: readonly string[] = ['ErrImagePull', 'ImagePullBackOff', 'RegistryUnavailable'];
 
-/** Undefined when nothing of the pod is stuck, or it is about to go. */
+/** Undefined when no container is stuck, or the pod is being deleted. */
 export function viewStuck(pod: Pod): StuckPod | undefined {
   const { metadata = {}, spec, status } = pod;
   const waiting = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
@@ -70,7 +74,7 @@ export function notesOf({ metadata: { annotations, labels } = {} }: Pod): PodNot
 
 const noteSchema = z.record(z.string(), z.string());
 
-/** One that cannot be read counts as empty. */
+/** An annotation that cannot be read counts as empty. */
 function note(text: string | undefined): Readonly<Record<string, string>> | undefined {
   if (text === undefined) return undefined;
   try {

@@ -1,9 +1,9 @@
-/** What somebody else wrote may be unusable, which is theirs to mend: it counts as absent. */
+/** Text that others wrote may be unusable. That is theirs to mend; to us it counts as absent. */
 import { RegistryError } from '../../registry/core/errors.ts';
 
 /**
- * What `parse` gives; undefined when it refuses the text with an error of `registry/`.
- * @throws what else it throws
+ * The result of `parse`; undefined when it throws an error of `registry/`.
+ * @throws any other error of `parse`
  */
 export function unlessInvalid<T>(parse: () => T): T | undefined {
   try {

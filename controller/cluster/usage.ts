@@ -1,20 +1,20 @@
-/** Which cached images are in use and by whom, kept up to date pod by pod. */
+/** Which cached images are in use, and by which pods; kept up to date pod by pod. */
 import { cachedImageName } from '../../api/names.ts';
 import type { Reference } from '../../registry/core/reference.ts';
 import { type PodView, type WantedImage, wantedImages, type WantingRules } from './pod-view.ts';
 
-/** The users of one image: all its unfinished pods. */
+/** The users of one image: all unfinished pods that want it. */
 export interface ImageUsage {
   readonly reference: Reference;
   readonly tenant?: string;
   readonly pods: number;
   /** How many of the pods have not started yet. */
   readonly waitingPods: number;
-  /** All of them, sorted. */
+  /** Of all the pods, sorted. */
   readonly namespaces: readonly string[];
-  /** The union of the pods' own, sorted. */
+  /** The pods' pull secrets, sorted. */
   readonly pullSecrets: readonly string[];
-  /** What the pods run, sorted; those of their other images are among them. */
+  /** All digests that the pods run, sorted; including those of their other images. */
   readonly digests: readonly string[];
 }
 
@@ -28,7 +28,9 @@ interface Entry {
   readonly uses: Map<string, Use>;
 }
 
-/** Keyed by the name of the CachedImage that stands for the image. Every change tells the names it touches. */
+/**
+ * Keyed by the name that `cachedImageName` gives an image. Every change returns the names that it concerns.
+ */
 export class UsageIndex {
   #rules: WantingRules;
   readonly #pods = new Map<string, PodView>();
@@ -68,7 +70,7 @@ export class UsageIndex {
 
   /**
    * @param key `namespace/name` of the pod
-   * @param view undefined when the pod is gone or needs nothing
+   * @param view undefined when the pod is gone or needs nothing from the cache
    */
   setPod(key: string, view: PodView | undefined): ReadonlySet<string> {
     const namespace = view?.namespace ?? this.#pods.get(key)?.namespace ?? '';
@@ -96,7 +98,7 @@ export class UsageIndex {
     return touched;
   }
 
-  /** What a pod wants by the rules of now, whether or not it is known here. */
+  /** The images that a pod wants by the current rules; the pod need not be known here. */
   wantedBy(view: PodView): readonly WantedImage[] {
     return wantedImages(view, this.#optedIn.has(view.namespace), this.#rules);
   }

@@ -1,4 +1,4 @@
-/** Who uses what, read from the API server itself: what is asked before anything is deleted. */
+/** Reads from the API server which images pods use; called before anything is deleted. */
 import { namespaceAsks } from '../../api/rules.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { keyOf } from '../../platform/kube/resource.ts';
@@ -6,7 +6,10 @@ import type { WantingRules } from './pod-view.ts';
 import { namespaceRecords, podRecords } from './resources.ts';
 import { UsageIndex } from './usage.ts';
 
-/** Lists all pods, so those who ask while a list is under way share the next one: each hears of what was there after it asked. */
+/**
+ * Each read lists all pods. Callers that come while a list is under way share the next one, so the answer is
+ * never older than the question.
+ */
 export class Users {
   readonly #client: Pick<KubeClient, 'listAll'>;
   readonly #rules: () => WantingRules;

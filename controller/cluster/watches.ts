@@ -1,14 +1,16 @@
-/** The caches behind the decisions: what is watched, and which images every change touches. */
+/** Watches the cluster, and says of every change which images it concerns. */
 import { isDeepStrictEqual } from 'node:util';
 import { namespaceAsks, NOTHING_ALLOWED, type Rules } from '../../api/rules.ts';
 import { ObjectCache, cacheWatch } from '../../platform/kube/cache.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import type { ConfigMapValue } from '../../platform/kube/config-map-value.ts';
 import { keyOf } from '../../platform/kube/resource.ts';
+import type { WorkQueue } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Component } from '../../platform/run.ts';
-import type { WantingRules } from './pod-view.ts';
 import { NodePlatforms } from './node-platforms.ts';
+import type { WantingRules } from './pod-view.ts';
+import { readyProxies } from './proxies.ts';
 import {
   type CacheRecord,
   cacheRecords,
@@ -20,52 +22,55 @@ import {
   nodeRecords,
   type PodRecord,
   podRecords,
-  type PolicyRecord,
-  policyRecords,
+  watchedPolicies,
+  type WatchedPolicy,
 } from './resources.ts';
-import { readyProxies } from './proxies.ts';
 import { UsageIndex } from './usage.ts';
 
 const BY_CONTENT = 'standsFor';
 
 export interface Watches {
   readonly images: ObjectCache<ImageRecord>;
-  readonly policies: ObjectCache<PolicyRecord>;
-  /** The release's own ImageCache, once it is made. */
+  readonly policies: ObjectCache<WatchedPolicy>;
+  /** Holds the release's own ImageCache, once it has been created. */
   readonly caches: ObjectCache<CacheRecord>;
-  /** The CachedImages that stand for the image that is called so: one, unless users made others. */
+  /**
+   * The CachedImages that stand for an image, by the name that `cachedImageName` gives it: one, unless users
+   * made others.
+   */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly pods: ObjectCache<PodRecord>;
   readonly nodes: ObjectCache<NodeRecord>;
   /** Whether a proxy is ready on a node. */
   readonly proxyWorks: (node: string) => boolean;
   readonly usage: UsageIndex;
-  /** What decides whether a pod wants an image, as it is now. */
+  /** The rules, as they are now, by which a pod wants an image. */
   readonly wanting: () => WantingRules;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];
-  /** Resolves when everything is known once; decisions before that would be made in ignorance. */
+  /** Resolves once every first list is in; a decision before that would not know enough. */
   readonly synced: (signal: AbortSignal) => Promise<void>;
 }
 
-export interface WatchOptions {
+export interface ClusterWatchOptions {
   readonly client: KubeClient;
-  /** The release's. */
+  /** Of the release. */
   readonly namespace: string;
   /** Host and port that rewritten images name. */
   readonly proxyHost: string;
   readonly rules: ConfigMapValue<Rules>;
+  /** Is given the name of every CachedImage, existing or wanted, that a change may concern. */
+  readonly queue: Pick<WorkQueue, 'add'>;
   readonly log: Logger;
 }
 
-/** @param touch called with the name of every CachedImage, existing or wanted, that a change may concern */
-export function watchCluster(options: WatchOptions, touch: (name: string) => void): Watches {
-  const { client, namespace, proxyHost, rules, log } = options;
+export function watchCluster(options: ClusterWatchOptions): Watches {
+  const { client, namespace, proxyHost, rules, queue, log } = options;
   const images = new ObjectCache<ImageRecord>();
   const pods = new ObjectCache<PodRecord>();
   const namespaces = new ObjectCache<NamespaceRecord>();
   const nodes = new ObjectCache<NodeRecord>();
-  const policies = new ObjectCache<PolicyRecord>();
+  const policies = new ObjectCache<WatchedPolicy>();
   const wanting = (): WantingRules => ({
     rules: rules.get() ?? NOTHING_ALLOWED,
     policies: [...policies.values()].flatMap(({ policy }) => policy ?? []),
@@ -76,6 +81,10 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
   const platforms = new NodePlatforms();
   images.addIndex(BY_CONTENT, ({ standsFor }) => (standsFor === undefined ? [] : [standsFor]));
 
+  const touch = (name: string): void => {
+    queue.add(name, { priority: urgency(usage, images, name) });
+  };
+  /** The CachedImages of those names, and others that stand for the same images. */
   const touchContent = (names: Iterable<string>): void => {
     for (const name of names) {
       touch(name);
@@ -108,7 +117,7 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
     touchAll();
   });
   policies.onChange(({ before, after }) => {
-    // Its own status, which counts the images, changes nothing for them.
+    // A change of its status, which counts images, does not concern them.
     if (isDeepStrictEqual(before?.policy, after?.policy)) return;
     if ([before, after].some((record) => record?.policy?.spec.cache !== undefined)) {
       touchContent(usage.setRules(wanting()));
@@ -131,7 +140,7 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
       rules.component,
       cacheWatch(client, namespaceRecords, namespaces, { log }),
       cacheWatch(client, nodeRecords, nodes, { log }),
-      cacheWatch(client, policyRecords, policies, { log }),
+      cacheWatch(client, watchedPolicies, policies, { log }),
       cacheWatch(client, cacheRecords, caches, { log }),
       cacheWatch(client, imageRecords, images, { log }),
       cacheWatch(client, podRecords, pods, { log }),
@@ -143,8 +152,8 @@ export function watchCluster(options: WatchOptions, touch: (name: string) => voi
   };
 }
 
-/** First an image that has no CachedImage yet, then those that pods wait for. */
-export function urgency({ usage, images }: Pick<Watches, 'usage' | 'images'>, name: string): number {
+/** Images that have no CachedImage yet go first, then those that pods wait for. */
+function urgency(usage: UsageIndex, images: ObjectCache<ImageRecord>, name: string): number {
   const users = usage.of(name);
   if (users === undefined) return 0;
   if (images.get(name) === undefined) return 2;

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { READY_REASONS } from '../../api/reasons.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
-import type { CopyState } from '../jobs/copy-state.ts';
+import type { CopyState } from '../jobs/job-state.ts';
 import { decide } from './decide.ts';
 import { type Decision, type Gathered, PRIORITY } from './decision.ts';
 import {
   cachedImage,
   COPIED,
-  copyFailure,
+  jobFailure,
   copyRequest,
   DIGEST,
   gathered,
@@ -137,7 +137,7 @@ describe('a copy', () => {
   });
 
   it('that failed shows why, and is tried again when its time has come', () => {
-    const failed: CopyState = { phase: 'failed', request, failure: copyFailure() };
+    const failed: CopyState = { phase: 'failed', request, failure: jobFailure() };
     const decision = decide(gathered({ image, usage, copy: failed }));
     expect([ready(decision), upstream(decision)]).toEqual(['False NotFound', 'False NotFound']);
     expect(decision).toMatchObject({ againInMs: 9_000, events: [{ type: 'Warning', reason: 'NotFound' }] });
@@ -148,7 +148,7 @@ describe('a copy', () => {
   });
 
   it('that failed is tried again at once with secrets that were not tried', () => {
-    const failed: CopyState = { phase: 'failed', request, failure: copyFailure({ reason: 'Unauthorized' }) };
+    const failed: CopyState = { phase: 'failed', request, failure: jobFailure({ reason: 'Unauthorized' }) };
     const spec = { tenant: 'team-a', pullSecrets: ['fresh'] };
     expect(decide(gathered({ image: cachedImage(IMAGE, { spec }), usage, copy: failed })).copy).toMatchObject(
       {
@@ -158,7 +158,7 @@ describe('a copy', () => {
   });
 
   it('that is tried again keeps showing why the last one failed until it gets further', () => {
-    const failure = copyFailure();
+    const failure = jobFailure();
     const again = decide(gathered({ image, usage, copy: { phase: 'running', request, failure } }));
     expect(ready(again)).toBe('False NotFound');
     const progress = { completedBytes: 1, totalBytes: 10 };
@@ -169,7 +169,7 @@ describe('a copy', () => {
   });
 
   it('that failed for a reason of our own says nothing of the upstream', () => {
-    const failure = copyFailure({ reason: 'StoreUnavailable' });
+    const failure = jobFailure({ reason: 'StoreUnavailable' });
     const decision = decide(gathered({ image, usage, copy: { phase: 'failed', request, failure } }));
     expect([ready(decision), upstream(decision)]).toEqual(['False StoreUnavailable', 'Unknown Unknown']);
   });
@@ -201,7 +201,7 @@ describe('a CachedImage', () => {
 
   it('always says why it is ready or not, in a known word, and is never written twice for the same', () => {
     const request = copyRequest(IMAGE);
-    const failure = copyFailure();
+    const failure = jobFailure();
     const result = { digest: DIGEST, sizeBytes: 1, platforms: ['linux/amd64'] };
     const situations = fc.record({
       made: fc.constantFrom({}, MADE_FOR_PODS),

@@ -1,12 +1,15 @@
-/** What to do about one CachedImage: a pure decision over everything that was gathered about it. */
+/** Decides what to do about one CachedImage from all that was gathered about it: pure. */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
 import { cacheReference } from '../../registry/core/cached-name.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { formatPlatform, parsePlatform } from '../../registry/core/platform.ts';
 import { formatReference, parseReference, type Reference } from '../../registry/core/reference.ts';
-import { assess, isMadeForPods, stopCopying } from './assess.ts';
-import type { CopyRequest } from '../jobs/copy-state.ts';
+import type { ImageUsage } from '../cluster/usage.ts';
+import { TASKS } from '../jobs/kinds.ts';
+import type { CopyRequest } from '../jobs/orders.ts';
+import { assess, stopCopying } from './assess.ts';
+import { isMadeForPods } from './copy-checks.ts';
 import type { AppliedSpec, Decision, Gathered } from './decision.ts';
 import { decideDeletion } from './deletion.ts';
 import { type Findings, learn } from './findings.ts';
@@ -14,10 +17,9 @@ import { eventsOf } from './events.ts';
 import { expiresAt } from './life-rules.ts';
 import { nextStatus, type Situation } from './status.ts';
 import { timestamp } from '../../platform/kube/time.ts';
-import type { ImageUsage } from '../cluster/usage.ts';
 import { upkeep } from './upkeep.ts';
 
-/** The definition of the resource allows no more. */
+/** The CRD allows no more. */
 const MAX_PULL_SECRETS = 64;
 
 export function decide(gathered: Gathered): Decision {
@@ -41,34 +43,31 @@ function decideLife(gathered: Gathered, image: CachedImage, target: Reference): 
   const request = requestFor(image, target, gathered);
   const findings = findingsOf(gathered);
   const status = learn(image.status ?? {}, findings);
-  const [situation, rest] = assess(gathered, image, status, request);
-  const { errands, againAt } = upkeep(gathered, image, status, request);
+  const [situation, rest] = assess({ gathered, image, status, request });
+  const { tasks, againAt } = upkeep(gathered, image, status, request);
   const spec = usage && specFor(usage);
   const lacking = spec?.pullSecrets?.some((name) => image.spec.pullSecrets?.includes(name) !== true);
   const moments = [...againAt.map((at) => at - now), rest.againInMs ?? Infinity].filter(
     (ms) => ms < Infinity,
   );
   const lost =
-    verify.phase === 'done' && !verify.answer.complete && image.status?.requestedPlatforms !== undefined;
+    verify.phase === 'done' && !verify.result.complete && image.status?.requestedPlatforms !== undefined;
   return concluded(gathered, image, status, situation, {
     ...rest,
-    errands: [...(rest.errands ?? []), ...errands],
-    settled: SETTLING.filter((errand) => findings[FINDING_OF[errand]] !== undefined),
+    tasks: [...(rest.tasks ?? []), ...tasks],
+    settled: TASKS.filter((task) => findings[task] !== undefined),
     ...(lacking === true ? { apply: spec } : {}),
     ...(lost ? { suspect: true } : {}),
     ...(moments.length > 0 ? { againInMs: Math.ceil(Math.min(...moments)) } : {}),
   });
 }
 
-const FINDING_OF = { check: 'check', verify: 'verification', remove: 'removal' } as const;
-const SETTLING = ['check', 'verify', 'remove'] as const;
-
 function findingsOf({ check, verify, removal, pinnedDigests }: Gathered): Findings {
   return {
     pinnedDigests,
     ...(check.phase === 'done' ? { check } : {}),
-    ...(verify.phase === 'done' ? { verification: verify } : {}),
-    ...(removal.phase === 'done' ? { removal } : {}),
+    ...(verify.phase === 'done' ? { verify } : {}),
+    ...(removal.phase === 'done' ? { remove: removal } : {}),
   };
 }
 
@@ -96,10 +95,10 @@ function concluded(
   return { ...decision, againInMs: Math.min(againInMs, RETRY_EXPIRY_MS), expire: 'Evicted' };
 }
 
-/** When an expired image that could not be deleted is looked at again. */
+/** How soon an expired image that could not be deleted is looked at again. */
 const RETRY_EXPIRY_MS = 5_000;
 
-/** One whose copy never got anywhere, and which only pods wanted, is not kept as long as one that the cache holds. */
+/** An image that only pods wanted and that was never copied goes sooner than one that the cache holds. */
 function goesAt(
   { usage, rules }: Gathered,
   image: CachedImage,

@@ -3,18 +3,20 @@ import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import { reference, type Reference } from '../../registry/core/reference.ts';
+import { parseTime } from '../../platform/kube/time.ts';
+import type { ObjectEvent } from '../cluster/object-events.ts';
+import { isUnderWay } from '../jobs/job-state.ts';
+import type { ImageToRemove } from '../jobs/orders.ts';
 import { stopCopying } from './assess.ts';
 import type { Decision, Gathered } from './decision.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
-import { parseTime } from './life-rules.ts';
-import type { RemovalTarget } from '../jobs/removals.ts';
 import { nextStatus } from './status.ts';
 import { BUSY_MS } from './upkeep.ts';
 
 /**
- * Its tag in the store goes first, unless somebody needs it; then the finalizer. An image that pods use is let go at once: the next
- * look finds that there is none, makes it anew, and finds its content where it was.
- * @param target undefined when the image cannot be parsed, so that the store can hold nothing for it
+ * Its tag in the store is removed first, unless somebody needs it; then the finalizer. When pods use the
+ * image, the finalizer goes at once: the next decision creates the CachedImage again, and its content is
+ * still in the store.
+ * @param target undefined when the image cannot be parsed; the store then holds nothing for it
  */
 export function decideDeletion(
   gathered: Gathered,
@@ -34,12 +36,13 @@ export function decideDeletion(
     ...stop,
     againInMs: Math.min(ms, deadline - now),
   });
-  if (removal.phase === 'waiting') return waiting(deadline - now);
-  if (removal.phase === 'failed' && removal.retryAt > now) return waiting(removal.retryAt - now);
+  if (isUnderWay(removal)) return waiting(deadline - now);
+  if (removal.phase === 'failed' && removal.failure.retryAt > now)
+    return waiting(removal.failure.retryAt - now);
   if (copiesInRepository) return waiting(BUSY_MS);
   const sizeBytes = image.status?.sizeBytes ?? 0;
   const request = { targets: targetsOf(gathered, image, target), sizeBytes };
-  return { ...waiting(deadline - now), errands: [{ errand: 'remove', request }] };
+  return { ...waiting(deadline - now), tasks: [{ task: 'remove', request }] };
 }
 
 function isNeeded({ usage, hasSibling }: Gathered): boolean {
@@ -47,13 +50,13 @@ function isNeeded({ usage, hasSibling }: Gathered): boolean {
 }
 
 function isRemoved({ removal }: Gathered): boolean {
-  return removal.phase === 'done' && removal.answer.previous === undefined;
+  return removal.phase === 'done' && removal.result.previous === undefined;
 }
 
 const GIVEN_UP: ObjectEvent = {
   type: 'Warning',
   reason: 'LeftInStore',
-  message: 'the store could not be made to delete the image in time; what it holds for it stays there',
+  message: 'the image could not be deleted from the store in time; its content stays there',
 };
 
 function release({ copy }: Gathered, events: readonly ObjectEvent[] = []): Decision {
@@ -65,12 +68,12 @@ function release({ copy }: Gathered, events: readonly ObjectEvent[] = []): Decis
   };
 }
 
-/** The image, and what its tag named before. */
+/** The image, and the earlier digests of its tag. */
 function targetsOf(
   { pinnedDigests }: Gathered,
   { spec, status }: CachedImage,
   image: Reference,
-): RemovalTarget[] {
+): ImageToRemove[] {
   const tenant = spec.tenant === undefined ? {} : { tenant: spec.tenant };
   const previous = (status?.previousDigests ?? []).filter(({ digest }) => !pinnedDigests.includes(digest));
   return [

@@ -1,11 +1,11 @@
-/** What users are told about an image when its status changes: pure. */
+/** Which Events a change of an image's status is worth: pure. */
 import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
 import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
-import { isStale } from './assess.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';
+import { isStale } from './copy-checks.ts';
 
-/** Only what changed is told, and what an outage of the upstream means for an image only while pods depend on it. */
+/** Only changes are worth an Event, and changes upstream only while pods use the image. */
 export function eventsOf(
   before: CachedImageStatus | undefined,
   after: CachedImageStatus,
@@ -21,14 +21,14 @@ export function eventsOf(
   }
   const moved = isStale(after) && after.upstreamDigest !== before?.upstreamDigest;
   if (!inUse || !moved) return [];
-  const message = `the tag names ${after.upstreamDigest ?? ''} upstream by now`;
+  const message = `the tag now names ${after.upstreamDigest ?? ''} upstream`;
   return [{ type: 'Warning', reason: 'UpstreamMoved', message }];
 }
 
-/** Not Ready, and nothing is wrong. */
+/** Reasons for which an image is not Ready although nothing is wrong. */
 export const RESTING: readonly string[] = ['Pending', 'Copying', 'Unused', 'Deleting'];
 
-/** The condition, when it says something else than before. */
+/** The condition, if its reason or message has changed. */
 function changed(
   type: string,
   before: CachedImageStatus | undefined,

@@ -1,36 +1,36 @@
-/** What checks, verifications and removals found out about an image, taken into its status: pure. */
+/** Takes what checks, verifications and removals found into the status of an image: pure. */
 import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
 import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/reasons.ts';
 import { setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
-import type { RemovalAnswer, Verification } from '../jobs/answers.ts';
+import type { RemovalResult, VerifyResult } from '../jobs/orders.ts';
 
-/** `at` is in milliseconds since the epoch. */
+/** The results of tasks that are done, by task; `at` is in milliseconds since the epoch. */
 export interface Findings {
-  readonly check?: { readonly answer: CheckAnswer; readonly at: number };
-  readonly verification?: { readonly answer: Verification; readonly at: number };
-  readonly removal?: { readonly answer: RemovalAnswer; readonly at: number };
-  /** Digests that have a CachedImage of their own, which looks after them. */
+  readonly check?: { readonly result: CheckAnswer; readonly at: number };
+  readonly verify?: { readonly result: VerifyResult; readonly at: number };
+  readonly remove?: { readonly result: RemovalResult; readonly at: number };
+  /** Digests that have a CachedImage of their own: it looks after them. */
   readonly pinnedDigests: readonly string[];
 }
 
 export function learn(
   before: CachedImageStatus,
-  { check, verification, removal, pinnedDigests }: Findings,
+  { check, verify, remove, pinnedDigests }: Findings,
 ): CachedImageStatus {
   let status = before;
-  if (verification !== undefined) status = verified(status, verification.answer, verification.at);
-  if (check !== undefined) status = checked(status, check.answer, check.at);
-  if (removal !== undefined) status = removed(status, removal.answer, removal.at);
+  if (verify !== undefined) status = verified(status, verify.result, verify.at);
+  if (check !== undefined) status = checked(status, check.result, check.at);
+  if (remove !== undefined) status = removed(status, remove.result, remove.at);
   return withPrevious(
     status,
     (status.previousDigests ?? []).filter(({ digest }) => !pinnedDigests.includes(digest)),
   );
 }
 
-/** The status with another digest served from now on; the one before is remembered, since pods may still run it. */
+/** The status once another digest is served. The earlier one is remembered, because pods may still run it. */
 export function servingDigest(status: CachedImageStatus, digest: string, at: number): CachedImageStatus {
   if (status.digest === digest) return status;
   const others = (status.previousDigests ?? []).filter((previous) => previous.digest !== digest);
@@ -38,10 +38,10 @@ export function servingDigest(status: CachedImageStatus, digest: string, at: num
   return { ...withPrevious(status, [...others, ...left].slice(-MAX_PREVIOUS)), digest };
 }
 
-/** The definition of the resource allows no more. */
+/** The CRD allows no more. */
 const MAX_PREVIOUS = 16;
 
-function verified(status: CachedImageStatus, answer: Verification, at: number): CachedImageStatus {
+function verified(status: CachedImageStatus, answer: VerifyResult, at: number): CachedImageStatus {
   if (!answer.complete) return { ...status, requestedPlatforms: undefined };
   const { digest, sizeBytes, requested } = answer;
   return {
@@ -54,13 +54,13 @@ function verified(status: CachedImageStatus, answer: Verification, at: number): 
 }
 
 function checked(status: CachedImageStatus, answer: CheckAnswer, at: number): CachedImageStatus {
-  const told = { ...status, lastCheckedTime: timestamp(at) };
+  const asked = { ...status, lastCheckedTime: timestamp(at) };
   if (answer.upstream === 'Unavailable') {
-    return withUpstream(told, { status: 'False', reason: answer.reason, message: answer.message }, at);
+    return withUpstream(asked, { status: 'False', reason: answer.reason, message: answer.message }, at);
   }
-  // Upstream is there, so that another copy may bring what did not come with the last.
+  // Upstream works again, so another copy may bring the referrers that the last one could not.
   const again = status.referrersFailure === undefined ? {} : { referrers: undefined };
-  return withUpstream({ ...told, ...again, upstreamDigest: answer.digest }, AVAILABLE, at);
+  return withUpstream({ ...asked, ...again, upstreamDigest: answer.digest }, AVAILABLE, at);
 }
 
 export const AVAILABLE = {
@@ -80,7 +80,7 @@ function withUpstream(
   return { ...status, conditions: [...conditions] };
 }
 
-function removed(status: CachedImageStatus, answer: RemovalAnswer, at: number): CachedImageStatus {
+function removed(status: CachedImageStatus, answer: RemovalResult, at: number): CachedImageStatus {
   const previous = (status.previousDigests ?? []).flatMap((entry) => {
     if (entry.digest !== answer.previous) return [entry];
     return answer.inUse ? [{ ...entry, replacedTime: timestamp(at) }] : [];

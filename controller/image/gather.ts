@@ -1,28 +1,30 @@
-/** Gathers what the decision about one CachedImage depends on: out of memory, so that it is all of one moment. */
+/**
+ * Gathers what the decision about one CachedImage depends on. It reads only memory, so all of it is of one
+ * moment.
+ */
 import type { CachePolicy } from '../../api/cache-policy.ts';
 import { cachedImageName } from '../../api/names.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import { parseReference, reference } from '../../registry/core/reference.ts';
-import type { Copies } from '../jobs/copies.ts';
-import type { Gathered } from './decision.ts';
-import type { ErrandRunners } from '../jobs/task-runners.ts';
-import { rulesUnder, type LifeRules } from './life-rules.ts';
 import type { NodePlatforms } from '../cluster/node-platforms.ts';
-import { policyOf } from '../policies/policies.ts';
-import type { ImageRecord, PolicyRecord } from '../cluster/resources.ts';
-import type { Suspicion } from './suspicion.ts';
+import type { ImageRecord, WatchedPolicy } from '../cluster/resources.ts';
 import type { ImageUsage, UsageIndex } from '../cluster/usage.ts';
+import type { JobQueues } from '../jobs/kinds.ts';
+import type { RepositoryLocks } from '../jobs/repository-locks.ts';
+import type { Gathered } from './decision.ts';
+import { policyOf, rulesUnder, type LifeRules } from './life-rules.ts';
+import type { Suspicion } from './suspicion.ts';
 
 export interface GatherSources {
   readonly images: ObjectCache<ImageRecord>;
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   readonly platforms: NodePlatforms;
-  readonly policies: ObjectCache<PolicyRecord>;
-  readonly copies: Copies;
-  readonly errands: ErrandRunners;
+  readonly policies: ObjectCache<WatchedPolicy>;
+  readonly jobs: JobQueues;
+  readonly repositories: RepositoryLocks;
   readonly suspicion: Suspicion;
   /** For images that no policy matches. */
   readonly rules: LifeRules;
@@ -31,10 +33,13 @@ export interface GatherSources {
   readonly clock: Clock;
 }
 
-/** For a term that begins now. @returns what there is to know of the image of a name, also when no CachedImage has it yet */
+/**
+ * Call it when this replica begins to lead.
+ * @returns a function that gathers for an image by name, also when no CachedImage has that name yet
+ */
 export function gatherer(sources: GatherSources): (name: string) => Gathered {
-  const { images, usage, platforms, copies, errands, rules, suspicion, isEvicted, clock } = sources;
-  const termBegan = clock.now();
+  const { images, usage, platforms, jobs, repositories, rules, suspicion, isEvicted, clock } = sources;
+  const leadingSince = clock.now();
   return (name) => {
     const record = images.get(name);
     const users = usage.of(record === undefined ? name : (record.standsFor ?? ''));
@@ -44,14 +49,14 @@ export function gatherer(sources: GatherSources): (name: string) => Gathered {
       ...relativesOf(record, sources),
       ...(users === undefined ? {} : { usage: users }),
       nodePlatforms: platforms.all(),
-      copy: copies.state(name),
-      copiesInRepository: repository !== undefined && copies.isCopyingInto(repository),
-      check: errands.check.state(name),
-      verify: errands.verify.state(name),
-      removal: errands.remove.state(name),
+      copy: jobs.copy.state(name),
+      copiesInRepository: repository !== undefined && repositories.isCopying(repository),
+      check: jobs.check.state(name),
+      verify: jobs.verify.state(name),
+      removal: jobs.remove.state(name),
       rules: rulesUnder(rules, appliedPolicy(record, users, sources)),
       evict: isEvicted(name),
-      termBegan,
+      leadingSince,
       ...(suspicion.at === undefined ? {} : { suspectedAt: suspicion.at }),
       now: clock.now(),
     };
@@ -69,14 +74,14 @@ function appliedPolicy(
   return policyOf(policies, image, record?.image.spec.tenant ?? users?.tenant, users?.namespaces ?? []);
 }
 
-/** Which other CachedImages look after the same image, or after what its tag named before. */
+/** Which other CachedImages stand for the same image, or for an earlier digest of its tag. */
 function relativesOf(
   record: ImageRecord | undefined,
   { standingFor }: GatherSources,
 ): Pick<Gathered, 'hasSibling' | 'pinnedDigests'> {
   if (record?.standsFor === undefined) return { hasSibling: false, pinnedDigests: [] };
   const { spec, status, metadata } = record.image;
-  const staying = (name: string): boolean =>
+  const hasOther = (name: string): boolean =>
     standingFor(name).some(
       ({ image: other }) => other.metadata.name !== metadata.name && !other.metadata.deletionTimestamp,
     );
@@ -84,9 +89,9 @@ function relativesOf(
   const nameOf = (digest: string): string =>
     cachedImageName(reference(image, undefined, digest as Digest), spec.tenant);
   return {
-    hasSibling: staying(record.standsFor),
+    hasSibling: hasOther(record.standsFor),
     pinnedDigests: (status?.previousDigests ?? [])
       .map(({ digest }) => digest)
-      .filter((digest) => staying(nameOf(digest))),
+      .filter((digest) => hasOther(nameOf(digest))),
   };
 }

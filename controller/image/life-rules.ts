@@ -1,43 +1,47 @@
-/** How long things last in the life of a cached image, and the moments that follow: pure, with time given. */
-import type { CachePolicy } from '../../api/cache-policy.ts';
-import type { ConfigOf } from '../../platform/config.ts';
-import { formatPlatform } from '../../registry/core/platform.ts';
-import type { config } from '../config.ts';
+/**
+ * The rules that an image lives by, and the moments that follow from them: pure; the caller gives the time.
+ */
 import { createHash } from 'node:crypto';
+import { type CachePolicy, policyFor } from '../../api/cache-policy.ts';
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/reasons.ts';
+import type { ConfigOf } from '../../platform/config.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
+import { parseTime } from '../../platform/kube/time.ts';
+import { formatPlatform } from '../../registry/core/platform.ts';
+import type { Reference } from '../../registry/core/reference.ts';
 import type { ImageUsage } from '../cluster/usage.ts';
+import type { controllerConfig } from '../config.ts';
 
-/** What holds for one image; all times in milliseconds. */
+/** The rules for one image, by the settings and its CachePolicy. All times are in milliseconds. */
 export interface LifeRules {
-  /** Unused for so long, an image expires. */
+  /** How long after its last use an image expires. */
   readonly expireAfterMs: number;
-  /** Whether an image that upstream does not serve any more stays, however long nobody uses it. */
+  /** Whether an image that upstream no longer serves is kept, however long nobody uses it. */
   readonly keepLost: boolean;
-  /** An image whose copy never began goes so long after its last pod. */
+  /** How long an image that was never copied stays after its last pod. */
   readonly dropAfterMs: number;
-  /** How often upstream is asked. */
+  /** How often upstream is asked for the image. */
   readonly refreshEveryMs: number;
-  /** How often the store is asked whether it holds everything. */
+  /** How often the store is asked whether it holds all of the image. */
   readonly verifyEveryMs: number;
-  /** What a tag named before it moved stays at least so long, and as long as a pod runs it. */
+  /** How long an earlier digest of a tag stays at least. As long as a pod runs it, it stays anyway. */
   readonly keepPreviousMs: number;
-  /** False: nothing is copied any more, and what there is goes soon after its last pod. */
+  /** False: nothing is copied, and what the cache holds goes soon after its last pod. */
   readonly cache: boolean;
-  /** Whether signatures and attestations that refer to the image are copied with it; absent: as the copier does by itself. */
+  /** Whether signatures and attestations are copied with the image; absent: the copier decides. */
   readonly referrers?: boolean;
-  /** Never expires. */
+  /** Whether the image never expires. */
   readonly retain: boolean;
-  /** Held beside those of the cluster's nodes. */
+  /** To be held in addition to the platforms of the cluster's nodes. */
   readonly platforms: readonly string[];
   /** The CachePolicy that these rules come from, if one applies. */
   readonly policy?: string;
-  /** A deletion that could not be carried out in the store is given up after so long. */
+  /** How long to try to remove an image from the store before it is left there. */
   readonly deleteDeadlineMs: number;
 }
 
-/** Upstream cannot give the image now, and nothing says that it will later. */
+/** Reasons for which upstream does not serve the image, and may never serve it again. */
 const LOST: readonly string[] = [
   'NotFound',
   'Unreachable',
@@ -47,8 +51,8 @@ const LOST: readonly string[] = [
 ] satisfies UpstreamReason[];
 
 /**
- * When the image goes unless something uses it before, in milliseconds since the epoch; undefined when it does not go. Who may no
- * longer read it upstream (Unauthorized, Forbidden) does not keep it.
+ * When the image expires unless a pod uses it before, in milliseconds since the epoch; undefined when it does
+ * not expire. An image that we may no longer read upstream (Unauthorized, Forbidden) is not kept as lost.
  */
 export function expiresAt(
   { metadata, spec }: Pick<CachedImage, 'metadata' | 'spec'>,
@@ -67,13 +71,16 @@ export function isLost({ conditions }: CachedImageStatus): boolean {
   return upstream?.status === 'False' && LOST.includes(upstream.reason);
 }
 
-/** When upstream is to be asked next. Images take turns: each has its own moment within the interval. */
+/** When upstream is to be asked next. The interval varies by image, so that images do not all ask at once. */
 export function checkDueAt(name: string, status: CachedImageStatus, { refreshEveryMs }: LifeRules): number {
   const last = parseTime(status.lastCheckedTime);
   return last === undefined ? -Infinity : last + refreshEveryMs * (0.9 + 0.2 * shareOf(name));
 }
 
-/** @param last when the store was last asked; undefined when it was not in this term of leadership, which began at `since` */
+/**
+ * When the store is to be asked next.
+ * @param last when this leader last asked; undefined when it has not asked yet, having led since `since`
+ */
 export function verifyDueAt(
   name: string,
   { last, since, suspectedAt = -Infinity }: { last?: number; since: number; suspectedAt?: number },
@@ -83,7 +90,10 @@ export function verifyDueAt(
   return last === undefined ? since + verifyEveryMs * shareOf(name) : last + verifyEveryMs;
 }
 
-/** What the tag named before and nobody can need any more: no pod runs it, and none can be about to. */
+/**
+ * The earlier digests of the tag that nobody needs any more: no pod runs them, and no pod that waits could be
+ * about to.
+ */
 export function outdatedDigests(
   { previousDigests = [], digest }: CachedImageStatus,
   usage: ImageUsage | undefined,
@@ -97,18 +107,13 @@ export function outdatedDigests(
     .filter((previous) => previous !== digest && usage?.digests.includes(previous) !== true);
 }
 
-export function parseTime(text: string | undefined): number | undefined {
-  const ms = Date.parse(text ?? '');
-  return Number.isNaN(ms) ? undefined : ms;
-}
-
-/** From 0 to 1, the same for a name at all times. */
+/** A share from 0 to 1 that is always the same for a name. */
 function shareOf(name: string): number {
   return createHash('sha256').update(name).digest().readUInt32BE() / 2 ** 32;
 }
 
-/** The rules as the settings have them, before any policy. */
-export function lifeRules(settings: ConfigOf<typeof config>): LifeRules {
+/** The rules for images that no policy matches. */
+export function lifeRules(settings: ConfigOf<typeof controllerConfig>): LifeRules {
   return {
     expireAfterMs: settings.expireAfter,
     keepLost: settings.keepLost,
@@ -123,7 +128,17 @@ export function lifeRules(settings: ConfigOf<typeof config>): LifeRules {
   };
 }
 
-/** What a policy does not say stays as the settings have it. */
+/** The policy that applies to an image, given the namespaces that use it. */
+export function policyOf(
+  policies: readonly CachePolicy[],
+  { host, repository }: Reference,
+  tenant: string | undefined,
+  users: readonly string[],
+): CachePolicy | undefined {
+  return policyFor(policies, { host, repository, namespaces: tenant === undefined ? users : [tenant] });
+}
+
+/** What a policy leaves open stays as it is in `rules`. */
 export function rulesUnder(rules: LifeRules, policy: CachePolicy | undefined): LifeRules {
   if (policy === undefined) return rules;
   const { cache = true, expireAfter, refreshEvery, referrers, retain, platforms } = policy.spec;

@@ -1,4 +1,7 @@
-/** Over random pods, clocks and states of store and upstream: nothing in use goes, and everything says why it is as it is. */
+/**
+ * Over random pods, clocks and states of store and upstream: nothing in use goes, and everything says why it
+ * is as it is.
+ */
 import fc from 'fast-check';
 import type { CachedImage } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
@@ -7,20 +10,20 @@ import { findCondition } from '../../platform/kube/conditions.ts';
 import { parseDigest } from '../../registry/core/digest.ts';
 import { decide } from './decide.ts';
 import type { Decision, Gathered } from './decision.ts';
-import type { ErrandState } from '../jobs/tasks.ts';
-import type { RemovalAnswer, Verification } from '../jobs/answers.ts';
+import type { CopyState, JobState } from '../jobs/job-state.ts';
+import type { CopyRequest, RemovalRequest, RemovalResult, VerifyResult } from '../jobs/orders.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
-import type { CopyState } from '../jobs/copy-state.ts';
 import {
   cachedImage,
   COPIED,
-  copyFailure,
   copyRequest,
   DAY,
   DIGEST,
   gathered,
+  jobFailure,
   LIFE,
   NOW,
+  REMOVAL,
   usageOf,
 } from '../test-objects.ts';
 
@@ -50,18 +53,21 @@ const status = fc.record(
   { requiredKeys: [] },
 );
 
-function errand<A>(answers: fc.Arbitrary<A>): fc.Arbitrary<ErrandState<A>> {
+function task<Q, R>(request: Q, results: fc.Arbitrary<R>): fc.Arbitrary<JobState<Q, R>> {
   return fc.oneof(
     fc.constant({ phase: 'idle' as const }),
     fc.constant({ phase: 'idle' as const, lastAt: NOW - 2 * HOUR }),
-    fc.constant({ phase: 'waiting' as const }),
-    answers.map((answer) => ({ phase: 'done' as const, answer, at: NOW })),
-    fc.constantFrom(-1, 1).map((ms) => ({ phase: 'failed' as const, failures: 1, retryAt: NOW + ms })),
+    fc.constantFrom('queued' as const, 'running' as const).map((phase) => ({ phase, request })),
+    results.map((outcome) => ({ phase: 'done' as const, request, result: outcome, at: NOW })),
+    fc
+      .constantFrom(-1, 1)
+      .map((ms) => ({ phase: 'failed' as const, request, failure: jobFailure({ retryAt: NOW + ms }) })),
   );
 }
 
 const unavailable = fc.constantFrom('NotFound', 'Unauthorized', 'RateLimited', 'Unreachable');
-const check = errand<CheckAnswer>(
+const check = task<CopyRequest, CheckAnswer>(
+  request,
   fc.oneof(
     fc
       .constantFrom(DIGEST, OTHER)
@@ -69,8 +75,9 @@ const check = errand<CheckAnswer>(
     unavailable.map((reason) => ({ upstream: 'Unavailable' as const, reason, message: 'it does not' })),
   ),
 );
-const verify = errand<Verification>(
-  fc.constantFrom<Verification>(
+const verify = task<CopyRequest, VerifyResult>(
+  request,
+  fc.constantFrom<VerifyResult>(
     { complete: false, missing: [], requested: ['linux/amd64'] },
     {
       complete: true,
@@ -81,14 +88,15 @@ const verify = errand<Verification>(
     },
   ),
 );
-const removal = errand<RemovalAnswer>(
+const removal = task<RemovalRequest, RemovalResult>(
+  REMOVAL,
   fc.constantFrom({ inUse: true }, { inUse: false }, { inUse: false, previous: OTHER }),
 );
 const copy = fc.constantFrom<CopyState>(
   { phase: 'idle' },
   { phase: 'queued', request },
   { phase: 'running', request, progress: { completedBytes: 3, totalBytes: 4 } },
-  { phase: 'failed', request, failure: copyFailure() },
+  { phase: 'failed', request, failure: jobFailure() },
   { phase: 'done', request, result, at: NOW },
 );
 
@@ -154,10 +162,8 @@ function always(holds: (decision: Decision, input: Gathered) => void): void {
 
 /** What the store would be told to remove. */
 function removed(decision: Decision): readonly string[] {
-  return (decision.errands ?? []).flatMap((each) =>
-    each.errand === 'remove'
-      ? each.request.targets.map(({ reference }) => reference.digest ?? 'the tag')
-      : [],
+  return (decision.tasks ?? []).flatMap((each) =>
+    each.task === 'remove' ? each.request.targets.map(({ reference }) => reference.digest ?? 'the tag') : [],
   );
 }
 
@@ -256,7 +262,11 @@ describe('a deletion that cannot be carried out', () => {
   it('is given up at its deadline, with a word about it', () => {
     const metadata = { deletionTimestamp: at(0), finalizers: [CACHED_IMAGE_FINALIZER] };
     const deleting = cachedImage(IMAGE, { metadata, status: COPIED });
-    const failed = { phase: 'failed', failures: 3, retryAt: NOW + HOUR } as const;
+    const failed = {
+      phase: 'failed',
+      request: REMOVAL,
+      failure: jobFailure({ retryAt: NOW + HOUR }),
+    } as const;
     expect(decide(gathered({ image: deleting, removal: failed })).finalizer).toBeUndefined();
     expect(decide(gathered({ image: deleting, removal: failed, now: NOW + HOUR }))).toMatchObject({
       finalizer: 'remove',

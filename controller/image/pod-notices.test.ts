@@ -32,8 +32,11 @@ function bench() {
   const notices = new PodNotices({
     pods,
     usage,
-    record: ({ regarding, type, reason }: EventToRecord) =>
-      told.push(`${type} ${reason} ${regarding.name} ${regarding.uid ?? '-'}`),
+    events: {
+      record: ({ regarding, type, reason }: EventToRecord) => {
+        told.push(`${type} ${reason} ${regarding.name} ${regarding.uid ?? '-'}`);
+      },
+    },
   });
   const add = (name: string, phase: string, digest = DIGEST): void => {
     const status = { phase, containerStatuses: [{ imageID: `docker.io/library/nginx@${digest}` }] };
@@ -47,7 +50,7 @@ function bench() {
     pods,
     add,
     tell: (status: CachedImageStatus) => {
-      notices.tell(NAME, IMAGE, status);
+      notices.notify(NAME, IMAGE, status);
     },
   };
 }

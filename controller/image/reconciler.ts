@@ -1,33 +1,38 @@
-/** Brings one CachedImage at a time to what it should be: gather, decide, apply. */
+/** Brings CachedImages to what they should be, one by one: gather, decide, apply. */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { isConflict, isNotFound } from '../../platform/kube/error.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
-import type { WorkResult } from '../../platform/kube/work-queue.ts';
+import type { WorkQueue, WorkResult } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { Copies } from '../jobs/copies.ts';
+import { loop, type Component } from '../../platform/run.ts';
+import type { RecordObjectEvent } from '../cluster/object-events.ts';
+import type { ImageRecord } from '../cluster/resources.ts';
+import type { UsageIndex } from '../cluster/usage.ts';
+import { type JobQueues, TASKS } from '../jobs/kinds.ts';
 import { decide } from './decide.ts';
 import type { Decision, Gathered } from './decision.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
-import type { ErrandRunners } from '../jobs/task-runners.ts';
-import type { ImageWriter } from './writer.ts';
-import type { ImageRecord } from '../cluster/resources.ts';
 import type { Suspicion } from './suspicion.ts';
+import type { ImageWriter } from './writer.ts';
 
-/** Somebody wrote in between: by then the watch has told us what. */
+/** By then the watch has brought what somebody else wrote. */
 const AFTER_CONFLICT_MS = 200;
 
 export interface ReconcilerOptions {
   readonly gather: (name: string) => Gathered;
   readonly writer: Pick<ImageWriter, 'write' | 'remove'>;
   readonly images: ObjectCache<ImageRecord>;
-  readonly copies: Copies;
-  readonly errands: ErrandRunners;
+  readonly usage: UsageIndex;
+  /** Resolves once all that decisions depend on is known. */
+  readonly synced: (signal: AbortSignal) => Promise<void>;
+  /** Of images to look at. */
+  readonly queue: WorkQueue;
+  readonly jobs: JobQueues;
   readonly suspicion: Suspicion;
   readonly onExpired: (reason: string) => void;
-  /** Tells users about an image; never throws. */
-  readonly tell: (image: CachedImage, event: ObjectEvent) => void;
-  /** Tells the image's users about it, each once. */
-  readonly tellPods: (name: string, image: string, status: CachedImageStatus) => void;
+  /** Records an Event about the CachedImage. */
+  readonly recordEvent: RecordObjectEvent;
+  /** Records Events on the Pods that use the image, each once. */
+  readonly notifyPods: (name: string, image: string, status: CachedImageStatus) => void;
   readonly log: Logger;
 }
 
@@ -36,6 +41,15 @@ export class Reconciler {
 
   constructor(options: ReconcilerOptions) {
     this.#options = options;
+  }
+
+  component(): Component {
+    const { images, usage, synced, queue, log } = this.#options;
+    return loop('reconcile', async (signal) => {
+      await synced(signal);
+      log.info('reconciling', { images: images.size, inUse: [...usage.names()].length });
+      await queue.run(this.reconcile, signal);
+    });
   }
 
   /** @throws KubeError when something could not be read or written; the queue then tries again */
@@ -55,7 +69,7 @@ export class Reconciler {
     }
     this.#act(name, decision);
     if (image === undefined) this.#forget(name);
-    if (image !== undefined) this.#tell(name, image, decision);
+    if (image !== undefined) this.#report(name, image, decision);
     return decision.againInMs === undefined ? undefined : { requeueAfterMs: decision.againInMs };
   };
 
@@ -64,39 +78,42 @@ export class Reconciler {
     reason: NonNullable<Decision['expire']>,
     signal: AbortSignal,
   ): Promise<void> {
-    const { writer, onExpired, tell, log } = this.#options;
+    const { writer, onExpired, recordEvent, log } = this.#options;
     if (!(await writer.remove(image, signal))) return;
     onExpired(reason);
-    tell(image, { type: 'Normal', reason, message: EXPIRY[reason] });
+    recordEvent(image, { type: 'Normal', reason, message: EXPIRY[reason] });
     log.info('image expired', { name: image.metadata.name, reason });
   }
 
-  #tell(name: string, image: CachedImage, { events, status }: Decision): void {
-    const { images, tell, tellPods } = this.#options;
-    for (const event of events) tell(image, event);
-    if (status !== undefined) tellPods(images.get(name)?.standsFor ?? name, image.spec.image, status);
+  #report(name: string, image: CachedImage, { events, status }: Decision): void {
+    const { images, recordEvent, notifyPods } = this.#options;
+    for (const event of events) recordEvent(image, event);
+    if (status !== undefined) notifyPods(images.get(name)?.standsFor ?? name, image.spec.image, status);
   }
 
-  #act(name: string, { copy, errands = [], settled = [], suspect }: Decision): void {
-    const { copies, errands: runners, suspicion } = this.#options;
-    for (const errand of settled) runners[errand].settle(name);
-    for (const order of errands) {
-      if (order.errand === 'remove') runners.remove.start(name, order.request);
-      else runners[order.errand].start(name, order.request);
+  #act(name: string, { copy, tasks = [], settled = [], suspect }: Decision): void {
+    const { jobs, suspicion, log } = this.#options;
+    for (const task of settled) jobs[task].settle(name);
+    for (const order of tasks) {
+      if (order.task === 'remove') jobs.remove.start(name, order.request);
+      else jobs[order.task].start(name, order.request);
     }
-    if (copy?.do === 'start') copies.start(name, copy.request, copy.priority);
-    if (copy?.do === 'cancel') copies.cancel(name);
-    if (copy?.do === 'settle') copies.settle(name);
+    if (copy?.do === 'start') {
+      log.debug('copy ordered', { image: name, because: copy.because });
+      jobs.copy.start(name, copy.request, copy.priority);
+    }
+    if (copy?.do === 'cancel') jobs.copy.cancel(name);
+    if (copy?.do === 'settle') jobs.copy.forget(name);
     if (suspect === true) suspicion.raise();
   }
 
+  /** A copy that runs goes on: if pods wait for the image, its CachedImage is about to be created again. */
   #forget(name: string): void {
-    const { check, verify, remove } = this.#options.errands;
-    for (const errands of [check, verify, remove]) errands.forget(name);
+    for (const task of TASKS) this.#options.jobs[task].forget(name);
   }
 }
 
 const EXPIRY = {
-  Expired: 'no pod has used it for so long that it goes',
-  Evicted: 'the cache holds more than it may, and of what no pod uses this was used longest ago',
+  Expired: 'no pod has used it for as long as unused images are kept',
+  Evicted: 'the cache holds more than it may, and this was the longest unused of the images that may go',
 } as const;

@@ -1,4 +1,4 @@
-/** The status of a CachedImage: what `kubectl get cachedimages` says, from where the image stands. */
+/** Makes the status of a CachedImage, as `kubectl get cachedimages` shows it: pure. */
 import {
   type CachedImage,
   type CachedImageStatus,
@@ -13,20 +13,21 @@ import {
 } from '../../api/reasons.ts';
 import { parsePlatform, platformMatches } from '../../registry/core/platform.ts';
 import { setCondition } from '../../platform/kube/conditions.ts';
-import type { CopyFailure, CopyRequest, CopyResult, CopyState } from '../jobs/copy-state.ts';
+import type { CopyState, JobFailure } from '../jobs/job-state.ts';
+import type { CopyRequest, CopyResult } from '../jobs/orders.ts';
 import { AVAILABLE, servingDigest } from './findings.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
 import type { ImageUsage } from '../cluster/usage.ts';
 
-/** Where an image stands. */
+/** Where an image stands with its content. */
 export type Situation =
   | { readonly is: 'invalid'; readonly message: string }
   | { readonly is: 'noPlatforms' | 'pending' | 'unused' | 'complete' | 'deleting' }
   | { readonly is: 'excluded'; readonly policy?: string }
   | { readonly is: 'copying'; readonly copy: Extract<CopyState, { phase: 'queued' | 'running' }> }
-  /** `stale`: the image is complete, but what its tag names by now could not be copied. */
-  | { readonly is: 'failed' | 'stale'; readonly failure: CopyFailure }
+  /** `stale`: the image is complete, but a newer or wider copy of it failed. */
+  | { readonly is: 'failed' | 'stale'; readonly failure: JobFailure }
   | {
       readonly is: 'copied';
       readonly request: CopyRequest;
@@ -34,7 +35,7 @@ export type Situation =
       readonly at: number;
     };
 
-/** Failures that tell something of the upstream; the others are our own. */
+/** Failures that lie with the upstream; the others are our own. */
 const UPSTREAM_FAILURES: readonly string[] = [
   'NotFound',
   'Unauthorized',
@@ -117,9 +118,9 @@ function readyFor(status: CachedImageStatus, situation: Situation): Ready {
 }
 
 const AT_REST = {
-  deleting: { reason: 'Deleting', message: 'the store is about to delete it' },
-  noPlatforms: { reason: 'Pending', message: 'no node has told its platform yet' },
-  unused: { reason: 'Unused', message: 'it is not complete, and no pod that would need it is left' },
+  deleting: { reason: 'Deleting', message: 'it is being deleted from the store' },
+  noPlatforms: { reason: 'Pending', message: 'no node has reported its platform yet' },
+  unused: { reason: 'Unused', message: 'the cache does not hold all of it, and no pod uses it' },
 } as const;
 
 function pendingFor({ digest, requestedPlatforms }: CachedImageStatus): Ready {
@@ -128,12 +129,12 @@ function pendingFor({ digest, requestedPlatforms }: CachedImageStatus): Ready {
     ? {
         status: 'False',
         reason: 'Incomplete',
-        message: 'the store has lost a part of it, which is about to be copied again',
+        message: 'the store has lost a part of it, which will be copied again',
       }
     : { status: 'False', reason: 'Pending', message: 'the copy waits for its turn' };
 }
 
-/** A retry shows why the try before failed until it gets further than that. */
+/** A retry shows why the attempt before it failed, until it has copied something. */
 function copyingFor(copy: Extract<CopyState, { phase: 'queued' | 'running' }>): Ready {
   const started = copy.phase === 'running' && (copy.progress?.completedBytes ?? 0) > 0;
   if (copy.failure !== undefined && !started) return failureFor(copy.failure);
@@ -142,7 +143,7 @@ function copyingFor(copy: Extract<CopyState, { phase: 'queued' | 'running' }>): 
     : { status: 'False', reason: 'Copying', message: 'the copy is under way' };
 }
 
-function failureFor({ reason, message }: CopyFailure): Ready {
+function failureFor({ reason, message }: JobFailure): Ready {
   return { status: 'False', reason, message };
 }
 
@@ -158,7 +159,7 @@ function upstreamFor(situation: Situation): NewCondition | undefined {
   return undefined;
 }
 
-function isUpstreams({ reason }: CopyFailure): boolean {
+function isUpstreams({ reason }: JobFailure): boolean {
   return UPSTREAM_FAILURES.includes(reason);
 }
 
@@ -175,7 +176,7 @@ function describeContent(status: CachedImageStatus): string {
     : `${held}; the image has nothing for ${lacking.join(', ')}${remarks}`;
 }
 
-const MOVED = 'upstream has moved the tag to what is yet to be copied';
+const MOVED = 'upstream has moved the tag to a digest that is yet to be copied';
 
 function covers(held: string, wanted: string): boolean {
   return platformMatches(parsePlatform(wanted), parsePlatform(held));
@@ -198,7 +199,7 @@ function contentOf(
   };
 }
 
-/** The last figures stay between two tries, and go when there is nothing under way any more. */
+/** The progress stays in the status while a retry waits, and goes when no copy is queued or running. */
 function progressOf(
   situation: Situation,
   before: CachedImageStatus['progress'],

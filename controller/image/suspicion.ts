@@ -1,28 +1,44 @@
-/** The moment since which the store may have lost more than is known: everything is verified anew from then on. */
+/**
+ * Since when the store is suspected of having lost more than is known: everything is verified anew from then
+ * on.
+ */
 import type { Clock } from '../../platform/clock.ts';
+import type { ObjectCache } from '../../platform/kube/cache.ts';
+import type { WorkQueue } from '../../platform/kube/work-queue.ts';
+import type { Logger } from '../../platform/log.ts';
+import type { ImageRecord } from '../cluster/resources.ts';
 
-/** Further losses found within this time are those that the last suspicion was about. */
+/** Losses found within this time belong to the suspicion that was raised last. */
 const SETTLES_MS = 30_000;
 
+export interface SuspicionOptions {
+  readonly images: ObjectCache<ImageRecord>;
+  /** Of images to look at. */
+  readonly queue: Pick<WorkQueue, 'add'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 export class Suspicion {
-  readonly #clock: Clock;
-  readonly #onRaised: () => void;
+  readonly #options: SuspicionOptions;
   #raisedAt: number | undefined;
 
-  constructor(clock: Clock, onRaised: () => void) {
-    this.#clock = clock;
-    this.#onRaised = onRaised;
+  constructor(options: SuspicionOptions) {
+    this.#options = options;
   }
 
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; undefined while the store is not suspected of anything. */
   get at(): number | undefined {
     return this.#raisedAt;
   }
 
-  raise(): void {
-    const now = this.#clock.now();
+  /** Has every image looked at, which then orders its verification. */
+  readonly raise = (): void => {
+    const { images, queue, clock, log } = this.#options;
+    const now = clock.now();
     if (this.#raisedAt !== undefined && now - this.#raisedAt < SETTLES_MS) return;
     this.#raisedAt = now;
-    this.#onRaised();
-  }
+    log.warn('the store has lost content, all images are verified');
+    for (const { metadata } of images.values()) queue.add(metadata.name ?? '');
+  };
 }

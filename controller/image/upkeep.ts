@@ -1,24 +1,27 @@
-/** What is to be asked and cleared away for an image that the cache holds, and when: pure. */
+/**
+ * When an image that the cache holds is checked upstream, verified in the store, and rid of its earlier
+ * digests: pure.
+ */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { cachedImageName } from '../../api/names.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import { reference } from '../../registry/core/reference.ts';
-import type { CopyRequest } from '../jobs/copy-state.ts';
-import type { Errand, Gathered } from './decision.ts';
-import type { ErrandState } from '../jobs/tasks.ts';
-import { checkDueAt, outdatedDigests, parseTime, verifyDueAt } from './life-rules.ts';
-import type { RemovalTarget } from '../jobs/removals.ts';
+import { parseTime } from '../../platform/kube/time.ts';
+import type { JobState } from '../jobs/job-state.ts';
+import type { CopyRequest, ImageToRemove } from '../jobs/orders.ts';
+import type { Gathered, Task } from './decision.ts';
+import { checkDueAt, outdatedDigests, verifyDueAt } from './life-rules.ts';
 
 export interface Upkeep {
-  readonly errands: readonly Errand[];
-  /** When to look again, in milliseconds since the epoch. */
+  readonly tasks: readonly Task[];
+  /** Moments at which to look again, in milliseconds since the epoch. */
   readonly againAt: readonly number[];
 }
 
-/** An errand and its moment, or only a moment at which to look again; `at` is undefined while it is under way. */
+/** A task and when it is due, or only when to look again. `at` is undefined while the task is under way. */
 interface Due {
   readonly at: number | undefined;
-  readonly errand?: Errand;
+  readonly task?: Task;
 }
 
 export function upkeep(
@@ -27,33 +30,33 @@ export function upkeep(
   status: CachedImageStatus,
   request: CopyRequest,
 ): Upkeep {
-  if (status.digest === undefined) return { errands: [], againAt: [] };
+  if (status.digest === undefined) return { tasks: [], againAt: [] };
   const { check, verify, rules, now } = gathered;
   const all: Due[] = [
-    { at: turn(check, checkDueAt(name, status, rules)), errand: { errand: 'check', request } },
-    { at: turn(verify, verifyDue(gathered, name)), errand: { errand: 'verify', request } },
+    { at: turn(check, checkDueAt(name, status, rules)), task: { task: 'check', request } },
+    { at: turn(verify, verifyDue(gathered, name)), task: { task: 'verify', request } },
     removalOfPrevious(gathered, status, request),
   ];
   return {
-    errands: all.flatMap(({ at = Infinity, errand }) => (errand !== undefined && at <= now ? [errand] : [])),
+    tasks: all.flatMap(({ at = Infinity, task }) => (task !== undefined && at <= now ? [task] : [])),
     againAt: all.flatMap(({ at = -Infinity }) => (at > now ? [at] : [])),
   };
 }
 
-function verifyDue({ verify, rules, termBegan, suspectedAt }: Gathered, name: string): number {
+function verifyDue({ verify, rules, leadingSince, suspectedAt }: Gathered, name: string): number {
   const last = verify.phase === 'idle' ? verify.lastAt : undefined;
   const known = {
-    since: termBegan,
+    since: leadingSince,
     ...(last === undefined ? {} : { last }),
     ...(suspectedAt === undefined ? {} : { suspectedAt }),
   };
   return verifyDueAt(name, known, rules);
 }
 
-/** An answer that was taken in just now is as good as one under way. */
-function turn(state: ErrandState<unknown>, dueAt: number): number | undefined {
-  if (state.phase === 'waiting' || state.phase === 'done') return undefined;
-  return state.phase === 'failed' ? Math.max(dueAt, state.retryAt) : dueAt;
+/** A task that is done, and whose result is being taken in right now, counts as under way. */
+function turn(state: JobState<unknown, unknown>, dueAt: number): number | undefined {
+  if (state.phase === 'failed') return Math.max(dueAt, state.failure.retryAt);
+  return state.phase === 'idle' ? dueAt : undefined;
 }
 
 function removalOfPrevious(
@@ -68,7 +71,7 @@ function removalOfPrevious(
     );
     return { at: graces.find((at) => at > now) };
   }
-  const target: RemovalTarget = {
+  const target: ImageToRemove = {
     reference: reference(image, undefined, previous as Digest),
     ...(tenant === undefined ? {} : { tenant }),
     ranBy: cachedImageName(image, tenant),
@@ -76,9 +79,11 @@ function removalOfPrevious(
   const at = turn(removal, copiesInRepository ? now + BUSY_MS : now);
   return {
     at,
-    errand: { errand: 'remove', request: { targets: [target], previous, sizeBytes: status.sizeBytes ?? 0 } },
+    task: { task: 'remove', request: { targets: [target], previous, sizeBytes: status.sizeBytes ?? 0 } },
   };
 }
 
-/** Nothing is removed from a repository that something is copied into; that often it is looked at again. */
+/**
+ * How soon to look again at a repository that is being copied into: nothing is removed from it until then.
+ */
 export const BUSY_MS = 1_000;

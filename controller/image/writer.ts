@@ -1,4 +1,7 @@
-/** Writes CachedImages as they were decided to be: spec, finalizer and status, each so that it fails when somebody wrote in between. */
+/**
+ * Writes the spec, finalizer and status of a CachedImage as decided. Each write fails if somebody else wrote
+ * meanwhile.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import { CACHED_IMAGE_FINALIZER, MADE_FOR_LABEL, MADE_FOR_PODS } from '../../api/names.ts';
@@ -6,18 +9,18 @@ import type { ObjectCache } from '../../platform/kube/cache.ts';
 import type { Patch, WriteOptions } from '../../platform/kube/client.ts';
 import { apiVersionOf } from '../../platform/kube/resource.ts';
 import type { Logger } from '../../platform/log.ts';
-import { isMadeForPods } from './assess.ts';
-import type { AppliedSpec, Decision } from './decision.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import { imageRecords, type ImageRecord } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
+import { isMadeForPods } from './copy-checks.ts';
+import type { AppliedSpec, Decision } from './decision.ts';
 
 const FIELD_MANAGER = 'larder-controller';
 
 export interface ImageWriterOptions {
   readonly images: ObjectCache<ImageRecord>;
   readonly writer: Writer;
-  /** Who uses what, as the API server itself says. */
+  /** Reads from the API server which images pods use now. */
   readonly readUsers: () => Promise<UsageIndex>;
   readonly log: Logger;
 }
@@ -29,7 +32,7 @@ export class ImageWriter {
     this.#options = options;
   }
 
-  /** @throws KubeError, a conflict when somebody wrote in between */
+  /** @throws KubeError; a conflict when somebody else wrote meanwhile */
   async write(
     name: string,
     image: CachedImage | undefined,
@@ -62,7 +65,7 @@ export class ImageWriter {
     return applied;
   }
 
-  /** The version makes it fail when somebody wrote in between. */
+  /** The resourceVersion makes the write fail if somebody else wrote meanwhile. */
   async #setFinalizer(
     image: CachedImage,
     change: 'add' | 'remove',
@@ -76,8 +79,9 @@ export class ImageWriter {
   }
 
   /**
-   * Deletes an image; fails when anybody wrote to it since that was decided.
-   * @returns false when pods use it after all. @throws KubeError
+   * Deletes a CachedImage.
+   * @returns false when pods use it after all
+   * @throws KubeError; a conflict when somebody wrote to it since the decision
    */
   async remove({ metadata }: CachedImage, signal: AbortSignal): Promise<boolean> {
     const { images, readUsers, writer } = this.#options;
@@ -92,28 +96,29 @@ export class ImageWriter {
   async #writeStatus(image: CachedImage, status: CachedImageStatus, signal: AbortSignal): Promise<void> {
     if (isDeepStrictEqual(plain(image.status ?? {}), plain(status))) return;
     const { name, resourceVersion } = image.metadata;
-    // The version makes it fail when somebody wrote in between: then we decided from what is no longer so.
+    // The resourceVersion makes the write fail if somebody else wrote meanwhile: the decision is then out of
+    // date.
     const patch = apply({ name, resourceVersion }, { status });
     await this.#patch(name, patch, { subresource: 'status', signal });
   }
 
-  /** The cache knows at once what was written, and need not wait for the watch to tell. */
+  /** Puts what was written into the cache at once, without waiting for the watch. */
   async #patch(name: string, patch: Patch, options: WriteOptions): Promise<ImageRecord> {
     const { images, writer } = this.#options;
     const object = await writer.patch(imageRecords, { name }, patch, options);
-    // Without its last finalizer it is gone; the watch tells.
+    // An object being deleted may be gone with its last finalizer: that is for the watch to say.
     if (object.image.metadata.deletionTimestamp === undefined) images.apply({ type: 'upsert', object });
     return object;
   }
 }
 
-/** A server-side apply: what others set beside our fields stays theirs, and sets are united. */
+/** A server-side apply: it leaves the fields of others alone, and adds to sets. */
 function apply(metadata: object, content: object): Patch {
   const body = { apiVersion: apiVersionOf(imageRecords), kind: imageRecords.kind, metadata, ...content };
   return { type: 'apply', body, fieldManager: FIELD_MANAGER, force: true };
 }
 
-/** Without fields that are there but undefined, as it goes over the wire. */
+/** As it goes over the wire: without fields whose value is undefined. */
 function plain(value: object): unknown {
   return JSON.parse(JSON.stringify(value));
 }

@@ -54,10 +54,11 @@ const copy = (
   signal = new AbortController().signal,
   onProgress: (progress: object) => void = () => undefined,
 ) =>
-  client.copy(copyRequest('ghcr.io/acme/app:7', { tenant: 'team-a', pullSecrets: ['regcred'] }), {
+  client.copy(
+    copyRequest('ghcr.io/acme/app:7', { tenant: 'team-a', pullSecrets: ['regcred'] }),
     signal,
     onProgress,
-  });
+  );
 
 describe('an order to the copier', () => {
   it('is made with our token, and ends in what was copied', async () => {

@@ -1,4 +1,8 @@
-/** Orders to the copier over TLS: what it answers as domain values, what goes wrong as one typed error. */
+/**
+ * Sends orders to the copier over TLS; its answers become results, and whatever goes wrong becomes an
+ * OrderFailed.
+ */
+import { readFile } from 'node:fs/promises';
 import { Agent, type Dispatcher, request } from 'undici';
 import {
   CHECK_PATH,
@@ -14,49 +18,30 @@ import {
   verifyAnswerSchema,
 } from '../../api/copier-api.ts';
 import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
-import type { ReadyReason } from '../../api/reasons.ts';
-import { formatReference } from '../../registry/core/reference.ts';
-import type { CopyProgress, CopyRequest, CopyResult } from './copy-state.ts';
-import type { Verification } from './answers.ts';
-import { lines } from './lines.ts';
 import type { StoredImage } from '../../api/stored-image.ts';
+import { formatReference } from '../../registry/core/reference.ts';
+import type { JobProgress } from './job-state.ts';
+import { lines } from './lines.ts';
+import { type CopyRequest, type CopyResult, OrderFailed, type VerifyResult } from './orders.ts';
 
 export interface CopierClientOptions {
   readonly url: URL;
-  /** The name in the copier's certificate; the URL only holds an address. */
+  /** The name in the copier's certificate; the URL holds only an address. */
   readonly serverName: string;
-  /** The CAs to trust, PEM; asked at every order, for they are renewed. */
+  /** The CAs to trust, in PEM. Called for every order, because they are renewed. */
   readonly ca: () => string;
-  /** Our ServiceAccount token; asked at every order, for it is renewed. */
+  /** Our ServiceAccount token. Called for every order, because it is renewed. */
   readonly token: () => Promise<string>;
-  /** Throws when nothing may be ordered any more, because another leads by now. */
+  /** Called before every order; throws when we no longer lead. */
   readonly beforeOrder: () => void;
-  /** How long the copier may take to answer, and to be silent afterwards, in milliseconds. */
+  /** How long the copier may take to answer, and how long it may pause while it answers, in milliseconds. */
   readonly silenceMs: number;
 }
 
-/** An order that was not carried out. `message` is fit for users. */
-export class OrderFailed extends Error {
-  override readonly name = 'OrderFailed';
-  readonly reason: ReadyReason;
-  readonly retryAfterSeconds: number | undefined;
-
-  constructor(
-    message: string,
-    reason: ReadyReason,
-    options: { cause?: unknown; retryAfterSeconds?: number } = {},
-  ) {
-    super(message, { cause: options.cause });
-    this.reason = reason;
-    this.retryAfterSeconds = options.retryAfterSeconds;
-  }
+/** Reads the token from a file that the kubelet renews. */
+export function tokenFrom(path: string): () => Promise<string> {
+  return async () => (await readFile(path, 'utf8')).trim();
 }
-
-/** Copies an image; aborting the signal cancels the order at the copier as well. */
-export type Copy = (
-  request: CopyRequest,
-  options: { readonly signal: AbortSignal; readonly onProgress: (progress: CopyProgress) => void },
-) => Promise<CopyResult>;
 
 export class CopierClient {
   readonly #options: CopierClientOptions;
@@ -66,8 +51,15 @@ export class CopierClient {
     this.#options = options;
   }
 
-  /** @throws OrderFailed; the signal's reason when it was aborted */
-  readonly copy: Copy = async (order, { signal, onProgress }) => {
+  /**
+   * Copies an image. Aborting the signal cancels the order at the copier as well.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
+  readonly copy = async (
+    order: CopyRequest,
+    signal: AbortSignal,
+    onProgress: (progress: JobProgress) => void,
+  ): Promise<CopyResult> => {
     const body = await this.#post(COPY_PATH, orderJson(order), signal);
     try {
       for await (const line of lines(body)) {
@@ -83,22 +75,31 @@ export class CopierClient {
     throw unavailable('the copier ended its answer before the copy was done');
   };
 
-  /** Asks upstream. @throws OrderFailed; the signal's reason when it was aborted */
+  /**
+   * Asks upstream whether it serves the image, and which digest.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
   readonly check = async (order: CopyRequest, signal: AbortSignal): Promise<CheckAnswer> => {
     const { image, tenant, pullSecrets, referrers } = orderJson(order);
     const question = { image, tenant, pullSecrets, referrers };
     return parseMessage(checkAnswerSchema, await this.#ask(CHECK_PATH, question, signal));
   };
 
-  /** Asks the store. @throws OrderFailed; the signal's reason when it was aborted */
-  readonly verify = async (order: CopyRequest, signal: AbortSignal): Promise<Verification> => {
+  /**
+   * Asks the store whether it holds all of the image.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
+  readonly verify = async (order: CopyRequest, signal: AbortSignal): Promise<VerifyResult> => {
     const { image, tenant, platforms } = orderJson(order);
     const question = { image, tenant, platforms };
     const answer = parseMessage(verifyAnswerSchema, await this.#ask(VERIFY_PATH, question, signal));
     return { ...answer, requested: order.platforms };
   };
 
-  /** Deletes what the store holds for an image. @throws OrderFailed; the signal's reason when it was aborted */
+  /**
+   * Deletes what the store holds for an image.
+   * @throws OrderFailed; the signal's reason when it is aborted
+   */
   readonly remove = async ({ reference, tenant }: StoredImage, signal: AbortSignal): Promise<void> => {
     const order = { image: formatReference(reference), ...(tenant === undefined ? {} : { tenant }) };
     await (await this.#post(DELETE_PATH, order, signal)).dump();
@@ -127,7 +128,10 @@ export class CopierClient {
     throw unavailable(`the copier answered with status ${answer.statusCode}`);
   }
 
-  /** The replica that owns the image carries the order out; when it does not answer, whoever we came to first does. */
+  /**
+   * A replica that does not own the image names the one that does. When that does not answer, the first is
+   * asked to do it itself.
+   */
   async #sendToOwner(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const answer = await this.#send(new URL(path, this.#options.url), order, signal);
     const location = answer.headers['location'];
@@ -135,7 +139,7 @@ export class CopierClient {
     await answer.body.dump();
     const owner = new URL(path, location);
     try {
-      // It has to show the copier's certificate before it sees our token.
+      // Over TLS, so the owner must prove that it is a copier before it sees our token.
       if (owner.protocol === this.#options.url.protocol) return await this.#send(owner, order, signal);
     } catch (error) {
       signal.throwIfAborted();
@@ -175,7 +179,7 @@ export class CopierClient {
   #dispatcher(): Dispatcher {
     const ca = this.#options.ca();
     if (this.#agent?.ca !== ca) {
-      // Orders under way keep the old one until they end.
+      // Orders under way keep the old agent until they end.
       void this.#agent?.dispatcher.close();
       const connect = { ca, servername: this.#options.serverName, timeout: 5_000 };
       this.#agent = { ca, dispatcher: new Agent({ connect, allowH2: false }) };

@@ -1,8 +1,8 @@
-/** Newline-delimited text from a stream. */
+/** Splits a stream of text into lines. */
 const MAX_LINE_LENGTH = 64 * 1024;
 
 /**
- * Yields each line without its end, and the last one also without one; empty lines are left out.
+ * Yields each line without its line break; the last line need not have one. Empty lines are left out.
  * @throws RangeError when a line is longer than 64 Ki characters
  */
 export async function* lines(body: AsyncIterable<Buffer | string>): AsyncGenerator<string, void> {

@@ -1,6 +1,6 @@
 /**
- * Larder's own certificate authority through its rotation: a new CA is trusted everywhere before anything is signed by it, and
- * the old one is trusted until nothing that it signed is served any more. All decisions are pure but for making keys.
+ * Rotates Larder's own certificate authority: a new CA is trusted everywhere before it signs anything, and
+ * the old one is trusted until nothing that it signed is served. Pure, except that it makes keys.
  */
 import {
   createCa,
@@ -19,16 +19,16 @@ export type Data = Readonly<Record<string, string>>;
 const CA_DAYS = 3650;
 const SERVING_DAYS = 365;
 
-/** What the Secret of the CA holds. */
+/** The contents of the CA's Secret. */
 export interface Authority {
   readonly current: KeyPairPem;
-  /** The one before, until it is retired. */
+  /** The CA before it, until that is retired. */
   readonly previous?: KeyPairPem;
-  /** Since when everybody has been told to trust `current`, in milliseconds since the epoch. */
+  /** Since when everybody is told to trust `current`, in milliseconds since the epoch. */
   readonly publishedAt?: number;
 }
 
-/** Time matters to all of it, in milliseconds; `settleMs` is how long a published bundle takes to arrive everywhere. */
+/** The time now, and how long a published bundle takes to arrive everywhere; in milliseconds. */
 export interface Moment {
   readonly now: number;
   readonly settleMs: number;
@@ -45,7 +45,10 @@ export function readAuthority(data: Data): Authority {
   };
 }
 
-/** The CA that is held as long as it is good for a while; else a new one, beside the old one that goes on signing. */
+/**
+ * The CA that is held, while it remains valid for long enough; otherwise a new one, beside the old one, which
+ * signs until the new one is trusted.
+ */
 export async function keepAuthority(held: Data | undefined, { now }: Moment): Promise<Data> {
   const pair = held && pairOf(held);
   const reason = renewalReason(pair, { names: [] }, now);
@@ -57,17 +60,20 @@ export async function keepAuthority(held: Data | undefined, { now }: Moment): Pr
   };
 }
 
-/** Notes that everybody has been told, the first time. */
+/** Notes when the CA was first published. */
 export function markPublished(held: Data, { now }: Moment): Data {
   return held['published'] === undefined ? { ...held, published: new Date(now).toISOString() } : held;
 }
 
-/** What is to be trusted: the current CA first, and every CA that was trusted before. */
+/** The CAs to trust: the current one first, then all that were trusted before. */
 export function trustedBundle(held: string, { current, previous }: Authority, { now }: Moment): string {
   return mergeBundle(previous ? mergeBundle(held, previous.cert, now) : held, current.cert, now);
 }
 
-/** A serving certificate for `host`: the one that is held as long as it is good, which while a new CA settles includes one of an old CA. */
+/**
+ * A serving certificate for `host`: the one that is held, while it is good. Until a new CA has settled, one
+ * that an old CA signed is good too.
+ */
 export async function keepServing(
   held: Data | undefined,
   authority: Authority,
@@ -83,7 +89,10 @@ export async function keepServing(
   return dataOf(await issueServerCertificate(signer, [host], SERVING_DAYS, moment.now));
 }
 
-/** Whether nothing that an old CA signed is served any more: all certificates are of the current one and have had time to be taken up. */
+/**
+ * Whether nothing that an old CA signed is served any more: the current CA signed all certificates, and long
+ * enough ago to be in use.
+ */
 export function mayRetire(authority: Authority, serving: readonly Data[], moment: Moment): boolean {
   const { now, settleMs } = moment;
   return (
@@ -94,7 +103,7 @@ export function mayRetire(authority: Authority, serving: readonly Data[], moment
   );
 }
 
-/** The Secret of the CA without its predecessor. */
+/** The CA's Secret without the previous CA. */
 export function retirePrevious(held: Data): Data {
   return Object.fromEntries(Object.entries(held).filter(([key]) => !key.startsWith('previous.')));
 }

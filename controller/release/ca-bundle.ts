@@ -1,4 +1,6 @@
-/** Keeps the `caBundle` of our webhook configuration: without it the API server trusts no webhook of ours. */
+/**
+ * Keeps the `caBundle` of our webhook configuration: without it the API server does not trust our webhook.
+ */
 import { Buffer } from 'node:buffer';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
@@ -12,8 +14,9 @@ import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 
 /**
- * JSON Patch (RFC 6902) that gives every webhook of the configuration the bundle; empty when all have it. The tests in it
- * make the patch fail rather than meet another webhook when the list has changed meanwhile.
+ * A JSON Patch (RFC 6902) that gives every webhook of the configuration the bundle; empty when all have it.
+ * If the list has changed meanwhile, its tests make the patch fail, so that no bundle goes to the wrong
+ * webhook.
  */
 export function bundlePatch(configuration: MutatingWebhookConfiguration, bundle: string): readonly object[] {
   const value = Buffer.from(bundle).toString('base64');
@@ -30,12 +33,12 @@ export function bundlePatch(configuration: MutatingWebhookConfiguration, bundle:
 export interface TrustedBundleOptions {
   readonly client: KubeClient;
   readonly writer: Writer;
-  /** Of the MutatingWebhookConfiguration; absent when its caBundle is somebody else's. */
+  /** The name of the MutatingWebhookConfiguration; absent when somebody else keeps its caBundle. */
   readonly name?: string;
   readonly log: Logger;
 }
 
-/** The CAs that are to be trusted, and the API server's copy of them. */
+/** The CAs to trust, and the API server's copy of them. */
 export class TrustedBundle {
   readonly #options: TrustedBundleOptions;
   #bundle = '';
@@ -47,7 +50,7 @@ export class TrustedBundle {
   /** PEM; empty before the first {@link publish}. */
   readonly get = (): string => this.#bundle;
 
-  /** From now on this is the bundle. A configuration that is not there, as while a release is uninstalled, needs none. */
+  /** Makes this the bundle from now on. The configuration may be missing, as during an uninstall. */
   async publish(bundle: string, signal: AbortSignal): Promise<void> {
     this.#bundle = bundle;
     const { client, name } = this.#options;
@@ -59,7 +62,7 @@ export class TrustedBundle {
     }
   }
 
-  /** The component that watches the configuration and writes the bundle again whenever it is lost. */
+  /** Watches the configuration and writes the bundle again whenever it gets lost. */
   components(): readonly Component[] {
     const { client, name, log } = this.#options;
     if (name === undefined) return [];

@@ -1,4 +1,4 @@
-/** The Secrets and ConfigMaps of the release in the Kubernetes API, safe against others who write them at the same time. */
+/** Reads and writes the release's Secrets and ConfigMaps, also when others write them at the same time. */
 import { Buffer } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
 import type { KubeClient } from '../../platform/kube/client.ts';
@@ -6,7 +6,7 @@ import { isAlreadyExists, isConflict, isNotFound } from '../../platform/kube/err
 import { configMaps, type KubeObject, type Resource, secrets } from '../../platform/kube/resource.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import type { Data } from './authority.ts';
-import type { ObjectStore } from './release-objects.ts';
+import type { ObjectStore } from './objects.ts';
 
 const MAX_TRIES = 5;
 const LABELS = { 'app.kubernetes.io/managed-by': 'larder-controller', 'app.kubernetes.io/part-of': 'larder' };
@@ -16,7 +16,7 @@ interface Holder extends KubeObject {
   readonly type?: string;
 }
 
-/** How a kind holds text. */
+/** How a kind of object encodes text. */
 interface Kind {
   readonly resource: Resource<Holder>;
   readonly encode: (text: string) => string;
@@ -32,7 +32,7 @@ const KINDS: Record<'Secret' | 'ConfigMap', Kind> = {
   ConfigMap: { resource: configMaps, encode: (text) => text, decode: (text) => text },
 };
 
-/** @param signal ends every request */
+/** @param signal aborts all requests */
 export function kubeObjects(
   client: Pick<KubeClient, 'get'>,
   writer: Writer,

@@ -1,12 +1,12 @@
-/** The two names of an image, upstream's and the cache's, and how to get from one to the other. */
+/** Translates between the two names of an image: upstream's and the cache's. */
 import { type CapabilityOf, restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
 import { type CapabilityKey, isCapabilityFor } from '../../registry/core/capability.ts';
 import { formatReference, parseReference } from '../../registry/core/reference.ts';
 import { unlessInvalid } from '../cluster/unless-invalid.ts';
 
 /**
- * What the author of a Pod asked for, when its image goes through the proxy; undefined when it does not.
- * @param claimed how its author spelt it, as the annotation says; used when it means the same image
+ * The image that the author of a Pod asked for; undefined when the image does not go through the proxy.
+ * @param claimed the author's spelling according to the annotation; used only if it means the same image
  */
 export function originalImage(
   image: string,
@@ -18,7 +18,7 @@ export function originalImage(
   return claimed !== undefined && normalised(claimed) === original ? claimed : original;
 }
 
-/** The name in the cache; undefined when the image has none. */
+/** The image's name in the cache; undefined when it has none. */
 export function imageInCache(
   image: string,
   tenant: string | undefined,

@@ -1,4 +1,4 @@
-/** The patch that gives containers of a Pod other images, and says so on the Pod: pure. */
+/** The patch that gives containers of a Pod other images, and notes that on the Pod: pure. */
 import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION, REWRITTEN_LABEL } from '../../api/names.ts';
 import type { Patch } from '../../platform/kube/client.ts';
 import type { ContainerRef, PodNotes } from '../cluster/stuck-pod.ts';
@@ -11,8 +11,8 @@ export interface ImageChange {
 }
 
 /**
- * Nothing but these images, our annotations and our label changes. The server refuses it (409) when the pod is no longer the one that
- * was decided about: by then one of the containers may run.
+ * It changes only these images, our annotations and our label. If the Pod has changed since the decision, the
+ * server refuses it (409), because one of the containers may run by then.
  */
 export function patchImages(
   resourceVersion: string,
@@ -40,7 +40,7 @@ export function patchImages(
   return { type: 'json', body };
 }
 
-/** What stood there, and the images that are replaced now. */
+/** The former note, and the images that are replaced now. */
 function note(before: Readonly<Record<string, string>> | undefined, changes: readonly ImageChange[]): string {
   const replaced = Object.fromEntries(changes.map(({ container: { name, image } }) => [name, image]));
   return JSON.stringify({ ...before, ...replaced });
@@ -54,7 +54,7 @@ function annotation(name: string): string {
   return `/metadata/annotations/${escaped(name)}`;
 }
 
-/** RFC 6901, section 3; our names hold no tilde. */
+/** RFC 6901, section 3; our names contain no tilde. */
 function escaped(name: string): string {
   return name.replaceAll('/', '~1');
 }

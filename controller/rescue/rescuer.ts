@@ -1,11 +1,11 @@
-/** Helps pods whose containers wait for an image that cannot be pulled: gather, decide, apply. */
+/** Rescues pods whose containers wait for an image that cannot be pulled: gather, decide, apply. */
 import { cachedImageName } from '../../api/names.ts';
 import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { ObjectCache } from '../../platform/kube/cache.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { isConflict, isNotFound, KubeError } from '../../platform/kube/error.ts';
-import { type EventToRecord, subjectOf } from '../../platform/kube/events.ts';
+import { type EventRecorder, type EventToRecord, subjectOf } from '../../platform/kube/events.ts';
 import { keyOf } from '../../platform/kube/resource.ts';
 import { WorkQueue, type WorkResult } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -13,25 +13,27 @@ import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import { type ImageRecord, type PodRecord, podRecords } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
+import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
 import { type CapabilityOf, hideCapabilities } from '../../registry/core/cached-name.ts';
 import type { CapabilityKey } from '../../registry/core/capability.ts';
-import { decideRescue, type Plight, type Rescue } from './decide-rescue.ts';
+import { decideRescue, type Plight, type Rescue } from './decide.ts';
 import { imageInCache, lacksCapability, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
-import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
 
-/** What a stuck pod waits for (a proxy, a copy, the end of our patience) is looked for so often. */
+/**
+ * How often to look again at a stuck pod: by then a proxy may work, a copy be done, or our patience be over.
+ */
 const LOOK_AGAIN_MS = 3_000;
 const AT_ONCE = 8;
 
 export interface RescuerOptions {
   readonly pods: ObjectCache<PodRecord>;
-  /** The CachedImages that stand for a content, by the name that {@link cachedImageName} gives it. */
+  /** The CachedImages that stand for an image, by the name that {@link cachedImageName} gives it. */
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   readonly writer: Writer;
-  readonly record: (event: EventToRecord) => void;
-  /** Told of every container that was helped. */
+  readonly events: Pick<EventRecorder, 'record'>;
+  /** Called for every container that was rescued. */
   readonly onRescue: (reason: Rescue['reason']) => void;
   /** Whether a proxy is ready on a node. */
   readonly proxyWorks: (node: string) => boolean;
@@ -50,17 +52,17 @@ interface Helped {
 
 export class Rescuer {
   readonly #options: RescuerOptions;
-  /** By pod: since when it is known to be stuck, of the monotonic clock. */
+  /** By pod: since when it is known to be stuck, by the monotonic clock. */
   readonly #stuckSince = new Map<string, number>();
-  /** Uids of pods that the API server, or a policy of the cluster, does not let us change. */
+  /** Uids of pods that the API server, or a policy of the cluster, has not let us change. */
   readonly #refused = new Set<string>();
   readonly #queue: WorkQueue;
 
-  /** Make it before the watch of pods starts. */
+  /** Create it before the watch of pods starts. */
   constructor(options: RescuerOptions) {
     this.#options = options;
     const { pods, log, clock } = options;
-    this.#queue = new WorkQueue({ name: 'rescue', worker: this.#work, concurrency: AT_ONCE, log, clock });
+    this.#queue = new WorkQueue({ name: 'rescue', concurrency: AT_ONCE, log, clock });
     pods.onChange(({ before, after }) => {
       const key = keyOf(after ?? before ?? {});
       if (after?.stuck !== undefined) this.#queue.add(key);
@@ -68,11 +70,11 @@ export class Rescuer {
     });
   }
 
-  /** @param synced resolves when everything is known once */
+  /** @param synced resolves once all that decisions depend on is known */
   component(synced: (signal: AbortSignal) => Promise<void>): Component {
     return loop('rescue', async (signal) => {
       await synced(signal);
-      await this.#queue.run(signal);
+      await this.#queue.run(this.#work, signal);
     });
   }
 
@@ -141,7 +143,7 @@ export class Rescuer {
         object: await writer.patch(podRecords, { name, namespace }, patch, { signal }),
       });
     } catch (error) {
-      // It has changed or gone; the watch tells.
+      // The pod has changed or gone; the watch brings that.
       if (isConflict(error) || isNotFound(error)) return;
       if (!isRefusal(error)) throw error;
       this.#refused.add(uid);
@@ -173,7 +175,7 @@ export class Rescuer {
     note: string,
   ): void {
     const regarding = subjectOf(podRecords, { metadata: { name, namespace, uid } });
-    this.#options.record({ regarding, type, reason, action: 'Rescue', note });
+    this.#options.events.record({ regarding, type, reason, action: 'Rescue', note });
   }
 
   #forget(key: string, { uid }: StuckPod): void {
@@ -182,7 +184,7 @@ export class Rescuer {
   }
 }
 
-/** Trying again would change nothing. */
+/** A refusal for good: trying again would not help. */
 function isRefusal(error: unknown): error is KubeError {
   return error instanceof KubeError && [403, 422].includes(error.status);
 }

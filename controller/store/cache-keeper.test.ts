@@ -61,7 +61,9 @@ function bench(limitBytes?: number) {
     ...(limitBytes === undefined ? {} : { limitBytes }),
     onEvict: (name) => evicted.push(name),
     writer,
-    tell: (_cache, { reason }) => told.push(reason),
+    recordEvent: (_cache, { reason }) => {
+      told.push(reason);
+    },
     synced: () => Promise.resolve(),
     clock,
     log: silentLogger,

@@ -1,4 +1,7 @@
-/** Keeps the cache within its limit, tells on the ImageCache how the cache stands, and takes requests for a collection from it. */
+/**
+ * Keeps the cache within its limit, writes the status of the ImageCache, and acts on the requests for a
+ * collection made there.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { CONDITION_WITHIN_LIMIT, type ImageCacheStatus } from '../../api/image-cache.ts';
 import { CONDITION_READY } from '../../api/reasons.ts';
@@ -7,37 +10,37 @@ import type { ObjectCache } from '../../platform/kube/cache.ts';
 import { findCondition, isTrue } from '../../platform/kube/conditions.ts';
 import { isConflict } from '../../platform/kube/error.ts';
 import { apiVersionOf } from '../../platform/kube/resource.ts';
+import { parseTime } from '../../platform/kube/time.ts';
 import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
 import { formatReference } from '../../registry/core/reference.ts';
-import type { ObjectEvent } from '../cluster/object-events.ts';
 import type { Writer } from '../cluster/fenced.ts';
-import { parseTime } from '../image/life-rules.ts';
+import type { RecordObjectEvent } from '../cluster/object-events.ts';
 import { cacheRecords, type CacheRecord, type ImageRecord } from '../cluster/resources.ts';
-import type { StoreKeeper } from './store-keeper.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
-import { capacity, type Capacity, type Holding } from './capacity.ts';
 import { cacheStatus, type CacheView } from './cache-status.ts';
+import { capacity, type Capacity, type Holding } from './capacity.ts';
+import type { StoreKeeper } from './keeper.ts';
 
-/** Changes come in crowds: each look takes in all of the last seconds. */
+/** Changes come in bursts; each look takes in all changes of the last seconds. */
 const EVERY_MS = 3_000;
 const FIELD_MANAGER = 'larder-controller';
 
 export interface CacheKeeperOptions {
-  /** Of the ImageCache. */
+  /** The name of the ImageCache. */
   readonly name: string;
   readonly caches: ObjectCache<CacheRecord>;
   readonly images: ObjectCache<ImageRecord>;
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
-  /** Absent when the store is none of the release's own. */
+  /** Absent when the store does not belong to the release. */
   readonly store?: Pick<StoreKeeper, 'status' | 'garbageBytes' | 'hasCollected' | 'collectNow'>;
-  /** What the images may take, in bytes; absent: whatever they do. */
+  /** How much the images may take, in bytes; absent: no limit. */
   readonly limitBytes?: number;
-  /** Called with the name of every image that is to go. */
+  /** Called with the name of every image that is chosen to go. */
   readonly onEvict: (name: string) => void;
   readonly writer: Writer;
-  readonly tell: (cache: CacheRecord, event: ObjectEvent) => void;
+  readonly recordEvent: RecordObjectEvent;
   readonly synced: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,14 +56,14 @@ export class CacheKeeper {
     this.#options = options;
   }
 
-  /** Whether an image is to go because the cache holds more than it may. */
+  /** Whether an image is chosen to go because the cache holds more than it may. */
   readonly isEvicted = (name: string): boolean => this.#evicted.has(name);
 
   get limitBytes(): number | undefined {
     return this.#options.limitBytes;
   }
 
-  /** As of the last look. */
+  /** As of the last look at the cache. */
   get capacity(): Capacity {
     return this.#last;
   }
@@ -77,9 +80,9 @@ export class CacheKeeper {
           this.#isRefused = false;
         } catch (error) {
           signal.throwIfAborted();
-          // The watch brings what somebody else wrote, and the next look takes that in.
+          // On a conflict the watch brings what somebody else wrote, and the next look takes it in.
           if (!isConflict(error) && !this.#isRefused) {
-            log.warn('the ImageCache cannot be written, which is tried on and on', { error });
+            log.warn('the ImageCache cannot be written and will be tried again', { error });
             this.#isRefused = true;
           }
         }
@@ -94,7 +97,8 @@ export class CacheKeeper {
     const use = store && volume && { usedBytes: volume.usedBytes, garbageBytes: store.garbageBytes };
     this.#last = capacity(holdings, use ?? undefined, limitBytes);
     const { evict } = this.#last;
-    // What a former leader removed may still take room: that goes before any image.
+    // Images that a former leader removed may still take up space, which is reclaimed before any other image
+    // goes.
     if (evict.length > 0 && store?.hasCollected === false) store.collectNow();
     else for (const name of evict) onEvict(name);
     this.#evicted = new Set(store?.hasCollected === false ? [] : evict);
@@ -112,20 +116,24 @@ export class CacheKeeper {
       findCondition(conditions, CONDITION_WITHIN_LIMIT),
     );
     if (is?.status === 'False' && was?.status !== 'False') {
-      this.#options.tell(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
+      this.#options.recordEvent(written, { type: 'Warning', reason: 'OverLimit', message: is.message });
     }
   }
 
-  /** Takes up what the annotation asks for, once for each of its values. */
+  /** Orders a collection when the annotation asks for one, once for each of its values. */
   #collect(record: CacheRecord): Pick<ImageCacheStatus, 'collectRequest'> {
-    const { store, tell } = this.#options;
+    const { store, recordEvent } = this.#options;
     const { collectRequest = record.status.collectRequest } = record;
     if (collectRequest !== record.status.collectRequest) {
       store?.collectNow();
-      tell(
+      recordEvent(
         record,
         store === undefined
-          ? { type: 'Warning', reason: 'CollectionRefused', message: 'the store is not one of the release' }
+          ? {
+              type: 'Warning',
+              reason: 'CollectionRefused',
+              message: 'the store does not belong to the release',
+            }
           : { type: 'Normal', reason: 'CollectionOrdered', message: 'the store is about to collect garbage' },
       );
     }
@@ -168,7 +176,7 @@ export class CacheKeeper {
   }
 }
 
-/** Undefined for what the cache does not hold, or not any more. */
+/** Undefined for an image that the cache does not hold, or is about to lose. */
 function holdingOf({ image: { metadata, status } }: ImageRecord): Holding | undefined {
   if (status?.digest === undefined || metadata.deletionTimestamp !== undefined) return undefined;
   return {

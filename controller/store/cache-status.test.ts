@@ -32,7 +32,7 @@ describe('the ImageCache', () => {
     [
       'is about to fit',
       { limitBytes: 2 * GIB, capacity: { evict: ['one'], heldBytes: 3 * GIB, excessBytes: 0 } },
-      'True Evicting: what nobody uses goes until 2 GiB are kept',
+      'True Evicting: unused images go until the cache takes no more than 2 GiB',
     ],
     [
       'cannot be made to fit',

@@ -1,4 +1,4 @@
-/** What the ImageCache says of the cache as a whole: pure. */
+/** The status of the ImageCache, which describes the cache as a whole: pure. */
 import type { Condition } from '../../api/cached-image.ts';
 import { CONDITION_COMPLETE, CONDITION_WITHIN_LIMIT, type ImageCacheStatus } from '../../api/image-cache.ts';
 import type { Collection } from '../../api/store-api.ts';
@@ -6,17 +6,17 @@ import { setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import type { Capacity } from './capacity.ts';
 
-/** What is known of the cache. */
+/** What the status is made from. */
 export interface CacheView {
-  /** How many images it holds whole. */
+  /** How many images the cache holds completely. */
   readonly images: number;
   readonly imagesInUse: number;
-  /** Those in use that it does not hold whole, as their upstreams name them. */
+  /** The images in use that it does not hold completely, by their upstream names. */
   readonly lacking: readonly string[];
   readonly capacity: Capacity;
   readonly limitBytes?: number;
   readonly lastCollection?: Collection;
-  /** The request for a collection that was taken up last. */
+  /** The last request for a collection that was acted on. */
   readonly collectRequest?: string;
 }
 
@@ -34,7 +34,7 @@ export function cacheStatus(before: ImageCacheStatus, view: CacheView, now: numb
     size: formatBytes(capacity.heldBytes),
     ...(limitBytes === undefined ? {} : { limitBytes, limit: formatBytes(limitBytes) }),
     ...(collectRequest === undefined ? {} : { collectRequest }),
-    ...(lastCollection === undefined ? {} : { lastCollection: told(lastCollection) }),
+    ...(lastCollection === undefined ? {} : { lastCollection: collectionStatus(lastCollection) }),
     conditions,
   };
 }
@@ -67,10 +67,18 @@ function fullness({ capacity: { heldBytes, excessBytes }, limitBytes }: CacheVie
     return { type, status: 'False', reason: 'NothingMayGo', message };
   }
   return heldBytes > limitBytes
-    ? { type, status: 'True', reason: 'Evicting', message: `what nobody uses goes until ${limit} are kept` }
+    ? {
+        type,
+        status: 'True',
+        reason: 'Evicting',
+        message: `unused images go until the cache takes no more than ${limit}`,
+      }
     : { type, status: 'True', reason: 'Fits', message: `the limit is ${limit}` };
 }
 
-function told({ freedBytes, ...rest }: Collection): NonNullable<ImageCacheStatus['lastCollection']> {
+function collectionStatus({
+  freedBytes,
+  ...rest
+}: Collection): NonNullable<ImageCacheStatus['lastCollection']> {
   return { ...rest, ...(freedBytes === null ? {} : { freedBytes }) };
 }

@@ -1,4 +1,4 @@
-/** Which images go when the cache holds more than it may: those used longest ago among those that may go. Pure. */
+/** Which images go when the cache holds more than it may: of those that may go, the longest unused. Pure. */
 
 /** An image that the cache holds. */
 export interface Holding {
@@ -6,14 +6,14 @@ export interface Holding {
   readonly sizeBytes: number;
   /** Milliseconds since the epoch. */
   readonly lastUsedAt: number;
-  /** Neither used, nor retained, nor lost upstream. */
+  /** Whether it is neither used by pods, nor retained, nor lost upstream. */
   readonly mayGo: boolean;
 }
 
 /** What the store's volume holds, in bytes. */
 export interface VolumeUse {
   readonly usedBytes: number;
-  /** Removed images that lie there until the next collection. */
+  /** The part of it that removed images take until the next collection. */
   readonly garbageBytes: number;
 }
 
@@ -21,12 +21,12 @@ export interface Capacity {
   /** In the order in which they go. */
   readonly evict: readonly string[];
   readonly heldBytes: number;
-  /** What stays too much when they have gone, because all the rest may not go; 0 when it fits. */
+  /** By how much the rest, which may not go, exceeds the limit; 0 when it fits. */
   readonly excessBytes: number;
 }
 
 /**
- * Layers that images share are counted for each image, but never more than the volume really holds.
+ * Layers that images share are counted for each image, but the sum never exceeds what the volume holds.
  * @param limitBytes undefined: there is no limit
  */
 export function capacity(

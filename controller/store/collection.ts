@@ -1,14 +1,14 @@
-/** When the store's garbage is worth a collection, during which nothing can be stored: pure. */
+/** When a collection of the store's garbage is worth it, given that nothing can be stored meanwhile: pure. */
 
 /** Bytes, and milliseconds since the epoch. */
 export interface Garbage {
-  /** What was removed since the last collection took, shared blobs counted as if they were not. */
+  /** The size of the images removed since the last collection, as if none shared blobs with another. */
   readonly bytes: number;
-  /** Since when there is some. */
+  /** When the first of them was removed. */
   readonly since: number;
 }
 
-export interface Volume {
+export interface VolumeSpace {
   readonly usedBytes: number;
   readonly freeBytes: number;
   readonly sizeBytes: number;
@@ -17,22 +17,22 @@ export interface Volume {
 export interface CollectionRules {
   /** Worth a collection by itself, in bytes. */
   readonly worthBytes: number;
-  /** No garbage waits longer, in milliseconds. */
+  /** How long garbage waits at most, in milliseconds. */
   readonly afterMs: number;
-  /** What the images may take, in bytes. */
+  /** How much the images may take, in bytes. */
   readonly limitBytes?: number;
 }
 
-/** Short of space, or beyond the limit, any gain counts. */
+/** With less free space than this, any gain is worth a collection. */
 const SCARCE_SHARE = 0.15;
-/** A large store is not collected for a small part of it. */
+/** In a large store, garbage must be this share of it to be worth a collection. */
 const WORTH_SHARE = 0.1;
-/** Removals come in groups: a collection waits for the end of one. */
+/** Removals come in groups: a collection waits this long for more. */
 const QUIET_MS = 60_000;
 
 export function isCollectionDue(
   { bytes, since }: Garbage,
-  volume: Volume | null,
+  volume: VolumeSpace | null,
   { worthBytes, afterMs, limitBytes = Infinity }: CollectionRules,
   now: number,
 ): boolean {

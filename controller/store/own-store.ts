@@ -1,15 +1,13 @@
-/** Composes what follows the release's own store. */
+/** Composes the keeper of the release's own store. */
 import { releaseNames } from '../../api/names.ts';
 import { secrets } from '../../platform/kube/resource.ts';
-import { StoreClient } from './store-client.ts';
-import { StoreKeeper } from './store-keeper.ts';
-import type { TermOptions } from '../leader-options.ts';
+import type { LeaderOptions } from '../leader-options.ts';
+import { StoreClient } from './client.ts';
+import { StoreKeeper } from './keeper.ts';
 
-export type OwnStoreParts = Pick<TermOptions, 'settings' | 'client' | 'assertLeader' | 'clock' | 'log'>;
-
-/** Undefined when the store is none of the release's own. */
+/** Undefined when the store does not belong to the release. */
 export function ownStoreKeeper(
-  { settings, client, assertLeader, clock, log }: OwnStoreParts,
+  { settings, client, assertLeader, clock, log }: LeaderOptions,
   onOtherVolume: () => void,
 ): StoreKeeper | undefined {
   const { namespace, fullname, storeUrl, storePoll, collectWorth, collectAfter, maxSize } = settings;

@@ -10,7 +10,7 @@ export const uninstallConfig = defineConfig({
   proxyHost: {
     env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,
-    help: 'host and port of the proxy as rewritten images name it',
+    help: 'host and port of the proxy in the names of rewritten images',
     schema: text(),
   },
   restartOwners: {
@@ -22,7 +22,7 @@ export const uninstallConfig = defineConfig({
   startupTaint: {
     env: 'LARDER_STARTUP_TAINT',
     default: 'false',
-    help: 'whether nodes may have the startup taint, which nobody takes off any more',
+    help: 'whether nodes may have the startup taint, which is then removed from them',
     schema: boolean(),
   },
 });

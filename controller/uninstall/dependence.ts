@@ -1,4 +1,7 @@
-/** What of a Pod depends on the cache, and what of it can be given back its original image without loss: pure. */
+/**
+ * Which images of a Pod depend on the cache, and which containers can be given their original image without
+ * loss: pure.
+ */
 import type { Pod } from '../../platform/kube/resource.ts';
 import { originalImage } from '../rescue/other-image.ts';
 import type { ImageChange } from '../rescue/patch-images.ts';
@@ -21,7 +24,10 @@ export function dependence(pod: Pod, proxyHost: string): Readonly<Record<string,
   return Object.fromEntries(through.map(({ name, image }) => [name, image]));
 }
 
-/** Originals for the containers that wait, for whatever: they have not run yet, or would have to be started anew. */
+/**
+ * The original images of all containers that wait, for whatever reason. Containers that run or have run are
+ * left alone.
+ */
 export function restoration(pod: Pod, proxyHost: string): readonly ImageChange[] {
   const depends = dependence(pod, proxyHost);
   const started = new Set(

@@ -6,7 +6,7 @@ import { connect, loadKubeConfig } from '../../platform/kube/connection.ts';
 import { EventRecorder } from '../../platform/kube/events.ts';
 import { createLogger } from '../../platform/log.ts';
 import { uninstallConfig } from './config.ts';
-import { prepareUninstall } from './uninstall.ts';
+import { prepareUninstall } from './prepare.ts';
 
 const log = createLogger({ process: 'uninstall', level: 'info' });
 const stopping = new AbortController();

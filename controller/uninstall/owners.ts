@@ -1,4 +1,4 @@
-/** Restarts what owns pods that run through the cache, as `kubectl rollout restart` does. */
+/** Restarts the owners of pods that use the cache, as `kubectl rollout restart` does. */
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
 import {
@@ -26,8 +26,9 @@ interface Owner {
 }
 
 /**
- * Restarts every owner once; pods of other owners, and of none, are left alone.
- * @returns what was restarted, for people
+ * Restarts every Deployment, StatefulSet and DaemonSet once. Pods of other owners, or of none, are left
+ * alone.
+ * @returns the owners that were restarted, as text for people
  * @throws KubeError
  */
 export async function restartOwners(

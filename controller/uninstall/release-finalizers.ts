@@ -1,4 +1,4 @@
-/** Takes our finalizer off every CachedImage, once nobody leads who would put it back. */
+/** Removes our finalizer from every CachedImage, once there is no leader that would put it back. */
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
@@ -17,21 +17,24 @@ export interface ReleaseFinalizersOptions {
   readonly signal: AbortSignal;
 }
 
-/** Should the job die on its way, a controller leads again after this time. */
+/** If the job dies half-way, a controller can lead again after this time. */
 const WORKING_SECONDS = 60;
 /**
- * For helm to remove the controllers once the job is done: one that led before would put the finalizers back. A new install made
- * meanwhile leads as late, and rewrites no image until then.
+ * The time that helm has to delete the controllers once the job is done: one that led before that would put
+ * the finalizers back. A new install must wait as long before it can lead, and rewrites no image until then.
  */
 const LEAVING_SECONDS = 15;
-/** Somebody may write to an image at the same time. */
+/** Others may write to an image at the same time. */
 const ATTEMPTS = 5;
 
-/** @returns how many images had it. @throws KubeError */
+/**
+ * @returns how many images had the finalizer
+ * @throws KubeError
+ */
 export async function releaseFinalizers(options: ReleaseFinalizersOptions): Promise<number> {
   const { clock, log, signal } = options;
   const leadsForMs = await takeLease(options, WORKING_SECONDS);
-  // The leader that the lease was taken from learns of it at its next renewal, and puts finalizers back until then.
+  // Until its next renewal the former leader does not know that it lost the lease, and puts finalizers back.
   log.info('waiting until the controller no longer leads', { seconds: leadsForMs / 1_000 });
   await clock.sleep(leadsForMs, signal);
   const released = await release(options);
@@ -60,7 +63,10 @@ async function release({ client }: ReleaseFinalizersOptions): Promise<number> {
   }
 }
 
-/** @returns how long whoever held the lease may still believe that it leads, in milliseconds: as long as it was given */
+/**
+ * @returns how long the former holder may still believe that it leads, in milliseconds: the duration of its
+ * lease
+ */
 async function takeLease(
   { client, clock, lease, identity, log }: ReleaseFinalizersOptions,
   seconds: number,
@@ -78,7 +84,7 @@ async function takeLease(
     return held?.holderIdentity ? (held.leaseDurationSeconds ?? 0) * 1_000 : 0;
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    log.info('there is no lease, so nobody leads', { lease: lease.name });
+    log.info('there is no lease, so no controller leads', { lease: lease.name });
     return 0;
   }
 }

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { ManualClock } from '../clock.ts';
 import { silentLogger } from '../log.ts';
-import { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
+import { type Worker, WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 
 /** A queue whose keys are worked on only as long as the test says. */
-function queueOf(options: Partial<WorkQueueOptions> = {}) {
+function queueOf({ worker, ...options }: Partial<WorkQueueOptions> & { readonly worker?: Worker } = {}) {
   const clock = new ManualClock();
   const started: string[] = [];
   const ends = new Map<string, PromiseWithResolvers<undefined>>();
@@ -16,20 +16,20 @@ function queueOf(options: Partial<WorkQueueOptions> = {}) {
     clock,
     random: () => 1,
     backoff: { baseMs: 100, maxMs: 1_000 },
-    worker: (key) => {
-      started.push(key);
-      const end = Promise.withResolvers<undefined>();
-      ends.set(key, end);
-      return end.promise;
-    },
     ...options,
   });
+  const byHand: Worker = (key) => {
+    started.push(key);
+    const end = Promise.withResolvers<undefined>();
+    ends.set(key, end);
+    return end.promise;
+  };
   const finish = async (key: string, error?: Error): Promise<void> => {
     if (error) ends.get(key)?.reject(error);
     else ends.get(key)?.resolve(undefined);
     await clock.advance(0);
   };
-  return { queue, clock, started, finish, stop, run: () => queue.run(stop.signal) };
+  return { queue, clock, started, finish, stop, run: () => queue.run(worker ?? byHand, stop.signal) };
 }
 
 describe('a work queue', () => {

@@ -1,24 +1,32 @@
-/** A queue of keys to reconcile: each key once, none worked on twice at the same time, urgent ones first, failed ones later. */
-import { backoffMs, type BackoffPolicy } from '../backoff.ts';
+/**
+ * A queue of keys to reconcile: each key is in it once, no key is worked on twice at the same time, urgent
+ * keys come first, failed ones later. It is level-triggered: a key says only that something may have changed,
+ * and its worker looks at what is true by then. The controller's JobQueue is another thing: its entries are
+ * orders with a content and a result, which must not be merged or repeated. The two share how failures are
+ * counted and retried ({@link Retries}).
+ */
+import { type BackoffPolicy, Retries } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
-import { type Component, loop } from '../run.ts';
 
 export interface AddOptions {
-  /** Larger goes first; equal ones in the order of their arrival. A waiting key keeps the largest it was given. Default 0. */
+  /**
+   * Larger goes first, equal ones in order of arrival. A waiting key keeps the largest it was given. Default
+   * 0.
+   */
   readonly priority?: number;
-  /** Not before this many milliseconds; an earlier time given for the same key wins. */
+  /** Wait at least this many milliseconds. When a key is added again, the earlier time wins. */
   readonly afterMs?: number;
 }
 
-/** What a worker says: done, or come back later. An exception means: come back with backoff. */
+/** Undefined: done. Otherwise the key comes back later. An exception brings it back with backoff. */
 export type WorkResult = { readonly requeueAfterMs: number; readonly priority?: number } | undefined;
 
 export type Worker = (key: string, signal: AbortSignal) => Promise<WorkResult>;
 
 export interface WorkQueueOptions {
+  /** For the log. */
   readonly name: string;
-  readonly worker: Worker;
   readonly log: Logger;
   /** Keys worked on at the same time. */
   readonly concurrency: number;
@@ -30,7 +38,7 @@ export interface WorkQueueOptions {
 interface Item {
   readonly key: string;
   readonly priority: number;
-  /** Of the monotonic clock. */
+  /** By the monotonic clock. */
   readonly dueAt: number;
   readonly sequence: number;
 }
@@ -40,32 +48,34 @@ const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 500, maxMs: 300_000 };
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   readonly #clock: Clock;
+  /** Keys whose time has not come yet. */
   readonly #later = new Map<string, Item>();
-  /** What is due, by priority, each in the order in which it became due. */
+  /** Keys that are due, by priority, each in the order in which they became due. */
   readonly #due = new Map<number, Map<string, Item>>();
-  /** No key in `later` is due before. */
+  /** No key in `#later` is due before this moment. */
   #soonest = Infinity;
   readonly #running = new Set<string>();
-  readonly #failures = new Map<string, number>();
+  readonly #retries: Retries;
   #sequence = 0;
   #wakeUp: () => void = () => undefined;
 
   constructor(options: WorkQueueOptions) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
+    this.#retries = new Retries(options.random);
   }
 
-  /** Keys that wait, also those that wait for their time. */
+  /** How many keys wait, including those whose time has not come. */
   get depth(): number {
     return [...this.#due.values()].reduce((sum, items) => sum + items.size, this.#later.size);
   }
 
-  /** Keys being worked on. */
+  /** How many keys are being worked on. */
   get active(): number {
     return this.#running.size;
   }
 
-  /** How long the key that has been due longest has waited, in milliseconds; 0 when none is due. */
+  /** How long the longest waiting key has been due, in milliseconds; 0 when none is due. */
   get oldestWaitMs(): number {
     const now = this.#clock.monotonic();
     this.#promote(now);
@@ -73,12 +83,12 @@ export class WorkQueue {
     return Math.max(0, ...firsts.map(({ dueAt }) => now - dueAt));
   }
 
-  /** Asks for a key to be worked on; one that is being worked on just now is worked on again afterwards. */
-  add(key: string, { priority = 0, afterMs = 0 }: AddOptions = {}): void {
+  /** Asks for work on a key. A key that is being worked on right now is worked on again afterwards. */
+  readonly add = (key: string, { priority = 0, afterMs = 0 }: AddOptions = {}): void => {
     const now = this.#clock.monotonic();
     this.#promote(now);
     const former = this.#holderOf(key)?.get(key);
-    // It keeps its place.
+    // It waits already, and keeps its place.
     if (former !== undefined && former.dueAt <= now && former.priority >= priority) return;
     this.#take(key);
     this.#put(
@@ -91,15 +101,10 @@ export class WorkQueue {
       now,
     );
     this.#wakeUp();
-  }
+  };
 
-  /** The component that works. When it stops it waits for the workers, whose signal is aborted. */
-  component(): Component {
-    return loop(this.#options.name, (signal) => this.run(signal));
-  }
-
-  /** Works until the signal is aborted; resolves when the last worker is done. */
-  async run(signal: AbortSignal): Promise<void> {
+  /** Works until the signal is aborted; resolves when the last worker is done. Call it once. */
+  async run(worker: Worker, signal: AbortSignal): Promise<void> {
     const workers = new Set<Promise<void>>();
     while (!signal.aborted) {
       const changed = new Promise<void>((resolve) => {
@@ -109,7 +114,7 @@ export class WorkQueue {
       for (let item = this.#next(now); item; item = this.#next(now)) {
         this.#take(item.key);
         this.#running.add(item.key);
-        const work = this.#work(item, signal).finally(() => {
+        const work = this.#work(worker, item.key, signal).finally(() => {
           workers.delete(work);
           this.#wakeUp();
         });
@@ -120,7 +125,7 @@ export class WorkQueue {
     await Promise.all(workers);
   }
 
-  /** Waits until something was added, a worker ended, or the next key is due. */
+  /** Waits until a key is added, a worker ends, or the next key is due. */
   async #pause(changed: Promise<void>, now: number, signal: AbortSignal): Promise<void> {
     const cancel = new AbortController();
     const stop = (): void => {
@@ -134,7 +139,7 @@ export class WorkQueue {
     cancel.abort();
   }
 
-  /** The most urgent key that is due, not being worked on, and for which there is room. */
+  /** The most urgent key that is due and not being worked on; undefined while all workers are busy. */
   #next(now: number): Item | undefined {
     if (this.#running.size >= this.#options.concurrency) return undefined;
     this.#promote(now);
@@ -145,13 +150,18 @@ export class WorkQueue {
     return undefined;
   }
 
-  /** Milliseconds until a key becomes due; one that is due and runs waits for its worker instead. */
+  /**
+   * Milliseconds until the next key becomes due. A due key that is being worked on waits for its worker
+   * instead.
+   */
   #nextDueIn(now: number): number | undefined {
     if (this.#running.size >= this.#options.concurrency || this.#later.size === 0) return undefined;
     return Math.max(0, this.#soonest - now);
   }
 
-  /** Moves what has become due. All of what is not is looked at, so only when there is something to move. */
+  /**
+   * Moves the keys that have become due. It looks at all that wait, so it does nothing while none can be due.
+   */
   #promote(now: number): void {
     if (now < this.#soonest) return;
     const items = [...this.#later.values()].filter(({ dueAt }) => dueAt <= now).sort(byTime);
@@ -181,26 +191,17 @@ export class WorkQueue {
     return [this.#later, ...this.#due.values()].find((items) => items.has(key));
   }
 
-  async #work(item: Item, signal: AbortSignal): Promise<void> {
-    const { worker, log, name, backoff = DEFAULT_BACKOFF, random } = this.#options;
-    const { key } = item;
+  async #work(worker: Worker, key: string, signal: AbortSignal): Promise<void> {
+    const { log, name, backoff = DEFAULT_BACKOFF } = this.#options;
     try {
       const result = await worker(key, signal);
-      this.#failures.delete(key);
+      this.#retries.reset(key);
       if (result) this.add(key, { afterMs: result.requeueAfterMs, priority: result.priority ?? 0 });
     } catch (error) {
       if (signal.aborted) return;
-      const failures = this.#failures.get(key) ?? 0;
-      const afterMs = backoffMs(failures, backoff, random);
-      this.#failures.set(key, failures + 1);
+      const { failures, waitMs: afterMs } = this.#retries.failed(key, backoff);
       this.add(key, { afterMs });
-      log.warn('work failed, it is tried again', {
-        queue: name,
-        key,
-        failures: failures + 1,
-        afterMs,
-        error,
-      });
+      log.warn('work failed and will be tried again', { queue: name, key, failures, afterMs, error });
     } finally {
       this.#running.delete(key);
     }

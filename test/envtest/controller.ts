@@ -8,9 +8,9 @@ import { parseDocument } from 'yaml';
 import type { CachedImage } from '../../api/cached-image.ts';
 import { releaseNames } from '../../api/names.ts';
 import { RULES_KEY } from '../../api/rules.ts';
-import { config } from '../../controller/config.ts';
-import { controllerFigures } from '../../controller/metrics.ts';
-import { imageRecords, policyRecords } from '../../controller/cluster/resources.ts';
+import { controllerConfig } from '../../controller/config.ts';
+import { controllerMetrics } from '../../controller/metrics.ts';
+import { imageRecords, watchedPolicies } from '../../controller/cluster/resources.ts';
 import { lead } from '../../controller/leader.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { loadConfig } from '../../platform/config.ts';
@@ -48,9 +48,9 @@ const definitions: Resource<KubeObject> = {
   decode: (raw) => raw as KubeObject,
 };
 
-/** One term of leadership. */
-export interface Term {
-  /** Until it is set to true, the term leads. */
+/** A replica of the controller that leads. */
+export interface Leader {
+  /** It leads until this is set to true. */
   readonly fence: { lost: boolean };
   readonly stop: () => Promise<void>;
 }
@@ -60,7 +60,7 @@ export class ControllerBench {
   readonly copier: FakeCopier;
   readonly #api: ApiServer;
   readonly #env: Readonly<Record<string, string>>;
-  readonly #terms: Term[] = [];
+  readonly #leaders: Leader[] = [];
 
   private constructor(api: ApiServer, client: KubeClient, copier: FakeCopier, env: Record<string, string>) {
     this.#api = api;
@@ -86,7 +86,7 @@ export class ControllerBench {
       data: { [RULES_KEY]: JSON.stringify({ ...RULES, publicRepositories: ['docker.io/library/*'] }) },
     });
     const served = (): Promise<unknown> =>
-      Promise.all([client.list(imageRecords), client.list(policyRecords)]);
+      Promise.all([client.list(imageRecords), client.list(watchedPolicies)]);
     await waitFor('our resources to be served', served, { deadlineMs: 10_000 });
     const port = await freePort();
     const token = join(api.folder, 'token');
@@ -100,11 +100,11 @@ export class ControllerBench {
       LARDER_COPY_RETRY_BASE: '200ms',
       ...settings,
     };
-    const first = newTerm(api, env);
+    const first = newLeader(api, env);
     const copier = new FakeCopier(await certificateOfCopier(client));
     await copier.listen(port);
     const bench = new ControllerBench(api, client, copier, env);
-    bench.#terms.push(first);
+    bench.#leaders.push(first);
     await bench.makeNode('node-1', 'amd64');
     return bench;
   }
@@ -115,8 +115,8 @@ export class ControllerBench {
     return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freePort()}` });
   }
 
-  get term(): Term | undefined {
-    return this.#terms.at(-1);
+  get leader(): Leader | undefined {
+    return this.#leaders.at(-1);
   }
 
   /** Path of a kubeconfig of an administrator. */
@@ -130,14 +130,14 @@ export class ControllerBench {
   }
 
   /** Another leader; the one before is not stopped. */
-  lead(settings: Readonly<Record<string, string>> = {}): Term {
-    const term = newTerm(this.#api, { ...this.#env, ...settings });
-    this.#terms.push(term);
-    return term;
+  lead(settings: Readonly<Record<string, string>> = {}): Leader {
+    const leader = newLeader(this.#api, { ...this.#env, ...settings });
+    this.#leaders.push(leader);
+    return leader;
   }
 
   async stop(): Promise<void> {
-    for (const term of this.#terms) await term.stop();
+    for (const leader of this.#leaders) await leader.stop();
     this.copier.close();
     await this.#api.stop();
   }
@@ -202,17 +202,17 @@ export class ControllerBench {
 export const readyBecause = (reason: string) => (image: CachedImage) =>
   findCondition(image.status?.conditions, 'Ready')?.reason === reason;
 
-function newTerm(api: ApiServer, env: Record<string, string>): Term {
+function newLeader(api: ApiServer, env: Record<string, string>): Leader {
   const stop = new AbortController();
   const fence = { lost: false };
   const done = lead(
     {
-      settings: loadConfig(config, env),
+      settings: loadConfig(controllerConfig, env),
       client: new KubeClient(api.connect(), 'larder-controller'),
       assertLeader: () => {
         if (fence.lost) throw new Error('another leads');
       },
-      figures: controllerFigures(new Metrics('controller')),
+      metrics: controllerMetrics(new Metrics('controller')),
       clock: systemClock,
       log: silentLogger,
     },

@@ -177,7 +177,7 @@ it('takes over in a release that runs: its certificate is served, and the CA tha
   const before = await shown();
   ca = await startCertManager(bench, programs);
   const objects = await render<KubeObject>(BY_CERT_MANAGER, RELEASE);
-  await bench.term?.stop();
+  await bench.leader?.stop();
   const { LARDER_OWN_WEBHOOK_CERTIFICATE = '' } = environment(objects, NAMES.controller);
   bench.lead({ LARDER_OWN_WEBHOOK_CERTIFICATE });
   await bench.client.create(certificates, find(objects, 'Certificate', NAMES.webhook));

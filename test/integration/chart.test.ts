@@ -1,6 +1,6 @@
 /** The chart as helm renders it: stable, least rights, and in the words that the processes declare. */
 import { join } from 'node:path';
-import { config as controllerConfig } from '../../controller/config.ts';
+import { controllerConfig } from '../../controller/config.ts';
 import { uninstallConfig } from '../../controller/uninstall/config.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { proxyConfig } from '../../proxy/config.ts';

@@ -11,7 +11,7 @@ const replicas: Replica[] = [];
 beforeAll(async () => {
   bench = await ControllerBench.start();
   // The certificates are there now; from here on the replicas lead.
-  await bench.term?.stop();
+  await bench.leader?.stop();
   for (const name of ['replica-1', 'replica-2']) replicas.push(await bench.startReplica(name));
 }, 300_000);
 

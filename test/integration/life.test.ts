@@ -193,7 +193,7 @@ describe('Two replicas', () => {
     };
     await bench.client.delete(imageRecords, { name: 'fenced' });
     await reached.promise;
-    const frozen = bench.term;
+    const frozen = bench.leader;
     if (frozen !== undefined) frozen.fence.lost = true;
     release.resolve(undefined);
     await waitFor('the removal', () => Promise.resolve(bench.copier.removals.includes(image)), DEADLINE);
@@ -225,7 +225,7 @@ describe('Uninstall', () => {
       expect(ms).toBe(8_000);
       await bench.makePod('still-used', image);
       await bench.becomes(nameOf(image), 'cached', isCached);
-      await bench.term?.stop();
+      await bench.leader?.stop();
     };
     const { signal } = new AbortController();
     const clock = { ...systemClock, sleep };

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cachedImageName } from '../../api/names.ts';
-import { policyRecords, type PolicyRecord } from '../../controller/cluster/resources.ts';
+import { watchedPolicies, type WatchedPolicy } from '../../controller/cluster/resources.ts';
 import { findCondition } from '../../platform/kube/conditions.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -31,21 +31,24 @@ async function setValues(policies: object): Promise<void> {
 
 async function applyPolicy(name: string, spec: object): Promise<void> {
   const body = { apiVersion: 'larder.dev/v1alpha1', kind: 'CachePolicy', metadata: { name }, spec };
-  await bench.client.patch(policyRecords, { name }, { type: 'apply', body, fieldManager: 'a-user' });
+  await bench.client.patch(watchedPolicies, { name }, { type: 'apply', body, fieldManager: 'a-user' });
 }
 
-async function policyBecomes(name: string, holds: (policy: PolicyRecord) => boolean): Promise<PolicyRecord> {
+async function policyBecomes(
+  name: string,
+  holds: (policy: WatchedPolicy) => boolean,
+): Promise<WatchedPolicy> {
   return waitFor(
     `policy ${name}`,
     async () => {
-      const record = await bench.client.get(policyRecords, { name });
+      const record = await bench.client.get(watchedPolicies, { name });
       return holds(record) && record;
     },
     { deadlineMs: 15_000 },
   );
 }
 
-const appliedBecause = (reason: string) => (policy: PolicyRecord) =>
+const appliedBecause = (reason: string) => (policy: WatchedPolicy) =>
   findCondition(policy.conditions, 'Applied')?.reason === reason;
 
 describe('a policy', () => {
@@ -80,7 +83,7 @@ describe('a policy', () => {
     await bench.removePod('app');
     const kept = await bench.becomes(name, 'unused', ({ status }) => status?.usedBy?.pods === 0);
     expect(kept.status?.expirationTime).toBeUndefined();
-    await bench.client.delete(policyRecords, { name: 'acme-app' });
+    await bench.client.delete(watchedPolicies, { name: 'acme-app' });
     // Nobody uses it, so that a policy for namespaces does not apply, and the default of 30 days does.
     const { status } = await bench.becomes(
       name,
@@ -142,7 +145,7 @@ describe("policies of the chart's values", () => {
     await waitFor(
       'the policy that the values name no more to be gone',
       async () => {
-        const { items } = await bench.client.list(policyRecords);
+        const { items } = await bench.client.list(watchedPolicies);
         return !items.some(({ metadata }) => metadata.name === 'of-values');
       },
       { deadlineMs: 15_000 },

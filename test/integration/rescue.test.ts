@@ -113,7 +113,7 @@ describe('a pod that waits for an image that goes through the cache', () => {
   });
 
   it('is left alone when rescue is switched off', async () => {
-    await bench.term?.stop();
+    await bench.leader?.stop();
     bench.lead({ LARDER_RESCUE: 'false' });
     await makeStuckPod('left-alone');
     // The new leader knows of this node, and with it of the pod, when it has freed it.

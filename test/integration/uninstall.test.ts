@@ -1,7 +1,7 @@
 /** What happens before an uninstall, on a real API server and with no more rights than the chart gives. */
 import { STARTUP_TAINT } from '../../api/names.ts';
 import { cacheRecords } from '../../controller/cluster/resources.ts';
-import { prepareUninstall } from '../../controller/uninstall/uninstall.ts';
+import { prepareUninstall } from '../../controller/uninstall/prepare.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
 import { EventRecorder } from '../../platform/kube/events.ts';
@@ -33,7 +33,7 @@ beforeAll(async () => {
   const { client } = bench;
   const isMade = async (): Promise<boolean> => (await client.list(cacheRecords)).items.length > 0;
   await waitFor('the controller makes its ImageCache', isMade, { deadlineMs: 15_000 });
-  await bench.term?.stop();
+  await bench.leader?.stop();
   await grant('nobody', { uninstall: { restartOwners: true }, proxy: { startupTaint: { enabled: true } } });
 }, 300_000);
 

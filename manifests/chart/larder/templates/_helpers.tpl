@@ -1,6 +1,7 @@
 {{/* Names, labels and the pieces of a pod that the five processes share. */}}
 
-{{/* The full name of the release: the start of every object's name. At most 40 characters, so that "-store-reader" and a pod's own suffix still fit. */}}
+{{/* The full name of the release: the start of every object's name. At most 40 characters, so that
+"-store-reader" and a pod's own suffix still fit. */}}
 {{- define "larder.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
@@ -37,7 +38,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* Where a Service is, from the variables that the kubelet gives every container: no DNS needed. (list . "store") */}}
+{{/* A Service's address, from the variables that the kubelet gives every container, so that no DNS
+is needed: (list . "store") */}}
 {{- define "larder.serviceHost" -}}
 {{- $root := index . 0 -}}
 {{- $variable := printf "$(%s_SERVICE_HOST)" (printf "%s-%s" (include "larder.fullname" $root) (index . 1) | upper | replace "-" "_") -}}
@@ -52,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version }}
 {{- .Values.store.external.url | default (printf "http://%s:5001" (include "larder.serviceHost" (list . "store"))) -}}
 {{- end -}}
 
-{{/* A login to the store as a volume: (list . "reader"). An outside registry may ask for none. */}}
+{{/* A login to the store as a volume: (list . "reader"). An external registry may need none. */}}
 {{- define "larder.storeLoginVolume" -}}
 {{- $root := index . 0 -}}
 {{- $external := $root.Values.store.external -}}
@@ -69,7 +71,7 @@ emptyDir: {}
 {{- end }}
 {{- end -}}
 
-{{/* The token that shows the copier who calls. */}}
+{{/* The ServiceAccount token by which the copier knows its caller. */}}
 {{- define "larder.copierTokenVolume" -}}
 name: copier-token
 projected:
@@ -87,7 +89,7 @@ projected:
   value: {{ include "larder.fullname" . }}-copier.{{ .Release.Namespace }}.svc
 {{- end -}}
 
-{{/* What every process is told. */}}
+{{/* Environment variables of every process. */}}
 {{- define "larder.commonEnv" -}}
 - name: LARDER_FULLNAME
   value: {{ include "larder.fullname" . }}
@@ -97,7 +99,7 @@ projected:
   value: {{ .Values.logLevel }}
 {{- end -}}
 
-{{/* How every pod is confined. */}}
+{{/* The security context of every pod. */}}
 {{- define "larder.podSecurity" -}}
 securityContext:
   runAsNonRoot: true
@@ -109,13 +111,14 @@ securityContext:
     type: RuntimeDefault
 {{- end -}}
 
-{{/* Everything of a container but its environment and mounts: (list . "proxy") */}}
+{{/* A container without its environment and mounts: (list . "proxy") */}}
 {{- define "larder.container" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 1 }}
 image: {{ include "larder.image" $root }}
 imagePullPolicy: {{ $root.Values.image.pullPolicy }}
-{{- /* The controller keeps much for long and little for short: a small nursery, and an old generation that is swept before it grows. */}}
+{{- /* The controller's objects live either long or very short: a small nursery suffices, and the
+old generation is collected before it grows. */}}
 command: [node, {{ if eq (index . 1) "controller" }}--max-semi-space-size=4, --heap-growing-percent=40, {{ end }}/app/{{ index . 1 }}.mjs]
 securityContext:
   allowPrivilegeEscalation: false
@@ -126,7 +129,7 @@ resources:
   {{- toYaml (index $root.Values (index . 1)).resources | nindent 2 }}
 {{- end -}}
 
-{{/* Probes of a process that listens on the pod's own address: a port's name. */}}
+{{/* Probes of a process that listens on the pod's own address; takes the port's name. */}}
 {{- define "larder.probes" -}}
 readinessProbe:
   httpGet: { path: /readyz, port: {{ . }} }
@@ -164,7 +167,7 @@ imagePullSecrets:
 {{- end }}
 {{- end -}}
 
-{{/* Replicas on different nodes as far as there are any: (list . "webhook") */}}
+{{/* Spreads replicas over nodes if there are several: (list . "webhook") */}}
 {{- define "larder.spread" -}}
 topologySpreadConstraints:
   - maxSkew: 1
@@ -187,7 +190,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* What changes when the settings of the upstreams change, so that the pods that read them are rolled. */}}
+{{/* Changes with the settings of the upstreams, so that the pods which read them are replaced. */}}
 {{- define "larder.upstreamsChecksum" -}}
 {{- .Values.upstreams | toJson | sha256sum -}}
 {{- end -}}
@@ -197,7 +200,8 @@ annotations:
 {{- concat (list "kube-system" .Release.Namespace) .Values.excludedNamespaces | uniq | sortAlpha | toJson -}}
 {{- end -}}
 
-{{/* The settings of the upstreams as processes read them: what caFrom names is a file by its place in the list. */}}
+{{/* The settings of the upstreams as processes read them. What caFrom names becomes a file, named
+by the entry's place in the list. */}}
 {{- define "larder.upstreams" -}}
 {{- $upstreams := list -}}
 {{- range $index, $upstream := .Values.upstreams -}}
@@ -209,7 +213,8 @@ annotations:
 {{- $upstreams | toJson -}}
 {{- end -}}
 
-{{/* Those settings and the certificates that they name. An authority that is not there yet keeps no pod from starting. */}}
+{{/* Volumes with those settings and the certificates that they name. They are optional: a CA that
+is not there yet keeps no pod from starting. */}}
 {{- define "larder.upstreamVolumes" -}}
 - name: upstreams
   configMap:
@@ -254,7 +259,8 @@ annotations:
   | toJson -}}
 {{- end -}}
 
-{{/* The bucket that images are kept in, as CNCF distribution is told of it. What is not AWS knows buckets by path, as a rule. */}}
+{{/* The bucket for images, as parameters of CNCF distribution. What is not AWS usually takes the
+bucket in the path. */}}
 {{- define "larder.s3" -}}
 {{- $s3 := .Values.store.s3 -}}
 {{- $parameters := dict "bucket" $s3.bucket "region" $s3.region -}}

@@ -1,0 +1,47 @@
+/** Composes what keeps the release's own certificates and logins. */
+import { releaseNames } from '../../api/names.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
+import type { Component } from '../../platform/run.ts';
+import type { Writer } from '../cluster/fenced.ts';
+import type { LeaderOptions } from '../leader-options.ts';
+import { TrustedBundle } from './ca-bundle.ts';
+import { keepRelease } from './keep.ts';
+import { kubeObjects } from './kube-objects.ts';
+import { ensureRelease } from './objects.ts';
+
+export interface ReleaseParts {
+  /** The CAs that all processes of the release trust, in PEM. */
+  readonly ca: TrustedBundle['get'];
+  /** The keys that capabilities are made with; none before they were read once, which is before anything else of a leadership begins. */
+  readonly capabilityKeys: () => readonly CapabilityKey[];
+  readonly components: readonly Component[];
+}
+
+export function releaseParts({ settings, client, clock, log }: LeaderOptions, writer: Writer): ReleaseParts {
+  const { namespace } = settings;
+  const names = releaseNames(settings.fullname);
+  const trusted = new TrustedBundle({
+    client,
+    writer,
+    log,
+    ...(settings.ownWebhookCertificate ? { name: names.webhookConfiguration } : {}),
+  });
+  let capabilityKeys: readonly CapabilityKey[] = [];
+  const onCapabilityKeys = (keys: readonly CapabilityKey[]): void => {
+    capabilityKeys = keys;
+  };
+  const release = keepRelease(
+    (ensuring) =>
+      ensureRelease(
+        kubeObjects(client, writer, namespace, ensuring),
+        { ...settings, names, onCapabilityKeys, publish: (bundle) => trusted.publish(bundle, ensuring) },
+        { now: clock.now(), settleMs: settings.caSettleTime },
+      ),
+    { clock, log, everyMs: settings.certificateCheck },
+  );
+  return {
+    ca: trusted.get,
+    capabilityKeys: () => capabilityKeys,
+    components: [release, ...trusted.components()],
+  };
+}
