@@ -1,11 +1,13 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
+import rooms, { ROOMS } from './eslint.rooms.js';
 
 export default tseslint.config(
   { ignores: ['.build/', '.bench/', 'node_modules/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
+    plugins: { rooms },
     extends: [tseslint.configs.strictTypeChecked],
     languageOptions: {
       parserOptions: {
@@ -19,6 +21,7 @@ export default tseslint.config(
       'max-lines': ['error', { max: 350, skipBlankLines: true, skipComments: true }],
       'max-params': ['error', 5],
       'no-duplicate-imports': 'error',
+      'rooms/no-cycle': 'error',
       'no-restricted-syntax': [
         'error',
         {
@@ -28,6 +31,7 @@ export default tseslint.config(
           message: 'Write `#name`: it stays private when the object is logged or serialized.',
         },
       ],
+      '@typescript-eslint/explicit-member-accessibility': ['error', { accessibility: 'no-public' }],
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       '@typescript-eslint/consistent-type-imports': 'error',
@@ -36,6 +40,13 @@ export default tseslint.config(
         { considerDefaultExhaustiveForUnions: true },
       ],
     },
+  },
+  {
+    files: ['**/*.ts'],
+    ignores: ['**/*.test.ts'],
+    plugins: { rooms },
+    // The table is given as an option so that ESLint's cache notices when it changes.
+    rules: { 'rooms/direction': ['error', ROOMS] },
   },
   {
     files: ['**/*.test.ts', 'test/**/*.ts'],

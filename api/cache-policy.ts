@@ -1,11 +1,13 @@
-/** CachePolicy, `cachepolicies.larder.dev/v1alpha1`: what an administrator wants for the images that it matches. */
+/**
+ * CachePolicy, `cachepolicies.larder.dev/v1alpha1`: an administrator's wishes for the images that it matches.
+ */
 import { z } from 'zod';
 import { globMatches } from '../registry/core/glob.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { describeIssue, durationField, objectNameField, platformField } from './fields.ts';
 
 const matchSchema = z.object({
-  /** Globs over `host/repository`; `*` stands for any characters, `/` included. Absent: every image. */
+  /** Globs over `host/repository`; `*` matches any characters, `/` included. Absent: every image. */
   images: z.array(z.string().min(1)).optional(),
   /** Globs over the namespaces that use the image. Absent: every namespace. */
   namespaces: z.array(z.string().min(1)).optional(),
@@ -13,23 +15,25 @@ const matchSchema = z.object({
 
 const specSchema = z.object({
   match: matchSchema.default({}),
-  /** False: the images are left alone, neither rewritten nor copied nor stored. */
+  /** False: the images are neither rewritten nor copied nor stored. */
   cache: z.boolean().optional(),
-  /** `CacheFirst`: what is cached under a tag is served without asking upstream. */
+  /** `CacheFirst`: serve what is cached under a tag without asking upstream. */
   tagPolicy: z.enum(['Revalidate', 'CacheFirst']).optional(),
-  /** How long a tag counts as fresh after upstream was asked, in milliseconds. */
+  /** How long a tag counts as fresh after upstream was asked. Milliseconds. */
   freshFor: durationField.optional(),
-  /** How often a cached tag is compared with upstream's, in milliseconds. */
+  /** How often a cached tag is compared with upstream's. Milliseconds. */
   refreshEvery: durationField.optional(),
-  /** Copied beside those of the cluster's nodes. */
+  /** Copied in addition to those of the cluster's nodes. */
   platforms: z.array(platformField).optional(),
-  /** How long an image that nothing uses is kept, in milliseconds. */
+  /** How long an unused image is kept. Milliseconds. */
   expireAfter: durationField.optional(),
   /** Never expires. */
   retain: z.boolean().optional(),
   /** Whether signatures and attestations that refer to an image are copied with it. */
   referrers: z.boolean().optional(),
-  /** Fetches public names of the matched repositories with this Secret of the release's namespace. */
+  /**
+   * The Secret in the release's namespace with which public names of the matched repositories are fetched.
+   */
   credentials: z.object({ secretName: objectNameField }).optional(),
 });
 
@@ -38,21 +42,21 @@ const cachePolicySchema = z.object({
   spec: specSchema,
 });
 
-/** With durations in milliseconds. */
+/** Durations are in milliseconds. */
 export type CachePolicySpec = z.infer<typeof specSchema>;
 export interface CachePolicy {
   readonly name: string;
   readonly spec: CachePolicySpec;
 }
 
-/** @throws RegistryError with reason `Invalid` and a sentence that says which field is wrong */
+/** @throws RegistryError with reason `Invalid`; its message says which field is wrong */
 export function parseCachePolicy(json: unknown): CachePolicy {
   const result = cachePolicySchema.safeParse(json);
   if (result.success) return { name: result.data.metadata.name, spec: result.data.spec };
   throw new RegistryError(`not a CachePolicy: ${describeIssue(result.error)}`, { reason: 'Invalid' });
 }
 
-/** What a policy is matched against. */
+/** What policies are matched against. */
 export interface PolicySubject {
   readonly host: string;
   readonly repository: string;
@@ -61,8 +65,9 @@ export interface PolicySubject {
 }
 
 /**
- * The policy that applies to an image: of those that match, the one whose image glob says most about it, then the one that names
- * namespaces, then the first by name. There is exactly one or none; policies do not add up, so that one look tells what holds.
+ * The policy that applies to an image: of those that match, the one with the most specific image glob, then
+ * the one with the most specific namespace glob, then the first by name. Policies do not add up: at most one
+ * applies.
  */
 export function policyFor(policies: readonly CachePolicy[], subject: PolicySubject): CachePolicy | undefined {
   let best: { policy: CachePolicy; rank: Rank } | undefined;
@@ -73,13 +78,13 @@ export function policyFor(policies: readonly CachePolicy[], subject: PolicySubje
   return best?.policy;
 }
 
-/** Whether images of that name are to be cached at all: they are, unless the policy that applies says otherwise. */
+/** Whether to cache images of that name: yes, unless the policy that applies says otherwise. */
 export function isToBeCached(policies: readonly CachePolicy[], subject: PolicySubject): boolean {
   return policies.length === 0 || policyFor(policies, subject)?.spec.cache !== false;
 }
 
 interface Rank {
-  /** Characters of the glob that stand for themselves. */
+  /** How many characters of the glob are literal. */
   readonly image: number;
   readonly namespace: number;
   readonly name: string;
@@ -91,7 +96,7 @@ function rankOf({ name, spec: { match } }: CachePolicy, subject: PolicySubject):
   return image === undefined || namespace === undefined ? undefined : { image, namespace, name };
 }
 
-/** Of the most specific glob that matches any of the texts; -1 when there are no globs, which matches everything. */
+/** Of the most specific glob that matches any of the texts; -1 without globs, which matches everything. */
 function specificity(globs: readonly string[] | undefined, texts: readonly string[]): number | undefined {
   if (globs === undefined) return -1;
   const matching = globs.filter((glob) => texts.some((text) => globMatches(glob, text)));

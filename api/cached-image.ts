@@ -1,4 +1,6 @@
-/** CachedImage, `cachedimages.larder.dev/v1alpha1`: one image in the cache, why it is there and how it is. */
+/**
+ * CachedImage, `cachedimages.larder.dev/v1alpha1`: one image in the cache, why it is there, and its state.
+ */
 import { z } from 'zod';
 import { RegistryError } from '../registry/core/errors.ts';
 import { describeIssue } from './fields.ts';
@@ -13,16 +15,17 @@ const conditionSchema = z.object({
   reason: z.string(),
   message: z.string().default(''),
 });
-export type Condition = z.infer<typeof conditionSchema>;
+/** As `Condition` of platform/kube/conditions.ts, which api may not import. */
+export type ConditionJson = z.infer<typeof conditionSchema>;
 
 const specSchema = z.object({
   /** The original reference, normalised. Immutable. */
   image: z.string(),
-  /** The namespace whose pull secrets may read it. Immutable; without one the image is public. */
+  /** The namespace whose pull secrets may read it. Immutable. Absent: the image is public. */
   tenant: z.string().optional(),
   /** Never expires. */
   retain: z.boolean().optional(),
-  /** `os/arch[/variant]`, beside those of the cluster's nodes. */
+  /** `os/arch[/variant]`, in addition to those of the cluster's nodes. */
   platforms: z.array(z.string()).optional(),
   /** Names of Secrets in the tenant's namespace. */
   pullSecrets: z.array(z.string()).optional(),
@@ -32,22 +35,25 @@ export type CachedImageSpec = z.infer<typeof specSchema>;
 const statusSchema = z.object({
   observedGeneration: z.int().optional(),
   conditions: z.array(conditionSchema).optional(),
-  /** What the cache serves for the reference: the digest of the index if it is one. */
+  /** What the cache serves for the reference: the index's digest if it is one. */
   digest: z.string().optional(),
-  /** What upstream said at the last check. */
+  /** Upstream's digest at the last check. */
   upstreamDigest: z.string().optional(),
   sizeBytes: z.int().optional(),
-  /** `sizeBytes` for human eyes, for example `70 MiB`. */
+  /** `sizeBytes` in readable form, for example `70 MiB`. */
   size: z.string().optional(),
   /** The platforms whose content is in the cache. */
   platforms: z.array(z.string()).optional(),
-  /** The platforms that the last complete copy was asked for; the image may lack some of them. */
+  /** The platforms that the last complete copy was to have. The image itself may lack some of them. */
   requestedPlatforms: z.array(z.string()).optional(),
-  /** How many signatures, attestations and the like came with the last complete copy, when they were to. */
+  /**
+   * How many signatures, attestations and the like came with the last complete copy. Absent: none were asked
+   * for.
+   */
   referrers: z.int().optional(),
-  /** Why they did not come. */
+  /** Why the referrers could not be copied. */
   referrersFailure: z.string().optional(),
-  /** What the tag named before it moved upstream, and since when it does not any more: pods may still run it. */
+  /** Digests that the tag had before, and when each was replaced. Pods may still run them. */
   previousDigests: z.array(z.object({ digest: z.string(), replacedTime: z.string() })).optional(),
   /** The CachePolicy that applies. */
   policy: z.string().optional(),
@@ -80,7 +86,9 @@ const cachedImageSchema = z.object({
   status: statusSchema.optional(),
 });
 
-/** As the API server gives it. `spec.image` is text still: what cannot be parsed has to be told in a condition. */
+/**
+ * As the API server returns it. `spec.image` is not parsed yet: an invalid one is reported in a condition.
+ */
 export type CachedImage = z.infer<typeof cachedImageSchema>;
 
 /**
@@ -93,5 +101,5 @@ export function parseCachedImage(json: unknown): CachedImage {
   throw new RegistryError(`not a CachedImage: ${describeIssue(result.error)}`, { reason: 'Invalid' });
 }
 
-/** How many of the namespaces that use an image its status names. */
+/** How many of the namespaces that use an image its status lists. */
 export const MAX_STATUS_NAMESPACES = 16;

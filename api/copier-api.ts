@@ -1,4 +1,7 @@
-/** The copier's orders and answers (docs/contracts.md, "The copier's API"). Input types are what goes over the wire. */
+/**
+ * Orders to the copier and its answers (docs/contracts.md, "The copier's API"). `…Json` types are what HTTP
+ * carries.
+ */
 import { z } from 'zod';
 import { REASONS, RegistryError } from '../registry/core/errors.ts';
 import {
@@ -26,9 +29,9 @@ const failure = {
 };
 
 const attached = {
-  /** How many artifacts refer to the image, when they were to be copied and were. */
+  /** How many artifacts refer to the image, if they were copied. */
   referrers: z.int().nonnegative().optional(),
-  /** Why they were not; the image itself is there. */
+  /** Why they could not be copied. The image itself was. */
   referrersFailure: z.string().optional(),
 };
 
@@ -36,7 +39,7 @@ export const copyOrderSchema = z.object({
   ...target,
   platforms,
   pullSecrets,
-  /** Also what refers to the image: signatures, attestations, SBOMs. */
+  /** Also copy what refers to the image: signatures, attestations, SBOMs. */
   referrers: z.boolean().optional(),
 });
 export type CopyOrder = z.output<typeof copyOrderSchema>;
@@ -53,18 +56,17 @@ export const copyEventSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('failed'), ...failure }),
 ]);
-/** The last event of an answer is `done` or `failed`; without one the copier went away. */
+/** The last event is `done` or `failed`. If it is missing, the copier went away. */
 export type CopyEvent = z.output<typeof copyEventSchema>;
 export type CopyEventJson = z.input<typeof copyEventSchema>;
 
 export const checkOrderSchema = z.object({
   ...target,
   pullSecrets,
-  /** Also brings what has been attached to the image since it was copied. */
+  /** Also copy what was attached to the image since it was copied. */
   referrers: z.boolean().optional(),
 });
 export type CheckOrder = z.output<typeof checkOrderSchema>;
-export type CheckOrderJson = z.input<typeof checkOrderSchema>;
 
 export const checkAnswerSchema = z.discriminatedUnion('upstream', [
   z.object({ upstream: z.literal('Available'), digest: digestField, ...attached }),
@@ -75,17 +77,16 @@ export type CheckAnswerJson = z.input<typeof checkAnswerSchema>;
 
 export const verifyOrderSchema = z.object({ ...target, platforms });
 export type VerifyOrder = z.output<typeof verifyOrderSchema>;
-export type VerifyOrderJson = z.input<typeof verifyOrderSchema>;
 
 export const verifyAnswerSchema = z.discriminatedUnion('complete', [
   z.object({
     complete: z.literal(true),
     digest: digestField,
     sizeBytes: bytes,
-    /** What the index says that its content is for; empty without one. */
+    /** The platforms of the index; empty without an index. */
     platforms: z.array(z.string()).default([]),
   }),
-  /** `missing`: digests of blobs and manifests; empty when not even the tag is there. */
+  /** `missing`: digests of blobs and manifests; empty when even the tag is missing. */
   z.object({ complete: z.literal(false), missing: z.array(digestField) }),
 ]);
 export type VerifyAnswer = z.output<typeof verifyAnswerSchema>;
@@ -93,11 +94,10 @@ export type VerifyAnswerJson = z.input<typeof verifyAnswerSchema>;
 
 export const deleteOrderSchema = z.object(target);
 export type DeleteOrder = z.output<typeof deleteOrderSchema>;
-export type DeleteOrderJson = z.input<typeof deleteOrderSchema>;
 
 /**
  * Parses an order or an answer.
- * @throws RegistryError with reason `Invalid`, whose message says what is wrong
+ * @throws RegistryError with reason `Invalid`; its message says what is wrong
  */
 export function parseMessage<T extends z.ZodType>(schema: T, json: unknown): z.output<T> {
   const result = schema.safeParse(json);

@@ -1,7 +1,4 @@
 /** Headers of the copier's pull API beyond those of the OCI distribution specification. */
 
-/** On an error that repeats what upstream means: its `Reason`. The copier's own troubles carry none. */
+/** The `Reason` of an error that comes from upstream. Errors of the copier's own do not have this header. */
 export const UPSTREAM_REASON_HEADER = 'larder-upstream-reason';
-
-/** On a request that the replica which owns the repository did not answer: whoever gets it serves it. */
-export const SERVE_HERE_HEADER = 'larder-serve-here';

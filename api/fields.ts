@@ -1,11 +1,13 @@
-/** Fields that several of our schemas share. They parse into domain values, with a sentence for what is wrong. */
+/** Fields that our schemas share. They parse into domain values, and say in one sentence what is wrong. */
 import { z } from 'zod';
 import { parseDigest } from '../registry/core/digest.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { parsePlatform } from '../registry/core/platform.ts';
 import { parseReference } from '../registry/core/reference.ts';
 
-/** A string that a domain parser turns into its value; what the parser refuses becomes an issue of the schema. */
+/**
+ * A string that a domain parser turns into a value. What the parser refuses becomes an issue of the schema.
+ */
 function parsed<T>(parse: (text: string) => T) {
   return z.string().transform((text, context): T => {
     try {
@@ -33,7 +35,7 @@ export const objectNameField = z
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+$/;
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** A duration as our settings take it (`30s`, `1h30m`, `30d`), in milliseconds. */
+/** A duration as in our settings (`30s`, `1h30m`, `30d`); its value is in milliseconds. */
 export const durationField = z.string().transform((text, context) => {
   if (!DURATION.test(text)) {
     context.addIssue({ code: 'custom', message: 'must be a duration, for example 30s, 1h30m or 30d' });
@@ -43,7 +45,7 @@ export const durationField = z.string().transform((text, context) => {
   return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNIT_MS[unit ?? ''] ?? 0), 0);
 });
 
-/** The first thing that is wrong, as one sentence. */
+/** The first issue, as one sentence. */
 export function describeIssue(error: z.ZodError): string {
   const [issue] = error.issues;
   if (issue === undefined) return 'invalid';

@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import { cacheReference } from '../registry/core/cached-name.ts';
 import { formatReference, type Reference } from '../registry/core/reference.ts';
 
-/** On a Namespace: its Pods are cached. On a Pod: this one is not. Both are selectors of the webhook configuration. */
+/**
+ * On a Namespace: cache its Pods. On a Pod: do not cache this one. The webhook configuration selects by both.
+ */
 export const CACHE_LABEL = 'larder.dev/cache';
 export const CACHE_ENABLED = 'enabled';
 export const CACHE_DISABLED = 'disabled';
@@ -11,23 +13,27 @@ export const CACHE_DISABLED = 'disabled';
 /** On a Pod whose images were rewritten: `true`. */
 export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 
-/** On a rewritten Pod: JSON object from container name (or `volume/<name>`) to the original reference. */
+/** On a rewritten Pod: a JSON object from container name (or `volume/<name>`) to the original reference. */
 export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
 
-/** On a Pod that was helped: JSON object from container name to the image that could not be pulled and was replaced. */
+/**
+ * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced.
+ */
 export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 
-/** On a Pod, `true`: the answer of admission warns of every image that is not sent through the cache, and says why. */
+/** On a Pod, `true`: admission warns of every image that is not sent through the cache, and says why. */
 export const EXPLAIN_ANNOTATION = 'larder.dev/explain';
 
-/** On a Node that registered with it: no pod is to start there before the proxy is ready. */
+/** A node that registers with this taint gets no pods before its proxy is ready. */
 export const STARTUP_TAINT = 'larder.dev/proxy-not-ready';
 
-/** On a CachedImage that pods brought about, with the value `pods`: nobody asked for it by hand. */
+/**
+ * On a CachedImage that was made because pods use the image, with the value `pods`; not on one made by hand.
+ */
 export const MADE_FOR_LABEL = 'larder.dev/made-for';
 export const MADE_FOR_PODS = 'pods';
 
-/** On a CachedImage, until what the store holds for it is gone. */
+/** On a CachedImage until the store no longer holds anything for it. */
 export const CACHED_IMAGE_FINALIZER = 'larder.dev/stored';
 
 export const API_GROUP = 'larder.dev';
@@ -39,26 +45,16 @@ export const CACHED_IMAGE_PLURAL = 'cachedimages';
 export const IMAGE_CACHE_KIND = 'ImageCache';
 export const IMAGE_CACHE_PLURAL = 'imagecaches';
 
-/** On the ImageCache: whenever it gets another value, the store collects garbage at once. */
+/** On the ImageCache: each new value makes the store collect garbage at once. */
 export const COLLECT_ANNOTATION = 'larder.dev/collect';
 
-/** Audience of the ServiceAccount tokens with which others call the copier. */
+/** Audience of the ServiceAccount tokens that callers of the copier show. */
 export const COPIER_AUDIENCE = 'larder-copier';
 
 export const PROXY_PORT = 7439;
-export const PROXY_METRICS_PORT = 7440;
-export const COPIER_PORT = 7441;
-export const WEBHOOK_PORT = 8443;
-export const METRICS_PORT = 8080;
-export const STORE_READER_PORT = 5000;
-export const STORE_WRITER_PORT = 5001;
-export const STORE_SUPERVISOR_PORT = 5002;
 
-/** How nodes name the proxy in an image: every node has its own. */
+/** The proxy's host in image references. Every node has a proxy of its own. */
 export const PROXY_HOST = `localhost:${PROXY_PORT}`;
-
-/** Namespaces of the cluster's own parts, whose Pods are never touched, beside the release's own. */
-export const EXCLUDED_NAMESPACES: readonly string[] = ['kube-system'];
 
 export interface ReleaseNames {
   readonly webhook: string;
@@ -66,7 +62,7 @@ export interface ReleaseNames {
   readonly controller: string;
   readonly proxy: string;
   readonly store: string;
-  /** Both a Secret (with the key) and a ConfigMap (the bundle that others trust). */
+  /** A Secret with the key, and a ConfigMap with the bundle that others trust. */
   readonly ca: string;
   readonly webhookTls: string;
   readonly copierTls: string;
@@ -107,7 +103,8 @@ const STEM_LENGTH = 63 - 1 - HASH_LENGTH;
 
 /**
  * The name of the one CachedImage of a reference and tenant: readable, then a hash, for example
- * `nginx-1.27-1b0c…`. A valid DNS-1123 subdomain of at most 63 characters, so that it can be a label's value as well.
+ * `nginx-1.27-1b0c…`. A valid DNS-1123 subdomain of at most 63 characters, so that it can be a label's value
+ * as well.
  */
 export function cachedImageName(image: Reference, tenant?: string): string {
   const cached = cacheReference(image);

@@ -1,4 +1,4 @@
-/** CachePolicies as the processes that only heed them watch them. */
+/** CachePolicies, as watched by processes that only follow them. */
 import { type CachePolicy, parseCachePolicy } from './cache-policy.ts';
 import { API_GROUP, API_VERSION, CACHE_POLICY_KIND, CACHE_POLICY_PLURAL } from './names.ts';
 
@@ -7,7 +7,7 @@ export interface PolicyRecord {
   readonly policy: CachePolicy;
 }
 
-/** One that cannot be read applies to nothing; the controller says so on it. */
+/** A policy that cannot be read applies to nothing; the controller reports that in its status. */
 export const policyRecords = {
   group: API_GROUP,
   version: API_VERSION,

@@ -1,12 +1,12 @@
-/** The stable words of conditions and Events: what users read in `kubectl get` and what alerts match on. */
+/** The stable words of conditions and Events, which users read in `kubectl get` and alerts match on. */
 import { REASONS } from '../registry/core/errors.ts';
-
-export { REASONS as FAILURE_REASONS, type Reason as FailureReason } from '../registry/core/errors.ts';
 
 export const CONDITION_READY = 'Ready';
 export const CONDITION_UPSTREAM_AVAILABLE = 'UpstreamAvailable';
 
-/** `Ready`: `Cached` when true; else what is under way, what is missing, or why the last try failed. */
+/**
+ * `Ready` is `Cached` when true; otherwise what is under way, what is missing, or why the last try failed.
+ */
 export const READY_REASONS = [
   'Cached',
   'Pending',
@@ -20,6 +20,6 @@ export const READY_REASONS = [
 ] as const;
 export type ReadyReason = (typeof READY_REASONS)[number];
 
-/** `UpstreamAvailable`: `Available` when true, `Unknown` before the first check, else why not. */
+/** `UpstreamAvailable` is `Available` when true, `Unknown` before the first check, otherwise why not. */
 export const UPSTREAM_REASONS = ['Available', 'Unknown', ...REASONS] as const;
 export type UpstreamReason = (typeof UPSTREAM_REASONS)[number];

@@ -1,4 +1,7 @@
-/** What an administrator decides about the cache for everybody: one document that the chart writes and two processes follow. */
+/**
+ * The administrator's rules for the whole cluster: one document, written by the chart and followed by two
+ * processes.
+ */
 import { z } from 'zod';
 import { globMatches } from '../registry/core/glob.ts';
 import type { Reference } from '../registry/core/reference.ts';
@@ -12,17 +15,17 @@ const Globs = z.array(z.string().min(1));
 const Scope = z.object({ images: Globs, namespaces: Globs });
 
 const RulesSchema = z.object({
-  /** Whether a namespace has to ask for the cache, or has to ask to be left alone. */
+  /** Whether namespaces have to opt in to the cache, or to opt out. */
   mode: z.enum(['optIn', 'optOut']),
   /** Globs over `host/repository` of images that need no credentials. */
   publicRepositories: Globs,
-  /** Nothing else is cached. Globs over `host/repository`, and over names of namespaces. */
+  /** Only these are cached. Globs over `host/repository`, and over names of namespaces. */
   include: Scope,
   /** Never cached, whatever `include` and users say. */
   exclude: Scope,
-  /** The labels of a node that has a proxy, as the DaemonSet selects them. */
+  /** The labels by which the DaemonSet of the proxies selects nodes. */
   proxyNodeSelector: z.record(z.string(), z.string()),
-  /** Node selectors that lead to nodes without a proxy although the former does not tell: virtual nodes and the like. */
+  /** Node selectors of more nodes without a proxy, for example virtual nodes. */
   nodesWithoutProxy: z.array(z.record(z.string(), z.string())),
   /** The share of ready proxies, 0 to 100, below which nothing is rewritten. */
   minReadyProxiesPercent: z.number().min(0).max(100),
@@ -30,7 +33,7 @@ const RulesSchema = z.object({
 
 export type Rules = Readonly<z.output<typeof RulesSchema>>;
 
-/** What holds while nothing is known. */
+/** The rules until the administrator's are known. */
 export const NOTHING_ALLOWED: Rules = {
   mode: 'optIn',
   publicRepositories: [],
@@ -41,7 +44,7 @@ export const NOTHING_ALLOWED: Rules = {
   minReadyProxiesPercent: 0,
 };
 
-/** Rules that cannot be used. The sentence says what is wrong. */
+/** The rules cannot be used. The message says why. */
 export class InvalidRules extends Error {
   readonly code = 'InvalidRules';
 
@@ -60,7 +63,7 @@ export function parseRules(text: string): Rules {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new InvalidRules(`the rules are no JSON: ${error instanceof Error ? error.message : ''}`);
+    throw new InvalidRules(`the rules are not JSON: ${error instanceof Error ? error.message : ''}`);
   }
   const parsed = RulesSchema.safeParse(json);
   if (!parsed.success) throw new InvalidRules(`the rules cannot be used: ${describeIssue(parsed.error)}`);
@@ -78,7 +81,7 @@ export function imageAllowed({ include, exclude }: Rules, image: Reference): boo
   return matches(include.images, name) && !matches(exclude.images, name);
 }
 
-/** Whether a namespace asks for the cache. @param label the value of its label `larder.dev/cache` */
+/** Whether a namespace wants the cache. @param label the value of its label `larder.dev/cache` */
 export function namespaceAsks({ mode }: Rules, label: string | undefined): boolean {
   return mode === 'optIn' ? label === CACHE_ENABLED : label !== CACHE_DISABLED;
 }

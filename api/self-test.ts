@@ -1,4 +1,7 @@
-/** The smallest image there can be, which the copier keeps in the store and every proxy reads through itself, to know that the way works. */
+/**
+ * The smallest possible image. The copier keeps it in the store, and every proxy pulls it through itself to
+ * check that pulls work.
+ */
 import { digestOf, type Digest } from '../registry/core/digest.ts';
 
 const EMPTY = Buffer.from('{}');
@@ -17,11 +20,11 @@ const MANIFEST = Buffer.from(
 );
 
 export interface SelfTestImage {
-  /** Cached name. No registry has it: the top-level domain is reserved (RFC 2606). */
+  /** A cached name that no registry can have: its top-level domain is reserved (RFC 2606). */
   readonly repository: string;
   readonly tag: string;
   readonly manifest: { readonly bytes: Buffer; readonly digest: Digest; readonly mediaType: string };
-  /** Config and only layer. */
+  /** Both the config and the only layer. */
   readonly blob: { readonly bytes: Buffer; readonly digest: Digest };
 }
 

@@ -1,29 +1,27 @@
-/** What the store's supervisor tells those who may write (docs/contracts.md, "The store's supervisor"). */
+/**
+ * What the store's supervisor answers to logins that may write (docs/contracts.md, "The store's supervisor").
+ */
 import { z } from 'zod';
-
-/** Who signs tokens for the supervisor, and for whom they are. */
-export const STORE_TOKEN_ISSUER = 'larder';
-export const STORE_SUPERVISOR_AUDIENCE = 'larder-store-supervisor';
 
 export const collectionSchema = z.object({
   /** RFC 3339. */
   startedAt: z.iso.datetime(),
-  /** How long the writing registry was away, draining included. */
+  /** How long the writer was away, draining included. */
   seconds: z.number().nonnegative(),
-  /** Bytes on disk that were won; null where they cannot be counted (object stores). */
+  /** Bytes freed on disk; null where they cannot be counted (object stores). */
   freedBytes: z.number().nullable(),
-  /** Why it failed; absent when it did not. */
+  /** Why it failed; absent when it succeeded. */
   error: z.string().optional(),
 });
 export type Collection = z.infer<typeof collectionSchema>;
 
 export const storeStatusSchema = z.object({
-  /** Of the volume: another one is empty, or holds something else. Null where images are kept in an object store. */
+  /** Changes with the volume, so that its loss is noticed. Null where images are kept in an object store. */
   volumeId: z.string().nullable(),
   state: z.enum(['serving', 'draining', 'collecting']),
   reader: z.object({ ready: z.boolean() }),
   writer: z.object({ ready: z.boolean() }),
-  /** In bytes; null where images are kept in an object store. */
+  /** Bytes; null where images are kept in an object store. */
   volume: z.object({ usedBytes: z.number(), freeBytes: z.number(), sizeBytes: z.number() }).nullable(),
   lastCollection: collectionSchema.nullable(),
 });

@@ -1,17 +1,17 @@
-/** Whose credentials an image is fetched with: the rule that admission and the controller must apply alike. */
+/** Whose credentials an image is fetched with. Admission and the controller must apply the same rule. */
 import { globMatches } from '../registry/core/glob.ts';
 import type { Reference } from '../registry/core/reference.ts';
 
 export interface TenancyInput {
   readonly image: Reference;
   readonly namespace: string;
-  /** Names of the pull secrets of the Pod as admitted, its ServiceAccount's merged in. */
+  /** Names of the pull secrets of the admitted Pod, including those of its ServiceAccount. */
   readonly pullSecrets: readonly string[];
-  /** Globs over `host/repository` that an administrator declared public; `*` also crosses slashes. */
+  /** Globs over `host/repository` that an administrator declared public; `*` also matches slashes. */
   readonly publicRepositories: readonly string[];
 }
 
-/** The namespace under which the image is cached, or undefined when it is cached for everybody. */
+/** The namespace for which the image is cached; undefined when it is cached for everybody. */
 export function tenantOf({
   image,
   namespace,

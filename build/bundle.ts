@@ -4,17 +4,19 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 import { hashFolder } from './hash-folder.ts';
+import { runProgram, UsageError } from './program.ts';
 
 export const PROCESSES = ['webhook', 'proxy', 'copier', 'controller', 'store'] as const;
 
 const ROOT = join(import.meta.dirname, '..');
-/** All that a bundle is made of. */
+/** Everything a bundle is made of. */
 const SOURCE_FOLDERS = [...PROCESSES, 'api', 'platform', 'registry'];
 const SOURCE_FILES = ['build/bundle.ts', 'package-lock.json', 'tsconfig.base.json'];
 
 /**
- * The client library re-exports every API group; what no process uses has no effects of its own, though its package does not say so. Left
- * out, it saves 0.6 MB of code and some 15 MiB of memory in each process that talks to the API server.
+ * The client library re-exports every API group. Those that no process uses have no side effects, though the
+ * package does not declare so; leaving them out saves 0.6 MB of code and some 15 MiB of memory in each
+ * process that talks to the API server.
  */
 const dropUnusedApis: Plugin = {
   name: 'drop unused Kubernetes APIs',
@@ -28,7 +30,10 @@ const dropUnusedApis: Plugin = {
   },
 };
 
-/** The messages of the schema library in some fifty languages, of which we speak one: 0.3 MB of code and 3 MiB of memory in each process. */
+/**
+ * The schema library brings its messages in some fifty languages; we use English. Saves 0.3 MB of code and 3
+ * MiB of memory per process.
+ */
 const dropOtherLanguages: Plugin = {
   name: 'drop other languages',
   setup: (bundler) => {
@@ -36,7 +41,7 @@ const dropOtherLanguages: Plugin = {
   },
 };
 
-/** Changes whenever a bundle may come out otherwise, and costs far less than making it. */
+/** Changes whenever a bundle may come out different, and costs far less than making one. */
 export async function hashSources(): Promise<string> {
   const folders = SOURCE_FOLDERS.map((name) => hashFolder(join(ROOT, name)));
   const files = SOURCE_FILES.map((name) => readFile(join(ROOT, name)));
@@ -62,11 +67,11 @@ export async function bundle(folder: string): Promise<void> {
     platform: 'node',
     target: 'node24',
     format: 'esm',
-    // Names stay, so that a stack trace in a log can be read.
+    // Names are kept, so that a stack trace in a log can be read.
     minifyWhitespace: true,
     minifySyntax: true,
     legalComments: 'none',
-    // CommonJS dependencies call `require` for what Node itself brings.
+    // CommonJS dependencies call `require` for Node's own modules.
     banner: {
       js: "import { createRequire as larderRequire } from 'node:module'; const require = larderRequire(import.meta.url);",
     },
@@ -80,9 +85,11 @@ export async function bundle(folder: string): Promise<void> {
     throw new Error(`${unknown} is bundled from a folder that hashSources() does not know`);
 }
 
-// The Dockerfile calls it so: node build/bundle.ts FOLDER
+// For the Dockerfile.
 if (import.meta.main) {
-  const [folder] = process.argv.slice(2);
-  if (folder === undefined) throw new Error('node build/bundle.ts FOLDER');
-  await bundle(folder);
+  await runProgram('Writes the bundles into FOLDER: build/bundle.ts FOLDER', async ([folder]) => {
+    if (folder === undefined) throw new UsageError('FOLDER is missing: build/bundle.ts FOLDER');
+    await bundle(folder);
+    return undefined;
+  });
 }

@@ -1,4 +1,7 @@
-/** The few files of Debian that the binaries need: libraries of glibc and C++, and the public certificate authorities. */
+/**
+ * The few Debian files that the binaries need: the C and C++ libraries, and the public certificate
+ * authorities.
+ */
 import { createHash } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +15,10 @@ const LIBRARY_FOLDERS: Readonly<Record<Architecture, string>> = {
   arm64: 'aarch64-linux-gnu',
 };
 
-/** An apt of its own for one architecture: this machine's sources, but none of its state is read or changed. */
+/**
+ * A separate apt for one architecture: it uses this machine's sources, but neither reads nor changes its
+ * state.
+ */
 export class PrivateApt {
   readonly #folder: string;
   readonly #arch: Architecture;
@@ -23,7 +29,10 @@ export class PrivateApt {
     this.#arch = arch;
   }
 
-  /** Downloads a package, at a version if one is given. @throws {Error} when Debian's archive no longer has it. */
+  /**
+   * Downloads a package, at a version if one is given.
+   * @throws {Error} when Debian's archive no longer has it
+   */
   async download(name: string, version?: string): Promise<{ file: string; version: string; sha256: string }> {
     this.#updated ??= this.#update();
     await this.#updated;
@@ -62,7 +71,8 @@ export class PrivateApt {
 
 /**
  * Puts the libraries and certificates below `root`.
- * @throws {Error} when a package can no longer be had at the pinned version, or is another than the pinned one.
+ * @throws {Error} when a package is no longer available at the pinned version, or its hash is not the pinned
+ * one
  */
 export async function installDebian(lock: ImageLock, arch: Architecture, root: string): Promise<void> {
   const scratch = `${root}.apt`;
@@ -71,7 +81,7 @@ export async function installDebian(lock: ImageLock, arch: Architecture, root: s
   try {
     for (const name of DEBIAN_PACKAGES) {
       const pin = lock.debian[arch][name];
-      if (!pin) throw new Error(`image.lock.json pins no ${name} for ${arch}: run \`node build/lock.ts\``);
+      if (!pin) throw new Error(`image.lock.json pins no ${name} for ${arch}: run \`make image-lock\``);
       await run(['dpkg-deb', '--extract', await fetchPinned(apt, name, pin), unpacked]);
     }
     await copyLibraries(unpacked, arch, root);
@@ -88,8 +98,8 @@ export async function installDebian(lock: ImageLock, arch: Architecture, root: s
 
 async function fetchPinned(apt: PrivateApt, name: string, pin: DebianPin): Promise<string> {
   const found = await apt.download(name, pin.version).catch((error: unknown) => {
-    const advice = 'Debian replaces old versions; `node build/lock.ts` pins the present ones';
-    throw new Error(`${name} ${pin.version}, which image.lock.json pins, cannot be had: ${advice}.`, {
+    const advice = 'Debian replaces old versions; `make image-lock` pins the present ones';
+    throw new Error(`${name} ${pin.version}, which image.lock.json pins, is not available: ${advice}`, {
       cause: error,
     });
   });
@@ -100,7 +110,7 @@ async function fetchPinned(apt: PrivateApt, name: string, pin: DebianPin): Promi
 
 async function copyLibraries(unpacked: string, arch: Architecture, root: string): Promise<void> {
   const folder = LIBRARY_FOLDERS[arch];
-  // glibc's folder of converters and the debugging aids of the others are of no use here.
+  // Neither glibc's character converters nor the debugging aids of the others are needed here.
   const shared = (source: string): boolean =>
     !/\/(gconv|audit|debug)(\/|$)/.test(source) && !source.endsWith('.py');
   for (const part of [`lib/${folder}`, `usr/lib/${folder}`]) {

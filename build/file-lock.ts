@@ -1,13 +1,13 @@
-/** A lock between processes that the kernel frees by itself when its holder ends, however it ends. */
+/** A lock between processes that the kernel releases when its holder ends, however it ends. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Runs `work` while holding an exclusive lock on `path` (made if missing), waiting for it if someone else has it.
- * The lock belongs to a `flock` child that ends when this process closes its input or dies.
- * @throws {Error} when util-linux's `flock` cannot be run, or `signal` fires while waiting.
+ * Runs `work` while holding an exclusive lock on `path` (created if missing), once nobody else holds it.
+ * A `flock` child holds it, which ends when this process closes its input or dies.
+ * @throws {Error} when util-linux's `flock` cannot be run, or `signal` fires meanwhile
  */
 export async function withFileLock<T>(
   path: string,

@@ -1,4 +1,7 @@
-/** `make image`: Larder's container image as an OCI layout, without Docker. Tests build it for their own architecture only. */
+/**
+ * `make image`: Larder's container image as an OCI layout, without Docker. Tests build it for their own
+ * architecture only.
+ */
 import { copyFile, mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -9,6 +12,7 @@ import { type Layer, makeLayer } from './layer.ts';
 import { ARCHITECTURES, type Architecture, type ImageLock, readLock } from './lock-file.ts';
 import { installNode } from './node-binary.ts';
 import { writeLayout } from './oci-layout.ts';
+import { runProgram, UsageError } from './program.ts';
 import { buildRegistry, buildSteerPort } from './programs.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -101,20 +105,32 @@ async function appLayer(): Promise<Layer> {
 
 function compressedSize(layers: readonly Layer[]): number {
   const size = layers.reduce((sum, layer) => sum + layer.size, 0);
-  if (size > MAX_SIZE) throw new Error(`the image has ${size} bytes compressed; it may have ${MAX_SIZE}`);
+  if (size > MAX_SIZE) throw new Error(`the image is ${size} bytes compressed; the limit is ${MAX_SIZE}`);
   return size;
 }
 
-async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { platform: { type: 'string', multiple: true } } });
+const help = `make image                        the image for amd64 and arm64
+make image PLATFORM=linux/amd64   for one architecture
+
+Writes an OCI layout to .build/image (for one architecture to .build/image-ARCHITECTURE). Needs Go, apt-get and dpkg-deb.
+`;
+
+/** @throws {UsageError} */
+function parseArchitecture(platform: string): Architecture {
+  const found = ARCHITECTURES.find((arch) => platform === `linux/${arch}`);
+  if (!found) throw new UsageError(`a platform is linux/amd64 or linux/arm64, not "${platform}"`);
+  return found;
+}
+
+async function main(argv: readonly string[]): Promise<undefined> {
+  const { values } = parseArgs({
+    args: [...argv],
+    options: { platform: { type: 'string', multiple: true } },
+  });
+  const architectures = values.platform?.map(parseArchitecture);
   const report = (line: string): void => {
     console.error(line);
   };
-  const architectures = values.platform?.map((platform) => {
-    const found = ARCHITECTURES.find((arch) => platform === `linux/${arch}`);
-    if (!found) throw new Error(`--platform is linux/amd64 or linux/arm64, not ${platform}`);
-    return found;
-  });
   const image = await buildImage({ report, ...(architectures ? { architectures } : {}) });
   console.log(`${image.reference}@${image.digest}`);
   for (const [arch, size] of Object.entries(image.sizes)) {
@@ -123,4 +139,4 @@ async function main(): Promise<void> {
   console.log(`OCI layout: ${image.folder.slice(ROOT.length + 1)}`);
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) await runProgram(help, main);

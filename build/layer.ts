@@ -1,4 +1,7 @@
-/** An image layer from a folder: the same bytes for the same files, kept in the cache under a key of what it was made from. */
+/**
+ * An image layer from a folder: the same bytes for the same files, cached under a key of what it is made
+ * from.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { spawn } from 'node:child_process';
@@ -23,7 +26,10 @@ export interface Layer {
   readonly createdBy: string;
 }
 
-/** A layer whose content depends on `key` alone; `fill` puts its files below the folder it is given, when the cache has it not. */
+/**
+ * A layer whose content depends on `key` alone. When the cache lacks it, `fill` puts its files below the
+ * folder it is given.
+ */
 export interface LayerRecipe {
   readonly name: string;
   readonly key: readonly string[];
@@ -60,7 +66,7 @@ async function build({ createdBy, fill }: LayerRecipe, folder: string): Promise<
   }
 }
 
-/** Owner, order and times are fixed, so that the archive depends on names, modes and contents alone. */
+/** Owner, order and times are fixed, so that the archive depends only on names, modes and contents. */
 const TAR = [
   '--sort=name',
   '--mtime=@0',

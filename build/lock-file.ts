@@ -1,4 +1,7 @@
-/** What the container image is made of beside our own code: versions and hashes, in image.lock.json. `node build/lock.ts` renews it. */
+/**
+ * What the container image is made of besides our own code: versions and hashes, in image.lock.json. `make
+ * image-lock` renews it.
+ */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 

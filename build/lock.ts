@@ -1,4 +1,6 @@
-/** `node build/lock.ts`: pins the present versions of what the container image is made of, in image.lock.json. */
+/**
+ * `make image-lock`: pins the present versions of what the container image is made of, in image.lock.json.
+ */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -18,7 +18,7 @@ export async function fetchNodePackage(
 ): Promise<{ file: string; integrity: string }> {
   await mkdir(folder, { recursive: true });
   const name = `${PACKAGES[arch]}@${version}`;
-  const out = await run(['npm', 'pack', name, '--silent', '--pack-destination', folder]);
+  const out = await run(['npm', 'pack', name, '--loglevel=error', '--pack-destination', folder]);
   const file = join(folder, out.trim().split('\n').at(-1) ?? '');
   const hash = createHash('sha512').update(await readFile(file));
   return { file, integrity: `sha512-${hash.digest('base64')}` };
@@ -26,7 +26,7 @@ export async function fetchNodePackage(
 
 /**
  * Puts the binary at `usr/local/bin/node` below `root`.
- * @throws {Error} when the package is not the one that the lock names.
+ * @throws {Error} when the package is not the pinned one
  */
 export async function installNode({ node }: ImageLock, arch: Architecture, root: string): Promise<void> {
   const folder = `${root}.download`;

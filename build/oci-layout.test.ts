@@ -56,7 +56,7 @@ describe('a layout', () => {
     expect(await files()).toEqual(before);
   });
 
-  it('is made anew when it is another one, or was left half-way', async () => {
+  it('is written again when it is another one, or incomplete', async () => {
     await write();
     await rm(join(folder, 'index.json'));
     await rm(join(folder, 'blobs/sha256', HEX));

@@ -1,4 +1,7 @@
-/** Writes images as an OCI layout (image-spec, image-layout.md): a folder of blobs, and an index that names what is in it. */
+/**
+ * Writes images as an OCI layout (image-spec, image-layout.md): a folder of blobs, and an index that lists
+ * them.
+ */
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,8 +24,8 @@ interface Descriptor {
 type Documents = Map<string, Buffer>;
 
 /**
- * Makes `folder` a layout that holds one index, known to importers as `reference`. A folder that is this layout already is left alone, for
- * somebody may be reading it. Gives the index's digest.
+ * Makes `folder` a layout of one index, which importers know as `reference`. A folder that is this layout
+ * already is not touched, since somebody may be reading it. Gives the index's digest.
  */
 export async function writeLayout(
   folder: string,
@@ -41,7 +44,7 @@ export async function writeLayout(
     'org.opencontainers.image.ref.name': reference.slice(reference.lastIndexOf(':') + 1),
   };
   const entry = JSON.stringify({ schemaVersion: 2, mediaType, manifests: [{ ...index, annotations }] });
-  // Written last, so it stands for the whole.
+  // Written last: when it is there, everything is.
   const entryFile = join(folder, 'index.json');
   if ((await readFile(entryFile, 'utf8').catch(() => undefined)) === entry) return index.digest;
 

@@ -1,4 +1,4 @@
-/** The programs of the image that are written in Go, each built from the module that pins it. */
+/** The image's Go programs, each built from the module that pins it. */
 import { join } from 'node:path';
 import { buildGoTool, type BuildOptions, type GoTarget } from './go-tool.ts';
 
@@ -16,7 +16,7 @@ const registry: Program = {
   package: 'github.com/distribution/distribution/v3/cmd/registry',
 };
 
-/** Says for a proxy and its successor who of them gets callers. */
+/** Directs new connections to a proxy or to its successor. */
 const steerPort: Program = { name: 'steer-port', folder: 'proxy/takeover/steer-port', package: '.' };
 
 type Build = (arch?: GoTarget['arch'], options?: BuildOptions) => Promise<string>;

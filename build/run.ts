@@ -1,7 +1,7 @@
-/** Runs a program of this machine to its end. */
+/** Runs a program to its end. */
 import { spawn } from 'node:child_process';
 
-/** @throws {Error} with the end of what the program said when it ends with another code than 0 or cannot be run. */
+/** @throws {Error} with the end of the program's output when its exit code is not 0, or it cannot be run */
 export function run(argv: readonly string[], cwd?: string): Promise<string> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {

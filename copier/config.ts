@@ -48,7 +48,7 @@ export const copierConfig = defineConfig({
     help: 'the full name of the release, which its objects begin with',
     schema: text().optional(),
   },
-  address: {
+  podAddress: {
     env: 'LARDER_POD_ADDRESS',
     help: "this replica's own address, at which the others reach it; none when there are no others",
     schema: text().optional(),
@@ -76,7 +76,7 @@ export const copierConfig = defineConfig({
   storeDeadline: {
     env: 'LARDER_STORE_DEADLINE',
     default: '2s',
-    help: 'how long one side of the store may take to begin its answer to a read',
+    help: 'how long one side of the store may take to begin its response to a read',
     schema: duration(),
   },
   upstreamsFile: {
@@ -90,16 +90,16 @@ export const copierConfig = defineConfig({
     help: 'how long connecting to a registry may take',
     schema: duration(),
   },
-  headDeadline: {
-    env: 'LARDER_ANSWER_DEADLINE',
+  responseDeadline: {
+    env: 'LARDER_RESPONSE_DEADLINE',
     default: '20s',
-    help: 'how long an upstream registry may take to begin its answer',
+    help: 'how long an upstream registry may take to begin its response',
     schema: duration(),
   },
-  silence: {
+  silenceDeadline: {
     env: 'LARDER_SILENCE_DEADLINE',
     default: '30s',
-    help: 'how long a transfer may bring nothing',
+    help: 'how long a transfer may bring no byte',
     schema: duration(),
   },
   freshFor: {
@@ -117,49 +117,49 @@ export const copierConfig = defineConfig({
   upstreamPause: {
     env: 'LARDER_UPSTREAM_PAUSE',
     default: '10s',
-    help: 'how long an upstream that could not be reached is not asked again; doubles up to 2 minutes for cached tags, 30 s for what is not cached',
+    help: 'how long an upstream that could not be reached is left alone; doubles up to 2 minutes for cached tags, 30 s for what is not cached',
     schema: duration(),
   },
   upstreamTransfers: {
     env: 'LARDER_UPSTREAM_TRANSFERS',
     default: '32',
-    help: 'blobs fetched at the same time from one registry; the others wait for their turn',
+    help: 'blobs fetched at the same time from one registry; the others wait',
     schema: integer(1, 1_000),
   },
   limitPause: {
     env: 'LARDER_LIMIT_PAUSE',
     default: '10s',
-    help: 'how long a registry is left alone that limits us (429) without saying for how long',
+    help: 'how long a registry that limits us (429) is left alone when it does not say for how long',
     schema: duration(),
   },
   maxLimitPause: {
     env: 'LARDER_MAX_LIMIT_PAUSE',
     default: '10m',
-    help: 'how long a registry that limits us is left alone at most, whatever it says',
+    help: 'how long a registry that limits us is left alone at most',
     schema: duration(),
   },
   spoolFolder: {
-    env: 'LARDER_SPOOL_DIR',
+    env: 'LARDER_SPOOL_FOLDER',
     default: '/var/spool/larder',
-    help: 'folder for blobs on their way',
+    help: 'folder for blobs that are being downloaded',
     schema: text(),
   },
   spoolLimit: {
     env: 'LARDER_SPOOL_LIMIT',
     default: '8Gi',
-    help: 'bytes that blobs on their way may take together; beyond, they are passed on without being stored',
+    help: 'bytes that all downloads may take together; beyond that, blobs are passed on without being stored',
     schema: bytes(),
   },
   commitPatience: {
     env: 'LARDER_COMMIT_PATIENCE',
     default: '10m',
-    help: "how long a blob is kept while the store's writer is away",
+    help: "how long a downloaded blob is kept while the store's writer is away",
     schema: duration(),
   },
   parallelBlobs: {
     env: 'LARDER_PARALLEL_BLOBS',
     default: '4',
-    help: 'blobs of one image that are copied side by side',
+    help: 'blobs of one image that are fetched at the same time',
     schema: integer(1, 64),
   },
   secretFreshFor: {
@@ -171,10 +171,10 @@ export const copierConfig = defineConfig({
   lingerTime: {
     env: 'LARDER_LINGER_TIME',
     default: '5s',
-    help: 'how long to take new requests after SIGTERM, until all proxies have heard that this replica leaves',
+    help: 'how long to take new requests after SIGTERM, until all proxies know that this replica leaves',
     schema: duration(),
   },
-  drain: {
+  drainTime: {
     env: 'LARDER_DRAIN_TIME',
     default: '5m',
     help: 'how long pulls and orders under way may go on after SIGTERM',

@@ -155,6 +155,22 @@ describe('a manifest', () => {
     expect(bench.cached.blobs.size).toBe(3);
   });
 
+  it('is stored although a collection takes its blobs before the manifest comes', async () => {
+    bench.offer(image, '1');
+    let collected = false;
+    bench.store.intercept = ({ method, url = '' }) => {
+      if (method === 'PUT' && url.includes('/manifests/1') && !collected) {
+        collected = true;
+        bench.cached.blobs.clear();
+      }
+      return false;
+    };
+    await bench.manifest('1');
+    await until(() => bench.cached.tags.has('1'));
+    expect(bench.cached.blobs.size).toBe(3);
+    expect(bench.upstream.count('GET', layerDigest)).toBe(2);
+  });
+
   it('is fetched once for fifty clients', async () => {
     await bench.stop();
     bench = await CopierBench.start({ LARDER_FRESH_FOR: '30s' });

@@ -1,25 +1,18 @@
-/** What the copier counts: requests, and what is on its way. */
+/** The copier's metrics: requests, downloads, and the disk space that they take. */
 import type { Metrics } from '../platform/metrics.ts';
-
-export interface RequestFigures {
-  readonly kind: 'pull' | 'order';
-  readonly status: number;
-  /** Whether the client got the whole answer. */
-  readonly complete: boolean;
-  readonly seconds: number;
-}
+import type { RequestMetrics } from '../registry/server/request-handler.ts';
 
 export interface CopierMetrics {
-  observe(figures: RequestFigures): void;
+  readonly observe: (request: RequestMetrics) => void;
 }
 
-/** Asked at every scrape. */
+/** Read at every scrape. */
 export interface CopierGauges {
-  readonly flights: () => number;
-  readonly spoolBytes: () => number;
+  readonly downloads: { readonly size: number };
+  readonly spool: { readonly reserved: number };
 }
 
-export function copierMetrics(metrics: Metrics, gauges: CopierGauges): CopierMetrics {
+export function copierMetrics(metrics: Metrics, { downloads, spool }: CopierGauges): CopierMetrics {
   const requests = metrics.counter('copier_requests_total', 'Requests of proxies and the controller', [
     'kind',
     'status',
@@ -28,16 +21,16 @@ export function copierMetrics(metrics: Metrics, gauges: CopierGauges): CopierMet
   const duration = metrics.histogram('copier_request_seconds', 'Time until a request was answered whole', [
     'kind',
   ]);
-  metrics.gauge('copier_blobs_in_flight', 'Blobs on their way from upstream or to the store', [], (gauge) => {
-    gauge.set(gauges.flights());
+  metrics.gauge('copier_downloads', 'Blobs on their way from upstream into the store', [], (gauge) => {
+    gauge.set(downloads.size);
   });
-  metrics.gauge('copier_spool_bytes', 'Disk space that blobs on their way take', [], (gauge) => {
-    gauge.set(gauges.spoolBytes());
+  metrics.gauge('copier_spool_bytes', 'Disk space that downloads take', [], (gauge) => {
+    gauge.set(spool.reserved);
   });
   return {
-    observe: ({ kind, status, complete, seconds }) => {
+    observe: ({ kind, status, complete, totalSeconds }) => {
       requests.inc({ kind, status, complete: String(complete) });
-      duration.observe({ kind }, seconds);
+      duration.observe({ kind }, totalSeconds);
     },
   };
 }

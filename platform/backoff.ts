@@ -1,4 +1,4 @@
-/** How long to wait before trying again. */
+/** How long to wait before the next attempt. */
 
 export interface BackoffPolicy {
   readonly baseMs: number;
@@ -7,7 +7,7 @@ export interface BackoffPolicy {
 
 /**
  * Exponential with equal jitter: between half and the whole of `base · 2^failures`, at most `maxMs`.
- * @param failures how many attempts failed before the last one, from 0
+ * @param failures how many attempts had failed before the last one, from 0
  */
 export function backoffMs(
   failures: number,

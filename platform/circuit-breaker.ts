@@ -1,56 +1,61 @@
-/** Remembers per key (an upstream, a peer) that calls fail, so that the next ones do not wait for it again. */
+/** Remembers by key (an upstream, a peer) that calls fail, so that the next ones do not wait for nothing. */
+import { LRUCache } from 'lru-cache';
 
 export interface CircuitBreakerPolicy {
   /** Failures in a row that open the circuit. */
   readonly failureThreshold: number;
-  /** How long it stays open the first time; each failed probe doubles it. */
+  /** How long the circuit stays open the first time, in milliseconds; each failed probe doubles it. */
   readonly openMs: number;
   readonly maxOpenMs: number;
-  /** A probe that never reports back is taken for failed after this long. */
+  /** A probe that has not reported after this long counts as failed, in milliseconds. */
   readonly probeMs: number;
-  /** Keys remembered; the one that was used longest ago goes first. */
+  /** How many keys are remembered, default 1,000; the least recently used goes first. */
   readonly maxKeys?: number;
 }
 
-/** `allow`: call. `probe`: call, and the only one that may. `deny`: do not call. */
+/** `allow`: call. `probe`: call, as the only one that may. `deny`: do not call. */
 export type CircuitDecision = 'allow' | 'probe' | 'deny';
 
 interface Circuit {
   failures: number;
-  /** Times it opened in a row. */
+  /** How many times in a row it opened. */
   opened: number;
   /** 0 while closed. */
   openUntil: number;
-  /** Somebody finds out whether it can be closed. */
+  /** Whether a probe is under way. */
   isProbed: boolean;
 }
 
-/** All times are milliseconds of one monotonic clock, given by the caller. */
+/** The caller gives all times, in milliseconds of one monotonic clock. */
 export class CircuitBreaker {
   readonly #policy: CircuitBreakerPolicy;
-  readonly #circuits = new Map<string, Circuit>();
+  readonly #circuits: LRUCache<string, Circuit>;
 
   constructor(policy: CircuitBreakerPolicy) {
     this.#policy = policy;
+    this.#circuits = new LRUCache({ max: policy.maxKeys ?? 1_000 });
   }
 
-  /** Asks to call. After `allow` or `probe`, report the outcome. */
+  /** Asks whether to call. After `allow` or `probe`, report the outcome. */
   request(key: string, now: number): CircuitDecision {
     const circuit = this.#circuits.get(key);
     if (!circuit || circuit.opened === 0) return 'allow';
     if (now < circuit.openUntil) return 'deny';
-    // One caller probes; the others are denied until it reports or is given up on.
+    // One caller probes; the others are denied until it has reported or its time is up.
     circuit.openUntil = now + this.#policy.probeMs;
     circuit.isProbed = true;
     return 'probe';
   }
 
-  /** Whether a probe is under way. Who was denied for that may call all the same, if going elsewhere costs more than to fail with it. */
+  /**
+   * Whether a probe is under way. A denied caller may then call all the same, if going elsewhere costs more
+   * than failing with the probe.
+   */
   isProbed(key: string, now: number): boolean {
     return this.isOpen(key, now) && this.#circuits.get(key)?.isProbed === true;
   }
 
-  /** Whether calls are denied just now; asks for nothing. */
+  /** Whether calls are denied at the moment. Unlike {@link request}, this claims no probe. */
   isOpen(key: string, now: number): boolean {
     const circuit = this.#circuits.get(key);
     return circuit !== undefined && circuit.opened > 0 && now < circuit.openUntil;
@@ -62,7 +67,7 @@ export class CircuitBreaker {
 
   failed(key: string, now: number): void {
     const circuit = this.#circuits.get(key) ?? { failures: 0, opened: 0, openUntil: 0, isProbed: false };
-    // Many who called together fail together, which is one failure and not many in a row.
+    // Calls that were made together fail together: that is one failure, not several in a row.
     if (!circuit.isProbed && this.isOpen(key, now)) return;
     circuit.isProbed = false;
     circuit.failures += 1;
@@ -71,14 +76,6 @@ export class CircuitBreaker {
         now + Math.min(this.#policy.maxOpenMs, this.#policy.openMs * 2 ** Math.min(circuit.opened, 30));
       circuit.opened += 1;
     }
-    this.#remember(key, circuit);
-  }
-
-  #remember(key: string, circuit: Circuit): void {
-    this.#circuits.delete(key);
     this.#circuits.set(key, circuit);
-    if (this.#circuits.size <= (this.#policy.maxKeys ?? 1_000)) return;
-    const [oldest] = this.#circuits.keys();
-    if (oldest !== undefined) this.#circuits.delete(oldest);
   }
 }

@@ -1,13 +1,13 @@
-/** Time as a value that is passed in, so that decisions and loops can be tested without waiting. */
+/** Time as a parameter, so that decisions and loops can be tested without waiting. */
 import { setTimeout as timer } from 'node:timers/promises';
 
 export interface Clock {
-  /** Milliseconds since the epoch; may jump. For stamps. */
-  now(): number;
-  /** Milliseconds since some fixed moment; never jumps. For intervals and deadlines. */
-  monotonic(): number;
+  /** Milliseconds since the epoch. May jump: for timestamps only. */
+  readonly now: () => number;
+  /** Milliseconds since some fixed moment. Never jumps: for intervals and deadlines. */
+  readonly monotonic: () => number;
   /** @throws the signal's reason once it is aborted */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  readonly sleep: (ms: number, signal?: AbortSignal) => Promise<void>;
 }
 
 export const systemClock: Clock = {
@@ -23,7 +23,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** A clock that moves only when told to, for tests. */
+/** For tests: a clock that moves only when told to. */
 export class ManualClock implements Clock {
   #time: number;
   #sleepers: { wakeAt: number; wake: () => void }[] = [];
@@ -32,21 +32,17 @@ export class ManualClock implements Clock {
     this.#time = start;
   }
 
-  now(): number {
-    return this.#time;
-  }
+  readonly now = (): number => this.#time;
 
-  monotonic(): number {
-    return this.#time;
-  }
+  readonly monotonic = (): number => this.#time;
 
-  /** How many callers wait in {@link sleep}. */
+  /** How many callers are in {@link sleep}. */
   get sleeping(): number {
     return this.#sleepers.length;
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
+  readonly sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason as Error);
         return;
@@ -62,9 +58,8 @@ export class ManualClock implements Clock {
         { once: true },
       );
     });
-  }
 
-  /** Moves on and wakes, in order, who has slept enough; what they do next has been started when this resolves. */
+  /** Moves on, and wakes in order those whose time has come. Resolves when what they do next has begun. */
   async advance(ms: number): Promise<void> {
     const target = this.#time + ms;
     for (;;) {
@@ -80,7 +75,7 @@ export class ManualClock implements Clock {
   }
 }
 
-/** Lets every microtask that is due run. */
+/** Lets all pending microtasks run. */
 function settle(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);

@@ -1,16 +1,5 @@
 import { ConfigError, defineConfig, describeConfig, loadConfig } from './config.ts';
-import {
-  boolean,
-  bytes,
-  duration,
-  httpUrl,
-  integer,
-  list,
-  listenAddress,
-  listenAddresses,
-  oneOf,
-  text,
-} from './settings.ts';
+import { boolean, bytes, duration, httpUrl, integer, list, listenAddress, oneOf, text } from './settings.ts';
 
 const declaration = defineConfig({
   listen: { env: 'LARDER_LISTEN', default: ':8443', help: 'where to listen', schema: listenAddress() },
@@ -71,14 +60,6 @@ describe('the text of a setting', () => {
     [list(), ' a, b,,', ['a', 'b']],
     [listenAddress(), '[::1]:7439', { host: '::1', port: 7439 }],
     [listenAddress(), ':8080', { port: 8080 }],
-    [
-      listenAddresses(),
-      '127.0.0.1:1,[::1]:2',
-      [
-        { host: '127.0.0.1', port: 1 },
-        { host: '::1', port: 2 },
-      ],
-    ],
     [oneOf('a', 'b'), 'b', 'b'],
     [text(), 'x', 'x'],
   ])('%# %s is understood', (schema, given, expected) => {
@@ -95,7 +76,6 @@ describe('the text of a setting', () => {
     [boolean(), 'yes'],
     [listenAddress(), '8080'],
     [listenAddress(), '1.2.3.4:70000'],
-    [listenAddresses(), ''],
     [httpUrl(), 'ftp://x'],
     [httpUrl(), 'http://user:pw@x'],
     [httpUrl(), 'x'],

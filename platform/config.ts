@@ -1,13 +1,16 @@
-/** The settings of a process: declared once, read from environment variables, printed by `--help`. */
+/** The settings of a process, declared once, read from environment variables and printed by `--help`. */
 import type { z } from 'zod';
 
-/** One setting. Its schema receives the variable's text, or `undefined` when neither it nor a default is given. */
+/**
+ * One setting. Its schema receives the variable's text, or `undefined` when neither it nor a default is
+ * given.
+ */
 export interface Setting<S extends z.ZodType = z.ZodType> {
   /** The environment variable, `LARDER_…`. */
   readonly env: string;
-  /** What holds when the variable is absent or empty, written as the variable would be. */
+  /** Used when the variable is absent or empty; written as the variable would be. */
   readonly default?: string;
-  /** One line for `--help`; it says the unit. */
+  /** One line for `--help`, with the unit. */
   readonly help: string;
   readonly schema: S;
 }
@@ -19,7 +22,7 @@ export type ConfigOf<D extends ConfigDeclaration> = {
   readonly [K in keyof D]: z.output<D[K]['schema']>;
 };
 
-/** Settings that cannot be used: every problem at once, each a sentence that names its variable. */
+/** Settings that cannot be used. Lists all problems, each as a sentence that names its variable. */
 export class ConfigError extends Error {
   readonly code = 'InvalidConfiguration';
   readonly problems: readonly string[];
@@ -31,14 +34,15 @@ export class ConfigError extends Error {
   }
 }
 
-/** Declares settings; it only helps the compiler to infer their types. */
+/** Declares settings; only there so that the compiler infers their types. */
 export function defineConfig<const D extends ConfigDeclaration>(declaration: D): D {
   return declaration;
 }
 
 /**
  * Reads every declared setting.
- * @throws {ConfigError} naming all variables that are missing or malformed; values are not repeated, they may be secret
+ * @throws {ConfigError} naming all variables that are missing or malformed, without their values, which may
+ * be secret
  */
 export function loadConfig<D extends ConfigDeclaration>(declaration: D, env: NodeJS.ProcessEnv): ConfigOf<D> {
   const values: Record<string, unknown> = {};
@@ -67,7 +71,7 @@ export function describeConfig(process: string, summary: string, declaration: Co
   return [`larder ${process}: ${summary}`, '', 'Settings (environment variables):', ...lines, ''].join('\n');
 }
 
-/** A chart renders an absent value as an empty variable. */
+/** Empty counts as absent, since a chart renders a missing value as an empty variable. */
 function given(text: string | undefined): string | undefined {
   return text === undefined || text.trim() === '' ? undefined : text.trim();
 }

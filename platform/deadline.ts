@@ -1,6 +1,7 @@
-/** Bounds on waiting: deadlines for a step, and a guard against silence for bodies that may take any time. */
+/** Limits on waiting: a deadline for a step, and a guard against silence for a body of any length. */
+import { unlessAborted } from './unless-aborted.ts';
 
-/** A step that took longer than it was allowed to. Trying again can help. */
+/** A step took longer than it may. Trying again can help. */
 export class DeadlineError extends Error {
   readonly code = 'TimedOut';
   readonly retryable = true;
@@ -12,9 +13,9 @@ export class DeadlineError extends Error {
 }
 
 /**
- * Runs a step that must end in time.
- * @param step named in the error, e.g. `the head of the store's answer`
- * @throws {DeadlineError} when time is up; the caller's own reason when `signal` was aborted first
+ * Runs a step with a deadline. The step's signal is aborted when time is up.
+ * @param step for the error's message, e.g. `the head of the store's response`
+ * @throws {DeadlineError} when time is up; the reason of `signal` when that is aborted first
  */
 export async function withDeadline<T>(
   step: string,
@@ -24,13 +25,16 @@ export async function withDeadline<T>(
 ): Promise<T> {
   const guard = new SilenceGuard(step, ms, signal);
   try {
-    return await Promise.race([run(guard.signal), rejection(guard.signal)]);
+    return await unlessAborted(run(guard.signal), guard.signal);
   } finally {
     guard.close();
   }
 }
 
-/** Aborts its signal when {@link touch} was not called for a while, or when the parent is aborted. Always close it. */
+/**
+ * Aborts its signal when {@link touch} has not been called for a while, or when the parent is aborted. Always
+ * close it.
+ */
 export class SilenceGuard {
   readonly #controller = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -52,31 +56,14 @@ export class SilenceGuard {
     return this.#controller.signal;
   }
 
-  /** Something happened: the time starts anew. */
+  /** Something arrived: the time starts again. */
   touch(): void {
     this.#timer.refresh();
   }
 
-  /** Ends the watch; the signal stays as it is. */
+  /** Stops guarding; the signal stays as it is. */
   close(): void {
     clearTimeout(this.#timer);
     this.#parent?.removeEventListener('abort', this.#onParent);
   }
-}
-
-/** A promise that only ever rejects, with the signal's reason. */
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason as Error);
-      return;
-    }
-    signal.addEventListener(
-      'abort',
-      () => {
-        reject(signal.reason as Error);
-      },
-      { once: true },
-    );
-  });
 }

@@ -1,4 +1,4 @@
-/** A value read from mounted files that follows them when the kubelet swaps a Secret or ConfigMap. */
+/** A value parsed from mounted files, parsed again when the kubelet swaps their Secret or ConfigMap. */
 import { watch, type FSWatcher } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -6,16 +6,22 @@ import type { Logger } from './log.ts';
 import type { Component } from './run.ts';
 
 export interface FileValueOptions<T> {
-  /** The files, all below folders that exist. */
+  /** The files. Their folders must exist. */
   readonly paths: readonly string[];
-  /** Makes the value from the files' contents, in the order of `paths`; a file that is absent is `undefined`. */
+  /**
+   * Makes the value from the contents of the files, in the order of `paths`; `undefined` for a file that is
+   * absent.
+   */
   readonly parse: (contents: readonly (Buffer | undefined)[]) => T;
   readonly log: Logger;
-  /** Read again at least this often, whatever the file system announces. */
+  /** The files are read again at least this often, whatever the file system reports. Default 30 s. */
   readonly intervalMs?: number;
 }
 
-/** Always the last value that could be parsed: a broken file is logged and the former value stays. */
+/**
+ * Holds the last value that could be parsed: when a file is broken, that is logged and the former value
+ * stays.
+ */
 export class FileValue<T> {
   readonly #options: FileValueOptions<T>;
   readonly #listeners = new Set<(value: T) => void>();
@@ -28,7 +34,9 @@ export class FileValue<T> {
     this.#value = options.parse(contents);
   }
 
-  /** @throws what `parse` throws for the first contents, or the error of a file that exists and cannot be read */
+  /**
+   * @throws what `parse` throws for the first contents, or the error of a file that exists and cannot be read
+   */
   static async read<T>(options: FileValueOptions<T>): Promise<FileValue<T>> {
     return new FileValue(options, await readAll(options.paths));
   }
@@ -37,13 +45,13 @@ export class FileValue<T> {
     return this.#value;
   }
 
-  /** Calls back on every change. Returns what ends it. */
+  /** Calls the listener on every change. Returns the function that ends the subscription. */
   subscribe(listener: (value: T) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Reads the files now and tells listeners if something changed. */
+  /** Reads the files now, and calls the listeners if something has changed. */
   async refresh(): Promise<void> {
     try {
       const contents = await readAll(this.#options.paths);
@@ -64,7 +72,7 @@ export class FileValue<T> {
 
   #follow(): () => Promise<void> {
     let pending: Promise<void> = Promise.resolve();
-    // The kubelet swaps a symbolic link beside the files, so the folder is watched and not the file.
+    // The kubelet swaps a symbolic link beside the files, so the folder is watched rather than the file.
     const again = (): void => {
       pending = pending.then(() => this.refresh());
     };
@@ -78,7 +86,7 @@ export class FileValue<T> {
     };
   }
 
-  /** Where inotify is exhausted, or the folder is not there or goes away, the interval still finds a change. */
+  /** When inotify is exhausted, or the folder does not exist, the interval still finds changes. */
   #watchFolder(folder: string, onChange: () => void): FSWatcher[] {
     const failed = (error: unknown): void => {
       this.#options.log.warn('folder cannot be watched', { folder, error });

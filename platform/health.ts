@@ -4,10 +4,10 @@ import { httpServer, type HttpServerComponent, type SharedPort } from './http-se
 import type { Metrics } from './metrics.ts';
 import type { ListenAddress } from './settings.ts';
 
-/** Says what is missing for readiness, or nothing when all is well. Must not wait or throw. */
+/** Says what keeps the process from being ready; undefined when nothing does. Must not wait or throw. */
 export type ReadinessCheck = () => string | undefined;
 
-/** What a process needs before it may be sent work. */
+/** Whether a process may be sent work. */
 export class Readiness {
   readonly #checks = new Map<string, ReadinessCheck>();
 
@@ -29,14 +29,15 @@ export class Readiness {
 }
 
 /**
- * Start it first: then it stops last, and the process tells "not ready" while it drains. One that shares its address with its
- * successor is started last and stopped first: only who serves may answer there.
+ * Start it first: then it stops last, and says "not ready" while the process drains. Where it shares its
+ * address with a successor's, start it last: then it stops first, so that only a process that serves answers
+ * there.
  */
 export function healthServer(options: {
   readonly address: ListenAddress;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
-  /** As of every server: for processes that replace one another at the same address. */
+  /** For processes that replace one another at the same address. */
   readonly sharedPort?: SharedPort;
 }): HttpServerComponent {
   return httpServer({

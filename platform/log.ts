@@ -1,4 +1,7 @@
-/** Structured logs: one JSON object a line, a constant message and fields, nothing secret in either. */
+/**
+ * Structured logs: one JSON object per line, with a constant message and fields, neither of which holds a
+ * secret.
+ */
 import type { Writable } from 'node:stream';
 import winston from 'winston';
 import { redact } from './redact.ts';
@@ -8,25 +11,25 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const satisfies 
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** What every part logs through. Messages are constant text; what varies goes into the fields. */
+/** What everything logs through. Messages are constant; whatever varies goes into the fields. */
 export interface Logger {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
-  /** A logger that adds these fields to every line. */
+  /** A logger that adds these fields to each of its lines. */
   child(fields: LogFields): Logger;
 }
 
 export interface LoggerOptions {
-  /** Told in every line as `process`. */
+  /** The field `process` of every line. */
   readonly process: string;
   readonly level?: LogLevel;
-  /** Standard output unless given. */
+  /** Default: standard output. */
   readonly stream?: Writable;
 }
 
-/** Names that a line uses itself; a field of such a name is written with `_` after it. */
+/** The line's own fields. Another field of such a name is written with a `_` after it. */
 const RESERVED = new Set(['time', 'level', 'process', 'message']);
 
 export function createLogger(options: LoggerOptions): Logger {
@@ -47,7 +50,7 @@ export function createLogger(options: LoggerOptions): Logger {
   return wrap(backend, {});
 }
 
-/** A logger that says nothing, for tests and for parts that are asked to be quiet. */
+/** A logger that writes nothing. */
 export const silentLogger: Logger = {
   error: () => undefined,
   warn: () => undefined,

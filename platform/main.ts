@@ -1,11 +1,11 @@
-/** What every `main.ts` does around its own part: `--help`, settings, logger, signals, exit code. */
+/** What every `main.ts` has in common: `--help`, settings, logger, signals and exit code. */
 import { type ConfigDeclaration, ConfigError, type ConfigOf, describeConfig, loadConfig } from './config.ts';
 import { createLogger, LOG_LEVELS, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { type Component, runGroup } from './run.ts';
 import { oneOf } from './settings.ts';
 
-/** Exit code for settings that cannot be used, as is customary for a wrong call. */
+/** The usual exit code of a program that is called wrongly. */
 const EXIT_USAGE = 2;
 
 const LOG_LEVEL = {
@@ -15,7 +15,7 @@ const LOG_LEVEL = {
   schema: oneOf(...LOG_LEVELS),
 };
 
-/** What a process is given to build its components from. */
+/** What a process builds its components from. */
 export interface MainContext<D extends ConfigDeclaration> {
   readonly settings: ConfigOf<D>;
   readonly log: Logger;
@@ -62,13 +62,14 @@ export async function runMain<D extends ConfigDeclaration>(options: MainOptions<
     log.error('failed', { error });
     process.exitCode = 1;
   }
-  // Whatever still holds the event loop (a socket that will not close) must not hold the process.
+  // Whatever still keeps the event loop alive, such as a socket that does not close, must not keep the
+  // process.
   setTimeout(() => {
     process.exit();
   }, 2_000).unref();
 }
 
-/** The first signal asks to stop; a second one is not waited for. */
+/** Aborted by the first signal, which asks to stop; the second ends the process at once. */
 function shutdownSignal(log: Logger): AbortSignal {
   const controller = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {

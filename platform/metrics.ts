@@ -1,10 +1,10 @@
-/** The metrics of one process: a registry of its own, with short helpers that keep names and units uniform. */
+/** The metrics of one process, in a registry of their own; these helpers keep names and units uniform. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
-/** From 1 ms to 60 s; what an admission, a manifest and a slow upstream head all fit into. */
+/** From 1 ms to 60 s, wide enough for an admission, a manifest and the head of a slow upstream's response. */
 const LATENCY_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** Names are written without the prefix `larder_` and end in their unit (`_total`, `_seconds`, `_bytes`). */
+/** Names are given without the prefix `larder_`, and end in their unit: `_total`, `_seconds`, `_bytes`. */
 export class Metrics {
   readonly registry = new Registry();
 
@@ -13,7 +13,7 @@ export class Metrics {
     this.registry.setDefaultLabels({ process });
   }
 
-  /** Adds Node's own figures (memory, CPU, event loop). */
+  /** Adds the metrics of Node itself: memory, CPU, event loop. */
   collectRuntime(): this {
     collectDefaultMetrics({ register: this.registry });
     return this;
@@ -28,7 +28,10 @@ export class Metrics {
     });
   }
 
-  /** @param collect called at every scrape, to set a value that is cheaper to ask for than to follow */
+  /**
+   * @param collect called at every scrape, for a value that is cheaper to look up then than to keep up to
+   * date
+   */
   gauge<L extends string = never>(
     name: string,
     help: string,
@@ -51,7 +54,7 @@ export class Metrics {
     return gauge;
   }
 
-  /** A latency in seconds unless other buckets are given. */
+  /** Default buckets: a latency in seconds. */
   histogram<L extends string = never>(
     name: string,
     help: string,

@@ -1,4 +1,7 @@
-/** Keeps secrets out of logs: hides values by field name, and credentials inside URLs and header-like text. */
+/**
+ * Keeps secrets out of logs: hides fields by name, and credentials in URLs and in text that looks like a
+ * header.
+ */
 
 const SECRET_NAME =
   /^(authorization|proxy-authorization|cookie|set-cookie|.*(token|password|passwd|secret|credentials?|private-?key))$/i;
@@ -7,7 +10,7 @@ const SCHEME_AND_CREDENTIAL = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
 const HIDDEN = '[redacted]';
 const MAX_DEPTH = 6;
 
-/** A copy of a log field that holds no secret; errors become plain objects with their chain of causes. */
+/** A copy of a log field without secrets. Errors become plain objects, with their causes. */
 export function redact(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return redactText(value);
   if (typeof value === 'bigint') return value.toString();
@@ -25,12 +28,18 @@ export function redact(value: unknown, depth = 0): unknown {
   );
 }
 
-/** Text without credentials: URLs lose user, password and the values of their query, `Bearer …` and `Basic …` their rest. */
+/**
+ * Text without credentials: URLs lose user, password and the values in their query; `Bearer` and `Basic` lose
+ * what follows.
+ */
 export function redactText(text: string): string {
   return text.replace(URL_IN_TEXT, redactUrl).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
 }
 
-/** Signed URLs carry their signature in the query, so every value of a query goes; the names stay, they help. */
+/**
+ * A signed URL has its signature in the query, so all values there are hidden; the names stay, since they
+ * help.
+ */
 function redactUrl(text: string): string {
   const url = URL.parse(text);
   if (!url || (!url.username && !url.password && !url.search)) return text;
@@ -45,7 +54,7 @@ function describeError(error: Error, depth: number): Record<string, unknown> {
     message: redactText(message),
     ...(redact(rest, depth + 1) as Record<string, unknown>),
     ...(cause === undefined ? {} : { cause: redact(cause, depth + 1) }),
-    // Causes are told by their messages; one stack, the outermost, is enough to find the place.
+    // The outermost stack is enough to find the place; for causes the message will do.
     ...(depth <= 1 && stack ? { stack: redactText(stack) } : {}),
   };
 }

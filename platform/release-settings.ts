@@ -1,9 +1,9 @@
-/** The settings of every process that works with the objects of its release. */
+/** Settings that several processes share. */
 import { hostname } from 'node:os';
 import { defineConfig } from './config.ts';
-import { text } from './settings.ts';
+import { listenAddress, text } from './settings.ts';
 
-/** Where the objects of the release are, and what their names start with. */
+/** Where the objects of the release are, and how their names start. */
 export const releaseSettings = defineConfig({
   namespace: {
     env: 'LARDER_NAMESPACE',
@@ -17,12 +17,22 @@ export const releaseSettings = defineConfig({
   },
 });
 
-/** For processes that others are told of by name. */
+/** For processes that write Events or hold the lease. */
 export const identitySettings = defineConfig({
   identity: {
     env: 'LARDER_POD_NAME',
     default: hostname(),
-    help: 'what this process calls itself in Events, and in the lease when it takes it',
+    help: 'the name of this process in Events and in the lease',
     schema: text(),
+  },
+});
+
+/** For processes with a Pod network of their own. The proxy shares its node's, and has another default. */
+export const metricsSettings = defineConfig({
+  metricsListen: {
+    env: 'LARDER_METRICS_LISTEN',
+    default: ':8080',
+    help: 'where /healthz, /readyz and /metrics are served',
+    schema: listenAddress(),
   },
 });

@@ -1,19 +1,28 @@
-/** The life of a process: components start in order, stop in reverse, and the first failure stops all. */
+/**
+ * The life of a process: components start in order and stop in reverse, and the first failure stops them all.
+ */
 import type { Logger } from './log.ts';
+import { unlessAborted } from './unless-aborted.ts';
 
 /** A part of a process that starts and stops. */
 export interface Component {
   readonly name: string;
-  /** How long it may take to stop, in milliseconds, when that differs from what its group grants. */
+  /** How long it may take to stop, in milliseconds. Default: the group's `graceMs`. */
   readonly stopMs?: number;
-  /** Resolves once the component works; rejects when it cannot. `signal` is aborted when the process gives up starting. */
+  /**
+   * Resolves once the component works; rejects when it cannot. `signal` is aborted when the process is to
+   * stop while it starts.
+   */
   start(signal: AbortSignal): Promise<Running>;
 }
 
 export interface Running {
-  /** Rejects when the component fails later. One that cannot fail leaves it out; one that ends early and well resolves it. */
+  /**
+   * Rejects when the component fails later, resolves when it ends early without failing. Absent when it
+   * cannot fail.
+   */
   readonly done?: Promise<void>;
-  /** Ends the component, letting what is under way finish. */
+  /** Ends the component, and lets work under way finish. */
   stop(): Promise<void>;
 }
 
@@ -26,7 +35,7 @@ export function loop(name: string, run: (signal: AbortSignal) => Promise<void>):
       const done = run(controller.signal).catch((error: unknown) => {
         if (!controller.signal.aborted) throw error;
       });
-      done.catch(() => undefined); // observed by the run group; stop() must not raise it a second time
+      done.catch(() => undefined); // the run group reports it; here it must not count as unhandled
       return Promise.resolve({
         done,
         stop: async () => {
@@ -40,8 +49,8 @@ export function loop(name: string, run: (signal: AbortSignal) => Promise<void>):
 
 /**
  * Runs components until the signal is aborted or one of them fails.
- * @param graceMs how long one component may take to stop before the next is stopped, unless it says so itself
- * @throws the first failure, after everything was stopped
+ * @param graceMs how long a component may take to stop before the next is stopped, in milliseconds
+ * @throws the first failure, after everything has stopped
  */
 export async function runGroup(
   components: readonly Component[],
@@ -59,7 +68,7 @@ export async function runGroup(
       running.done?.catch(failure.reject);
       log.debug('component started', { component: component.name });
     }
-    await Promise.race([aborted(signal), failure.promise]);
+    await unlessAborted(failure.promise, signal);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -80,18 +89,4 @@ async function stop(name: string, running: Running, graceMs: number, log: Logger
   } finally {
     clearTimeout(timer);
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else
-      signal.addEventListener(
-        'abort',
-        () => {
-          resolve();
-        },
-        { once: true },
-      );
-  });
 }

@@ -1,7 +1,7 @@
-/** Schemas for the kinds of settings that several processes have; each turns a variable's text into a typed value. */
+/** Schemas for kinds of settings. Each turns the text of a variable into a typed value. */
 import { z } from 'zod';
 
-/** Where a server listens; an absent host means every address. */
+/** Where a server listens: on all addresses when there is no host. */
 export interface ListenAddress {
   readonly host?: string;
   readonly port: number;
@@ -28,7 +28,7 @@ export function bytes(): z.ZodType<number, string> {
   });
 }
 
-/** A whole number between two bounds, both included. */
+/** A whole number from `min` to `max`, both included. */
 export function integer(min = 0, max = Number.MAX_SAFE_INTEGER): z.ZodType<number, string> {
   return parsed(`must be a whole number from ${min} to ${max}`, (text) => {
     const value = Number(text);
@@ -41,7 +41,7 @@ export function boolean(): z.ZodType<boolean, string> {
   return parsed('must be true or false', (text) => ({ true: true, false: false })[text]);
 }
 
-/** `a, b` → `['a', 'b']`; empty text is the empty list. */
+/** `a, b` → `['a', 'b']`; empty text → `[]`. */
 export function list(): z.ZodType<readonly string[], string> {
   return parsed('must be a comma-separated list', (text) =>
     text
@@ -51,7 +51,7 @@ export function list(): z.ZodType<readonly string[], string> {
   );
 }
 
-/** An absolute http or https URL that carries no credentials, query or fragment. */
+/** An absolute http or https URL without credentials, query or fragment. */
 export function httpUrl(): z.ZodType<URL, string> {
   return parsed('must be an http:// or https:// URL without user, password, query or fragment', (text) => {
     const url = URL.parse(text);
@@ -60,17 +60,9 @@ export function httpUrl(): z.ZodType<URL, string> {
   });
 }
 
-/** `:8080`, `127.0.0.1:7439`, `[::1]:7439`. Port 0 lets the system choose. */
+/** `:8080`, `127.0.0.1:7439`, `[::1]:7439`. With port 0 the system chooses one. */
 export function listenAddress(): z.ZodType<ListenAddress, string> {
   return parsed('must be an address to listen on such as :8080, 127.0.0.1:7439 or [::1]:7439', parseListen);
-}
-
-/** Several addresses to listen on, comma-separated, at least one. */
-export function listenAddresses(): z.ZodType<readonly ListenAddress[], string> {
-  return parsed('must be addresses to listen on such as 127.0.0.1:7439,[::1]:7439', (text) => {
-    const addresses = text.split(',').map((item) => parseListen(item.trim()));
-    return addresses.every((address) => address !== undefined) ? addresses : undefined;
-  });
 }
 
 /** Any text that is not empty. */
@@ -84,13 +76,14 @@ export function oneOf<const T extends string>(...words: readonly T[]): z.ZodType
 }
 
 function parseListen(text: string): ListenAddress | undefined {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]*):(\d{1,5})$/.exec(text);
-  if (!match || Number(match[2]) > 65_535) return undefined;
-  const host = match[1]?.replace(/^\[|\]$/g, '');
-  return { ...(host ? { host } : {}), port: Number(match[2]) };
+  const match = /^(?:\[(?<ipv6>[0-9a-fA-F:.]+)\]|(?<name>[^:[\]]*)):(?<port>\d{1,5})$/.exec(text);
+  const port = Number(match?.groups?.['port']);
+  if (!(port <= 65_535)) return undefined;
+  const host = match?.groups?.['ipv6'] ?? match?.groups?.['name'];
+  return { ...(host ? { host } : {}), port };
 }
 
-/** A schema from a function that answers `undefined` for what it cannot read. */
+/** A schema from a function that returns `undefined` for text that it cannot parse. */
 function parsed<T>(message: string, parse: (text: string) => T | undefined): z.ZodType<T, string> {
   return z.string().transform((text, context) => {
     const value = parse(text);

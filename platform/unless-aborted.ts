@@ -1,14 +1,19 @@
-/** Waiting that its caller can give up. */
+/** Waiting that the caller can give up. */
 
-/** What the promise gives; rejects with the signal's reason when it is aborted before. What is waited for goes on. */
+/**
+ * Waits for a promise until the signal is aborted. The work behind the promise goes on.
+ * @throws the signal's reason once it is aborted
+ */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();
   const abort = (): void => {
     aborted.reject(signal.reason);
   };
-  signal.addEventListener('abort', abort, { once: true });
-  return Promise.race([promise, aborted.promise]).finally(() => {
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([aborted.promise, promise]);
+  } finally {
     signal.removeEventListener('abort', abort);
-  });
+  }
 }

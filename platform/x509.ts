@@ -1,5 +1,8 @@
-/** Larder's own certificate authority and the serving certificates that it issues; deciding when to renew is pure. */
-// The library asks for this polyfill, before itself.
+/**
+ * Larder's own certificate authority, the serving certificates that it issues, and the pure decision when to
+ * renew them.
+ */
+// The library needs this polyfill to be imported before it.
 import 'reflect-metadata';
 import { X509Certificate as NodeCertificate, createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -14,10 +17,10 @@ export interface KeyPairPem {
 const KEY_ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const SIGNING = { ...KEY_ALGORITHM, hash: 'SHA-256' } as const;
 const DAY_MS = 86_400_000;
-/** Certificates begin a little before they are made, for machines whose clock is behind. */
+/** Certificates are valid from a little before they are made, for machines whose clock is slow. */
 const BACKDATE_MS = 60 * 60_000;
 
-/** Makes a self-signed CA that may sign leaves only. `now` is milliseconds since the epoch. */
+/** Makes a self-signed CA that may sign leaf certificates only. `now` is milliseconds since the epoch. */
 export async function createCa(commonName: string, days: number, now: number): Promise<KeyPairPem> {
   const keys = await newKeys();
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
@@ -38,7 +41,7 @@ export async function createCa(commonName: string, days: number, now: number): P
 /**
  * Issues a TLS server certificate.
  * @param names DNS names and IP addresses; the first is its common name
- * @throws when `ca` is no certificate and key
+ * @throws when `ca` is not a certificate with its key
  */
 export async function issueServerCertificate(
   ca: KeyPairPem,
@@ -70,18 +73,20 @@ export async function issueServerCertificate(
   return { cert: pem(certificate), key: await exportKey(keys.privateKey) };
 }
 
-/** Why a certificate should be made anew. */
+/** Why a certificate must be replaced. */
 export type RenewalReason = 'missing' | 'unreadable' | 'expiring' | 'wrong-names' | 'wrong-issuer';
 
-/** What a certificate is meant to be. */
+/** What a certificate must be like. */
 export interface WantedCertificate {
   /** DNS names and IP addresses it must be valid for; none for a CA. */
   readonly names: readonly string[];
-  /** The CA (PEM) that must have signed it; a CA is its own. */
+  /** The CA (PEM) that must have signed it; absent for a CA. */
   readonly issuer?: string;
 }
 
-/** Decides whether a certificate must be replaced: it is unusable, or less than a third of its life is left. */
+/**
+ * Why a certificate must be replaced, if it must: it is unusable, or less than a third of its life is left.
+ */
 export function renewalReason(
   pair: Partial<KeyPairPem> | undefined,
   wanted: WantedCertificate,
@@ -105,7 +110,7 @@ export function splitBundle(bundle: string): readonly string[] {
   );
 }
 
-/** A bundle that trusts `current` first and goes on trusting what `bundle` held, as long as it has not expired. */
+/** A bundle with `current` first, then the certificates of `bundle` that have not expired. */
 export function mergeBundle(bundle: string, current: string, now: number): string {
   const kept = splitBundle(bundle).filter((cert) => {
     const certificate = readCertificate(cert);
@@ -114,7 +119,7 @@ export function mergeBundle(bundle: string, current: string, now: number): strin
   return [...new Set([...splitBundle(current), ...kept])].join('');
 }
 
-/** When a certificate (PEM) ends, in milliseconds since the epoch; `undefined` when it cannot be read. */
+/** When a certificate (PEM) expires, in milliseconds since the epoch; `undefined` when it cannot be read. */
 export function expiryOf(cert: string): number | undefined {
   return readCertificate(cert)?.validToDate.getTime();
 }
@@ -176,14 +181,14 @@ function pem(certificate: x509.X509Certificate): string {
   return certificate.toString('pem').trimEnd() + '\n';
 }
 
-/** 16 random bytes; the first bit is clear, for a serial number is positive (RFC 5280, 4.1.2.2). */
+/** 16 random bytes. The first bit is clear, since a serial number is positive (RFC 5280, 4.1.2.2). */
 function serial(): string {
   const bytes = randomBytes(16);
   bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0);
   return bytes.toString('hex');
 }
 
-/** X.520 limits a common name to 64 characters; the names that count are the alternative ones. */
+/** X.520 limits a common name to 64 characters; clients check the alternative names. */
 function distinguishedName(commonName: string): x509.JsonName {
   return [{ CN: [commonName.slice(0, 64)] }];
 }

@@ -3,16 +3,16 @@ import { defineConfig } from '../platform/config.ts';
 import { boolean, duration, httpUrl, integer, listenAddress, text } from '../platform/settings.ts';
 
 export const proxyConfig = defineConfig({
-  port: {
+  listenPort: {
     env: 'LARDER_PROXY_LISTEN_PORT',
     default: '7439',
-    help: 'port on the loopback addresses at which runtimes pull',
+    help: 'port on the loopback addresses, at which runtimes pull',
     schema: integer(0, 65_535),
   },
   ownSocket: {
-    env: 'LARDER_PROXY_SOCKET',
+    env: 'LARDER_PROXY_OWN_SOCKET',
     default: '/run/larder/proxy.sock',
-    help: 'socket at which this proxy alone answers, for the test of itself and the startup probe',
+    help: 'unix socket at which this proxy alone answers, for the self-test and the startup probe',
     schema: text(),
   },
   metricsListen: {
@@ -21,12 +21,12 @@ export const proxyConfig = defineConfig({
     help: 'address of /healthz, /readyz and /metrics',
     schema: listenAddress(),
   },
-  storeUrl: {
+  storeReaderUrl: {
     env: 'LARDER_STORE_READER_URL',
     help: "URL of the store's reader",
     schema: httpUrl(),
   },
-  storeLogin: {
+  storeReaderLogin: {
     env: 'LARDER_STORE_READER_LOGIN',
     help: "folder with the login to the store's reader; none when it asks for no login",
     schema: text().optional(),
@@ -44,7 +44,7 @@ export const proxyConfig = defineConfig({
   copierCaFile: {
     env: 'LARDER_COPIER_CA_FILE',
     default: '/etc/larder/ca/ca.crt',
-    help: "PEM certificates that the copier's is verified with",
+    help: 'file with the PEM certificates that the copier is verified with',
     schema: text(),
   },
   copierTokenFile: {
@@ -67,34 +67,34 @@ export const proxyConfig = defineConfig({
   rootlessRuntime: {
     env: 'LARDER_ROOTLESS_RUNTIME',
     default: 'false',
-    help: "whether the node's runtime does not run as root, so that others cannot be told from it",
+    help: "whether the node's runtime runs as another user than root, so that it cannot be told from other processes",
     schema: boolean(),
   },
-  signDeadline: {
+  peerDeadline: {
     env: 'LARDER_PEER_DEADLINE',
     default: '1s',
-    help: 'how long the store or the copier may take to give a sign of life',
+    help: 'how long the store or the copier may give no sign of life before it counts as down',
     schema: duration(),
   },
-  patience: {
+  peerPatience: {
     env: 'LARDER_PEER_PATIENCE',
     default: '5s',
-    help: 'how long the copier may take for it where the image is not cached',
+    help: 'the same for the copier where the image is not cached',
     schema: duration(),
   },
-  headDeadline: {
-    env: 'LARDER_ANSWER_DEADLINE',
+  responseDeadline: {
+    env: 'LARDER_RESPONSE_DEADLINE',
     default: '30s',
-    help: 'how long the copier or an upstream registry may take to begin its answer',
+    help: 'how long the copier or an upstream registry may take to begin its response',
     schema: duration(),
   },
-  silence: {
+  silenceDeadline: {
     env: 'LARDER_SILENCE_DEADLINE',
     default: '60s',
-    help: 'how long an answer under way may bring nothing',
+    help: 'how long a response under way may bring nothing',
     schema: duration(),
   },
-  drain: {
+  drainTime: {
     env: 'LARDER_DRAIN_TIME',
     default: '5m',
     help: 'how long pulls under way may go on after SIGTERM',
@@ -109,19 +109,19 @@ export const proxyConfig = defineConfig({
   steerPortProgram: {
     env: 'LARDER_STEER_PORT_PROGRAM',
     default: '/usr/local/bin/steer-port',
-    help: 'program that a proxy which leaves sends its callers to the next one with',
+    help: 'program by which a proxy that stops sends its clients to its successor',
     schema: text(),
   },
-  breakerOpen: {
+  peerPause: {
     env: 'LARDER_PEER_PAUSE',
     default: '5s',
-    help: 'how long a peer that hung is asked last, at first; doubles up to 30 s while it goes on hanging',
+    help: 'how long a peer that hung is asked last; doubles up to 30 s while it goes on hanging',
     schema: duration(),
   },
   selfTestInterval: {
     env: 'LARDER_SELF_TEST_INTERVAL',
     default: '10s',
-    help: 'how often a small image is read through the proxy itself; one that cannot is not ready',
+    help: 'how often a small image is read through the proxy itself; a proxy that cannot is not ready',
     schema: duration(),
   },
 });

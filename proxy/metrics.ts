@@ -1,22 +1,11 @@
 /** What the proxy counts: requests, bytes and waiting times by origin. */
 import type { Metrics } from '../platform/metrics.ts';
+import type { RequestMetrics } from '../registry/server/request-handler.ts';
 import type { Failure } from './origins/plan.ts';
 
-export interface RequestFigures {
-  readonly kind: string;
-  /** Who served it; `proxy` when nobody did. */
-  readonly origin: string;
-  readonly status: number;
-  /** Whether the client got the whole answer. */
-  readonly complete: boolean;
-  readonly bytes: number;
-  /** Until the head of the answer. */
-  readonly seconds: number;
-}
-
 export interface ProxyMetrics {
-  observe(figures: RequestFigures): void;
-  failed(failure: Failure): void;
+  readonly observe: (request: RequestMetrics) => void;
+  readonly failed: (failure: Failure) => void;
 }
 
 export function proxyMetrics(metrics: Metrics): ProxyMetrics {
@@ -37,10 +26,10 @@ export function proxyMetrics(metrics: Metrics): ProxyMetrics {
     'reason',
   ]);
   return {
-    observe: ({ kind, origin, status, complete, bytes, seconds }) => {
+    observe: ({ kind, origin = 'proxy', status, complete, bytes, headSeconds }) => {
       requests.inc({ kind, origin, status, complete: String(complete) });
       sent.inc({ origin }, bytes);
-      head.observe({ kind, origin }, seconds);
+      head.observe({ kind, origin }, headSeconds);
     },
     failed: ({ origin, verdict, error }) => {
       failures.inc({ origin, verdict, reason: error.reason });

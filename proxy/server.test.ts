@@ -3,22 +3,24 @@ import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { shelfOf } from '../api/shared-blobs.ts';
+import { sharedBlobsRepository } from '../api/shared-blobs.ts';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { systemClock } from '../platform/clock.ts';
 import { silentLogger } from '../platform/log.ts';
-import { makeCapability, type TenantName } from '../registry/core/capability.ts';
+import type { TenantName } from '../registry/core/cached-name.ts';
+import { makeCapability } from '../registry/core/capability.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { parsePullPath, type PullPath } from '../registry/core/pull-path.ts';
+import type { RequestMetrics } from '../registry/server/request-handler.ts';
 import { httpServer, type HttpServerComponent } from '../platform/http-server.ts';
 import type { Running } from '../platform/run.ts';
-import type { Origin } from './transfer/response.ts';
 import { Forwarder } from './origins/forward.ts';
+import type { Origin } from './origins/origin.ts';
 import { Peer } from './origins/peer.ts';
 import { PeerOrigin } from './origins/peer-origin.ts';
 import type { Failure } from './origins/plan.ts';
 import { ask, type Asking, type Reply } from '../test/fakes/ask.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
-import type { RequestFigures } from './metrics.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
@@ -59,7 +61,7 @@ class Bench {
   /** To what belongs to namespaces. */
   admitted = true;
   readonly failures: Failure[] = [];
-  readonly figures: RequestFigures[] = [];
+  readonly requests: RequestMetrics[] = [];
   readonly #servers: Server[] = [];
   readonly #agent = new Agent({ keepAlive: true });
   #proxy!: HttpServerComponent;
@@ -85,7 +87,7 @@ class Bench {
           deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
           ...(name === 'copier' ? { patienceMs: PATIENCE_MS } : {}),
           agent: () => bench.#agent,
-          ...(name === 'copier' ? { replicas: { breaker: breaker(), now: () => performance.now() } } : {}),
+          ...(name === 'copier' ? { replicas: { breaker: breaker(), now: systemClock.monotonic } } : {}),
           credentials: {
             authorization: () => Promise.resolve(token),
             renew: () => Promise.resolve(undefined),
@@ -96,14 +98,14 @@ class Bench {
       origins: {
         store: peer('store', storeUrl, 'Bearer for-the-store'),
         copier: peer('copier', copierUrl, 'Bearer for-the-copier'),
-        upstream: { ask: (exchange, isPatient) => bench.upstream.ask(exchange, isPatient) },
+        upstream: { ask: (pull, isPatient) => bench.upstream.ask(pull, isPatient) },
       },
       breaker: breaker(),
-      now: () => performance.now(),
+      now: systemClock.monotonic,
       onFailure: (_, failure) => bench.failures.push(failure),
     });
     const metrics = {
-      observe: (figures: RequestFigures) => bench.figures.push(figures),
+      observe: (request: RequestMetrics) => bench.requests.push(request),
       failed: () => undefined,
     };
     bench.#proxy = httpServer({
@@ -114,8 +116,8 @@ class Bench {
         metrics,
         log: silentLogger,
         silenceMs: SILENCE_MS,
-        capabilityKeys: () => [CAPABILITY_KEY],
-        admitsToTenants: () => Promise.resolve(bench.admitted),
+        capabilities: { get: () => [CAPABILITY_KEY] },
+        isRuntime: () => Promise.resolve(bench.admitted),
       }),
       configure: answerTlsInPlain,
     });
@@ -175,8 +177,8 @@ describe('a pull through the proxy', () => {
     expect(reply.headers).not.toHaveProperty('set-cookie');
     expect(seen).toMatchObject({ authorization: 'Bearer for-the-store', range: 'bytes=0-' });
     expect(seen).not.toHaveProperty('cookie');
-    while (bench.figures.length === 0) await setImmediate();
-    expect(bench.figures).toMatchObject([{ kind: 'blob', origin: 'store', status: 200, complete: true }]);
+    while (bench.requests.length === 0) await setImmediate();
+    expect(bench.requests).toMatchObject([{ kind: 'blob', origin: 'store', status: 200, complete: true }]);
   });
 
   it('answers HEAD without a body', async () => {
@@ -328,8 +330,8 @@ describe('a peer that hangs', () => {
       res.write('begin');
     };
     expect(await bench.pull(BLOB)).toMatchObject({ status: 200, body: 'begin', complete: false });
-    while (bench.figures.length === 0) await setImmediate();
-    expect(bench.figures).toMatchObject([{ complete: false }]);
+    while (bench.requests.length === 0) await setImmediate();
+    expect(bench.requests).toMatchObject([{ complete: false }]);
   });
 
   it('is reported as the reason when nobody else serves', async () => {
@@ -368,7 +370,7 @@ describe('the door', () => {
 
   it.each([undefined, 'team-a'])('gives nothing of the links to shared blobs (%s)', async (tenant) => {
     bench.store = (_req, res) => res.writeHead(200).end('content');
-    const reply = await bench.pull(`/v2/${shelfOf(tenant)}/blobs/${DIGEST}`);
+    const reply = await bench.pull(`/v2/${sharedBlobsRepository(tenant)}/blobs/${DIGEST}`);
     expect(reply.status).toBe(404);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'NAME_UNKNOWN' }] });
   });
@@ -401,13 +403,13 @@ describe('the door', () => {
   });
 
   it('shows the capability to nobody behind it', async () => {
-    const asked: string[] = [];
+    const asked = new Set<string>();
     bench.store = (req, res) => {
-      asked.push(req.url ?? '');
+      asked.add(req.url ?? '');
       res.writeHead(200).end('content');
     };
     expect(await bench.pull(tenantPath('team-a', BLOB))).toMatchObject({ status: 200 });
-    expect(new Set(asked)).toEqual(new Set([BLOB.replace('/v2/', '/v2/team-a.tenant/')]));
+    expect(asked).toEqual(new Set([BLOB.replace('/v2/', '/v2/team-a.tenant/')]));
   });
 
   it('answers a TLS ClientHello in plain HTTP, so that runtimes come back without TLS', async () => {

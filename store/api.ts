@@ -1,30 +1,31 @@
-/** The supervisor's own endpoint: what the controller asks and orders. */
+/** The supervisor's HTTP API, through which the controller asks for the status and orders collections. */
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { Logger } from '../platform/log.ts';
-import { STORE_SUPERVISOR_AUDIENCE } from '../api/store-api.ts';
-import { ROLES, TOKEN_ISSUER } from './distribution-config.ts';
+import { STORE_SUPERVISOR_AUDIENCE, STORE_TOKEN_ISSUER } from '../registry/core/store-token.ts';
+import { INSTANCE_ROLES } from './distribution-config.ts';
 import type { Supervisor } from './supervisor.ts';
-import type { KeySet } from './trust.ts';
+import type { KeySet, Trust } from './trust.ts';
 
 export interface ApiOptions {
   readonly supervisor: Pick<Supervisor, 'status' | 'requestCollection' | 'registryMetrics'>;
-  /** The keys of the writing login. */
-  readonly writerKeys: () => KeySet;
+  /** The keys of both logins; the writing one signs the calls. */
+  readonly trust: { get(): Trust };
   readonly log: Logger;
 }
 
 /**
- * For the login that may write: `GET /status`, and `POST /collect` (202, or 200 when a collection was asked for already).
- * For anybody: `GET /healthz`, and distribution's own metrics at `/metrics/reader` and `/metrics/writer`.
+ * With the writing login: `GET /status`, and `POST /collect` (202, or 200 when a collection has already been
+ * ordered). Without a login: `GET /healthz`, and distribution's own metrics at `/metrics/reader` and
+ * `/metrics/writer`.
  */
-export function supervisorApi({ supervisor, writerKeys, log }: ApiOptions): Express {
+export function supervisorApi({ supervisor, trust, log }: ApiOptions): Express {
   const app = express().disable('x-powered-by');
   app.get('/healthz', (_req, res) => {
     res.type('text').send('ok\n');
   });
   app.get('/metrics/:role', async (req, res, next) => {
-    const role = ROLES.find((name) => name === req.params.role);
+    const role = INSTANCE_ROLES.find((name) => name === req.params.role);
     if (!role) {
       next();
       return;
@@ -35,7 +36,7 @@ export function supervisorApi({ supervisor, writerKeys, log }: ApiOptions): Expr
       .type('text')
       .send(metrics ?? 'the registry does not answer\n');
   });
-  app.use(requireWriter(writerKeys, log));
+  app.use(requireWriter(trust, log));
   app.get('/status', async (_req, res) => {
     res.json(await supervisor.status());
   });
@@ -50,16 +51,16 @@ export function supervisorApi({ supervisor, writerKeys, log }: ApiOptions): Expr
   return app;
 }
 
-/** RFC 6750: a bearer token, here a JWT that the writing login's key signed with ES256. */
-function requireWriter(writerKeys: () => KeySet, log: Logger): RequestHandler {
+/** RFC 6750: a bearer token, here a JWT signed with ES256 by the writing login's key. */
+function requireWriter(trust: ApiOptions['trust'], log: Logger): RequestHandler {
   return async (req, res, next) => {
     const token = /^Bearer ([\w.-]+)$/i.exec(req.headers.authorization ?? '')?.[1];
-    if (token && (await signedBy(writerKeys(), token, log))) {
+    if (token && (await signedBy(trust.get().writer, token, log))) {
       next();
       return;
     }
     res.set('WWW-Authenticate', `Bearer${token ? ' error="invalid_token"' : ''}`);
-    res.status(401).json({ error: 'a token signed by the login that may write is needed' });
+    res.status(401).json({ error: 'a token signed by the writing login is needed' });
   };
 }
 
@@ -67,7 +68,7 @@ async function signedBy(keys: KeySet, token: string, log: Logger): Promise<boole
   try {
     await jwtVerify(token, createLocalJWKSet(keys), {
       algorithms: ['ES256'],
-      issuer: TOKEN_ISSUER,
+      issuer: STORE_TOKEN_ISSUER,
       audience: STORE_SUPERVISOR_AUDIENCE,
       requiredClaims: ['exp'],
     });

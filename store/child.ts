@@ -1,4 +1,4 @@
-/** One run of the registry program. */
+/** A child process: one run of the registry program. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { setPriority } from 'node:os';
@@ -13,13 +13,14 @@ export interface ChildOptions {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Gives way to others for the processor. */
+  /** Runs at a lower processor priority. */
   readonly background?: boolean;
 }
 
 /**
- * A running program. It writes to our own standard output and error, not to a pipe that we would have to empty: so it goes on
- * serving while this process is frozen or gone, and its lines reach the container's log as they are.
+ * A running program. It writes to our own standard output and error rather than to a pipe that we would have
+ * to drain, so it keeps serving while this process is frozen or gone, and its lines reach the container's log
+ * unchanged.
  */
 export class Child {
   /** Resolves when the program has ended; rejects when it could not be started. */
@@ -35,10 +36,10 @@ export class Child {
         signal,
       }),
     );
-    this.ended.catch(() => undefined); // told to whoever awaits it; nobody may be awaiting it yet
+    this.ended.catch(() => undefined); // it may fail before anybody awaits it, which must not end the process
   }
 
-  /** Asks the program to end and waits until it has; one that takes longer than `killAfterMs` is killed. */
+  /** Asks the program to end, waits until it has, and kills it after `killAfterMs`. */
   async stop(killAfterMs: number): Promise<void> {
     const kill = setTimeout(() => {
       this.kill();

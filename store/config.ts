@@ -1,20 +1,21 @@
 /** The settings of the store. */
 import { z } from 'zod';
 import { defineConfig } from '../platform/config.ts';
+import { metricsSettings } from '../platform/release-settings.ts';
 import { bytes, duration, listenAddress, text } from '../platform/settings.ts';
 import type { StorageDriver } from './distribution-config.ts';
 
-export const config = defineConfig({
+export const storeConfig = defineConfig({
   readerListen: {
     env: 'LARDER_STORE_READER_LISTEN',
     default: ':5000',
-    help: 'where the reading registry listens',
+    help: 'where the reader, the read-only registry, listens',
     schema: listenAddress(),
   },
   writerListen: {
     env: 'LARDER_STORE_WRITER_LISTEN',
     default: ':5001',
-    help: 'where the writing registry listens',
+    help: 'where the writer, the registry that accepts pushes, listens',
     schema: listenAddress(),
   },
   supervisorListen: {
@@ -23,28 +24,23 @@ export const config = defineConfig({
     help: 'where the supervisor answers /status and /collect',
     schema: listenAddress(),
   },
-  metricsListen: {
-    env: 'LARDER_METRICS_LISTEN',
-    default: ':8080',
-    help: 'where /healthz, /readyz and /metrics are served',
-    schema: listenAddress(),
-  },
+  ...metricsSettings,
   dataFolder: {
     env: 'LARDER_STORE_DATA',
     default: '/var/lib/larder/store',
-    help: 'folder of the volume: images (unless they are kept in an object store) and the record of the last collection',
+    help: 'folder on the volume for the images (unless an object store keeps them) and the record of the last collection',
     schema: text(),
   },
   runFolder: {
     env: 'LARDER_STORE_RUN',
     default: '/run/larder',
-    help: 'folder, best in memory, for the configuration files of the registries',
+    help: 'folder for the configuration files of the registries, preferably in memory',
     schema: text(),
   },
   trustFolder: {
     env: 'LARDER_STORE_TRUST',
     default: '/etc/larder/store-trust',
-    help: 'folder with reader.jwks.json and writer.jwks.json, the public keys of the logins',
+    help: 'folder with the public keys of the logins, reader.jwks.json and writer.jwks.json',
     schema: text(),
   },
   registryProgram: {
@@ -61,25 +57,25 @@ export const config = defineConfig({
   drain: {
     env: 'LARDER_STORE_DRAIN',
     default: '60s',
-    help: 'how long requests under way may take to end before a collection or a change of keys cuts them',
+    help: 'how long requests under way may take before a collection or a change of keys cuts them off',
     schema: duration(),
   },
   scrubPace: {
     env: 'LARDER_STORE_SCRUB_PACE',
     default: '16Mi',
-    help: 'how many bytes a second are hashed, at most, to find blobs that the volume has corrupted',
+    help: 'how many bytes a second are hashed at most, to find blobs that the volume has corrupted',
     schema: bytes(),
   },
   scrubPause: {
     env: 'LARDER_STORE_SCRUB_PAUSE',
     default: '1h',
-    help: 'how long to wait before all blobs are hashed again',
+    help: 'how long to wait before hashing all blobs again',
     schema: duration(),
   },
   collectDeadline: {
     env: 'LARDER_STORE_COLLECT_DEADLINE',
     default: '1h',
-    help: 'how long a collection may keep the writing registry stopped',
+    help: 'how long a collection may keep the writer stopped',
     schema: duration(),
   },
 });
@@ -89,7 +85,7 @@ function storageDriver(): z.ZodType<StorageDriver, string> {
     const parsed = z.record(z.string(), z.record(z.string(), z.unknown())).safeParse(parseJson(json));
     const [entry, ...others] = parsed.success ? Object.entries(parsed.data) : [];
     if (entry && others.length === 0) return { name: entry[0], parameters: entry[1] };
-    context.addIssue({ code: 'custom', message: 'must be a JSON object with one storage driver in it' });
+    context.addIssue({ code: 'custom', message: 'must be a JSON object that holds one storage driver' });
     return z.NEVER;
   });
 }

@@ -1,4 +1,4 @@
-/** Running distribution's own collector, and making its way smooth. */
+/** Runs distribution's garbage collector, and prepares the volume for it. */
 import { mkdir, opendir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Child } from './child.ts';
@@ -6,23 +6,23 @@ import { Child } from './child.ts';
 export interface CollectorOptions {
   readonly program: string;
   readonly env: NodeJS.ProcessEnv;
-  /** The writer's configuration. */
+  /** The writer's configuration file. */
   readonly configFile: string;
-  /** Killed when it takes longer. Removing goes blob by blob, so that one broken off leaves nothing half done. */
+  /** After this the collector is killed. It removes blob by blob, so nothing is left half done. */
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
 }
 
-/** The collector failed; the next collection starts afresh. */
+/** The collector failed. The next collection starts from the beginning. */
 export class CollectionError extends Error {
   override readonly name = 'CollectionError';
   readonly code = 'CollectionFailed';
 }
 
 /**
- * Removes the blobs that no manifest refers to. Nobody may write meanwhile; reading is safe. Manifests without a tag stay
- * (`--delete-untagged` would take the children of a sparse index).
- * @throws {CollectionError} when the collector fails, takes too long or is broken off by the signal
+ * Removes the blobs that no manifest refers to. Reading is safe meanwhile; writing is not. Manifests without
+ * a tag stay, since `--delete-untagged` would also remove the children of a sparse index.
+ * @throws {CollectionError} when the collector fails, takes too long or is aborted by the signal
  */
 export async function collectGarbage(options: CollectorOptions): Promise<void> {
   const { program, env, configFile, deadlineMs } = options;
@@ -51,8 +51,9 @@ export async function collectGarbage(options: CollectorOptions): Promise<void> {
 }
 
 /**
- * Makes the folders that the collector of v3.1.2 takes for granted: it gives up as a whole ("Path not found") when nothing was
- * ever pushed, or when one single repository has no layer yet: one whose first upload was broken off, or that holds an index only.
+ * Makes the folders that the collector of v3.1.2 takes for granted. It gives up entirely ("Path not found")
+ * when nothing was ever pushed, or when a single repository has no layer: its first upload was broken off, or
+ * it holds nothing but an index.
  * @param root the root directory of the filesystem driver
  */
 export async function prepareForCollector(root: string): Promise<void> {
@@ -64,7 +65,10 @@ export async function prepareForCollector(root: string): Promise<void> {
   }
 }
 
-/** The folders that are repositories. What begins with `_` is a repository's own; no component of a name does. */
+/**
+ * The folders of repositories: those with entries that begin with `_`, as no part of a repository's name
+ * does.
+ */
 async function* repositoriesBelow(folder: string): AsyncGenerator<string> {
   let isRepository = false;
   for await (const entry of await opendir(folder)) {

@@ -1,27 +1,29 @@
-/** One instance of distribution, kept running until it is stopped. */
+/** One instance of distribution, restarted whenever it ends until it is stopped. */
 import { backoffMs, type BackoffPolicy } from '../platform/backoff.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
+import { accepts, freeLoopbackPort } from '../platform/loopback.ts';
 import type { ListenAddress } from '../platform/settings.ts';
 import { Child } from './child.ts';
-import type { Role } from './distribution-config.ts';
-import { accepts, answers, debugPage, freeLoopbackPort } from './probe.ts';
+import type { InstanceRole } from './distribution-config.ts';
+import { answers, debugPage } from './probe.ts';
 
 const RESTART: BackoffPolicy = { baseMs: 200, maxMs: 10_000 };
-/** Having worked for so long, an instance that ends is started again at once. */
+/** An instance that ran for this long before it ended is restarted at once. */
 const STEADY_MS = 60_000;
+/** How long to wait for a former process to release the address. */
 const RELEASE_MS = 2_000;
 const PROBE_STARTING_MS = 50;
 const PROBE_RUNNING_MS = 2_000;
-/** One that stays silent for so many probes is killed, to be started anew. */
+/** After this many unanswered probes in a row an instance is killed, and so restarted. */
 const SILENT_PROBES = 6;
 
 export interface InstanceOptions {
-  readonly role: Role;
+  readonly role: InstanceRole;
   readonly listen: ListenAddress;
   readonly program: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Writes the configuration for the next run and tells its path. */
+  /** Writes the configuration for the next run and returns its path. */
   readonly prepare: (debugPort: number) => Promise<string>;
   readonly onRestart: () => void;
   readonly clock: Clock;
@@ -36,28 +38,30 @@ export class Instance {
   #debugPort: number | undefined;
   #answering = false;
 
-  /** Starts it. */
+  /** Starts the instance. */
   constructor(options: InstanceOptions) {
     this.#options = options;
     this.#finished = this.#keepRunning(this.#stopping.signal);
   }
 
-  /** True while it answers. */
+  /** Whether the last probe was answered. */
   get ready(): boolean {
     return this.#answering;
   }
 
-  /** distribution's own metrics; undefined while it does not answer. */
+  /** distribution's own metrics; undefined while the instance does not answer. */
   async metrics(): Promise<string | undefined> {
     return this.#debugPort === undefined ? undefined : await debugPage(this.#debugPort, '/metrics');
   }
 
-  /** Resolves once it answers; @throws the signal's reason when that comes first. */
+  /** Resolves once the instance answers. @throws the signal's reason when it is aborted before */
   async whenReady(signal: AbortSignal): Promise<void> {
     while (!this.#answering) await this.#options.clock.sleep(PROBE_STARTING_MS, signal);
   }
 
-  /** Ends it, letting requests under way finish as its configuration says, at most for `killAfterMs`. */
+  /**
+   * Ends the instance: requests under way get the drain time of its configuration, and `killAfterMs` at most.
+   */
   async stop(killAfterMs: number): Promise<void> {
     this.#stopping.abort(new Error(`the ${this.#options.role} is stopping`));
     await this.#child?.stop(killAfterMs);
@@ -102,14 +106,17 @@ export class Instance {
     }
   }
 
-  /** Waits a moment for a former process of ours that is just closing; anybody else there makes the start fail, and that is logged. */
+  /**
+   * Waits a moment for a former process of ours to close. If anything else listens there, the start fails and
+   * is logged.
+   */
   async #addressReleased(signal: AbortSignal): Promise<void> {
     const { clock, listen } = this.#options;
     const until = clock.monotonic() + RELEASE_MS;
     while (clock.monotonic() < until && (await accepts(listen))) await clock.sleep(PROBE_STARTING_MS, signal);
   }
 
-  /** Follows whether it answers, and kills one that has stopped to. */
+  /** Probes the child until aborted, and kills it when it no longer answers. */
   async #watch(child: Child, debugPort: number, signal: AbortSignal): Promise<void> {
     const { clock, listen, log, role } = this.#options;
     let worked = false;

@@ -1,4 +1,4 @@
-/** What the store tells Prometheus. */
+/** The metrics of the store. */
 import { Gauge } from 'prom-client';
 import type { Metrics } from '../platform/metrics.ts';
 import type { Supervisor, SupervisorEvents } from './supervisor.ts';
@@ -6,14 +6,14 @@ import type { Supervisor, SupervisorEvents } from './supervisor.ts';
 export function supervisorEvents(metrics: Metrics): SupervisorEvents {
   const restarts = metrics.counter(
     'store_registry_restarts_total',
-    'Registries that ended and were started again',
+    'Registries that ended and were restarted',
     ['instance'],
   );
   const collections = metrics.counter('store_collections_total', 'Garbage collections', ['result']);
-  const freed = metrics.counter('store_collected_bytes_total', 'Bytes that collections won back');
+  const freed = metrics.counter('store_collected_bytes_total', 'Bytes that collections freed');
   const seconds = metrics.gauge(
     'store_last_collection_seconds',
-    'How long the last collection kept the writer away',
+    'How long the last collection kept the writer stopped',
   );
   return {
     onRestart: (instance) => {
@@ -27,7 +27,7 @@ export function supervisorEvents(metrics: Metrics): SupervisorEvents {
   };
 }
 
-/** Gauges that are asked of the supervisor at every scrape. */
+/** Gauges that ask the supervisor at every scrape. */
 export function observeSupervisor(metrics: Metrics, supervisor: Pick<Supervisor, 'ready' | 'status'>): void {
   metrics.gauge(
     'store_registry_ready',

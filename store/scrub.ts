@@ -1,4 +1,7 @@
-/** Hashes what lies on the volume, slowly and for ever: a blob that is not what its name says goes, so that it is noticed and copied again. */
+/**
+ * Hashes the blobs on the volume, slowly and again and again. A corrupt one is removed, so that it is noticed
+ * and copied again.
+ */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { opendir, rm } from 'node:fs/promises';
@@ -10,15 +13,15 @@ import { loop, type Component } from '../platform/run.ts';
 export interface ScrubOptions {
   /** The root directory of the filesystem driver. */
   readonly root: string;
-  /** The pace, in bytes per second. */
+  /** At most. */
   readonly bytesPerSecond: number;
-  /** Between the end of a round and the next, in milliseconds. */
+  /** Between two rounds, in milliseconds. */
   readonly pauseMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** distribution keeps a blob that exists and never writes it again, so a corrupt one would stay corrupt. */
+/** distribution never writes a blob that exists again, so a corrupt one would stay corrupt. */
 export function scrubber(options: ScrubOptions): Component {
   const { clock, log, pauseMs } = options;
   return loop('scrubber', async (signal) => {
@@ -32,7 +35,11 @@ export function scrubber(options: ScrubOptions): Component {
   });
 }
 
-/** One round. @returns the digests of the blobs that were removed. @throws the signal's reason, or what the volume answers */
+/**
+ * One round.
+ * @returns the digests of the removed blobs.
+ * @throws the signal's reason, or the error of a volume that cannot be read
+ */
 export async function scrub(
   { root, bytesPerSecond, clock, log }: Omit<ScrubOptions, 'pauseMs'>,
   signal: AbortSignal,
@@ -42,7 +49,7 @@ export async function scrub(
     const hashed = await hash(file, algorithm, signal);
     if (hashed === undefined) continue;
     if (hashed.hex !== hex) {
-      log.error('a blob is corrupt, it is removed', { digest: `${algorithm}:${hex}`, bytes: hashed.bytes });
+      log.error('removing a corrupt blob', { digest: `${algorithm}:${hex}`, bytes: hashed.bytes });
       await rm(file, { force: true });
       removed.push(`${algorithm}:${hex}`);
     }
@@ -67,7 +74,7 @@ async function* blobsBelow(folder: string): AsyncGenerator<BlobFile> {
   }
 }
 
-/** None when there is no such folder: a collection may have taken it. */
+/** Empty when the folder is gone: a collection may have removed it. */
 async function* foldersIn(folder: string): AsyncGenerator<string> {
   try {
     for await (const entry of await opendir(folder)) if (entry.isDirectory()) yield entry.name;
@@ -76,7 +83,10 @@ async function* foldersIn(folder: string): AsyncGenerator<string> {
   }
 }
 
-/** Undefined when the file is not there (any more). A blob appears under its name whole, so what is read is all of it. */
+/**
+ * Undefined when the file does not exist. distribution moves a blob to its name only when it is complete, so
+ * all of it is read.
+ */
 async function hash(
   file: string,
   algorithm: string,

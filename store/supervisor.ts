@@ -1,4 +1,7 @@
-/** Keeps the reading and the writing registry running, gives them their keys, and collects garbage between writes. */
+/**
+ * Keeps the reading and the writing registry running, gives them their keys, and collects garbage while the
+ * writer is stopped.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +13,7 @@ import type { ListenAddress } from '../platform/settings.ts';
 import {
   distributionConfig,
   distributionEnvironment,
-  type Role,
+  type InstanceRole,
   type StorageDriver,
 } from './distribution-config.ts';
 import { collectGarbage, prepareForCollector } from './garbage.ts';
@@ -26,15 +29,15 @@ export interface SupervisorSettings {
   readonly dataFolder: string;
   readonly runFolder: string;
   readonly registryProgram: string;
-  /** Absent: the data folder. */
+  /** Default: the data folder. */
   readonly storage?: StorageDriver | undefined;
   readonly drain: number;
   readonly collectDeadline: number;
 }
 
-/** Told what happens, for the metrics. */
+/** Called for the metrics. */
 export interface SupervisorEvents {
-  readonly onRestart: (role: Role) => void;
+  readonly onRestart: (role: InstanceRole) => void;
   readonly onCollection: (collection: Collection) => void;
 }
 
@@ -47,11 +50,11 @@ export interface SupervisorOptions {
   readonly events: SupervisorEvents;
 }
 
-/** When the whole store is stopped, requests under way get so long; a pod's own grace is 30 s. */
+/** How long requests under way may take when the whole store stops; the pod's own grace period is 30 s. */
 const SHUTDOWN_KILL_MS = 15_000;
-/** Beyond the time for draining that distribution keeps by itself. */
+/** Added to the drain time, which distribution keeps by itself. */
 const KILL_MARGIN_MS = 2_000;
-/** A fresh instance that does not answer by then does not hold up the next step. */
+/** After this the next step goes on, even if a new instance does not answer yet. */
 const READY_MS = 30_000;
 
 export class Supervisor implements Component {
@@ -61,10 +64,12 @@ export class Supervisor implements Component {
   readonly #meter: UsageMeter | undefined;
   /** The root directory of the filesystem driver. */
   readonly images: string;
-  /** One for both instances and all their runs: a client may go on with an upload that a restart interrupted. */
+  /**
+   * The same for both instances and all their runs, so that a client can continue an upload after a restart.
+   */
   readonly #httpSecret = randomBytes(32).toString('base64url');
   readonly #stopping = new AbortController();
-  readonly #instances = new Map<Role, Instance>();
+  readonly #instances = new Map<InstanceRole, Instance>();
   readonly #leaving = new Set<Promise<void>>();
   /** Collections and changes of keys, one after the other. */
   #work: Promise<void> = Promise.resolve();
@@ -102,12 +107,19 @@ export class Supervisor implements Component {
     };
   }
 
-  ready(role: Role): boolean {
+  /**
+   * What readiness waits for: the reader only. A collection stops the writer for a while, and nodes are
+   * served all the same.
+   */
+  readonly missing = (): string | undefined =>
+    this.ready('reader') ? undefined : 'the reader does not answer';
+
+  ready(role: InstanceRole): boolean {
     return this.#instances.get(role)?.ready ?? false;
   }
 
-  /** What an instance itself tells Prometheus; undefined while it does not answer. */
-  registryMetrics(role: Role): Promise<string | undefined> {
+  /** The metrics of an instance itself; undefined while it does not answer. */
+  registryMetrics(role: InstanceRole): Promise<string | undefined> {
     return this.#instances.get(role)?.metrics() ?? Promise.resolve(undefined);
   }
 
@@ -122,7 +134,10 @@ export class Supervisor implements Component {
     };
   }
 
-  /** Has garbage collected as soon as possible. False when that was asked for already and has not ended yet. */
+  /**
+   * Orders a collection, to run as soon as possible. False when one has been ordered already and has not
+   * ended yet.
+   */
   requestCollection(): boolean {
     if (this.#collectionAsked) return false;
     this.#collectionAsked = true;
@@ -144,7 +159,7 @@ export class Supervisor implements Component {
       });
   }
 
-  /** Stops the writer, collects, starts the writer again. The reader goes on. */
+  /** Stops the writer, collects, and starts the writer again. The reader keeps serving. */
   async #collect(): Promise<void> {
     const { clock, events, log, settings } = this.#options;
     const startedAt = new Date(clock.now()).toISOString();
@@ -170,7 +185,7 @@ export class Supervisor implements Component {
     await writeRecord(this.#recordFile, this.#lastCollection);
   }
 
-  /** Bytes on disk that were won; null where they cannot be counted. */
+  /** The bytes freed on disk; null where they cannot be counted. */
   async #sweep(): Promise<number | null> {
     const { settings } = this.#options;
     const before = await this.#meter?.measure();
@@ -186,12 +201,15 @@ export class Supervisor implements Component {
     return before === undefined || after === undefined ? null : Math.max(0, before - after);
   }
 
-  /** distribution reads its keys once: each instance is replaced, the second when the first works again. */
+  /**
+   * distribution reads its keys only once, so each instance is replaced, the reader when the new writer
+   * works.
+   */
   async #changeKeys(): Promise<void> {
     const { log, settings } = this.#options;
     for (const role of ['writer', 'reader'] as const) {
       const former = this.#instances.get(role);
-      // It stops listening at once and serves out what is under way, beside its successor.
+      // It stops listening at once, and finishes the requests under way beside its successor.
       if (former) this.#leave(former.stop(settings.drain + KILL_MARGIN_MS));
       const successor = this.#launch(role);
       const deadline = AbortSignal.timeout(READY_MS);
@@ -210,7 +228,7 @@ export class Supervisor implements Component {
     this.#leaving.add(left);
   }
 
-  #launch(role: Role): Instance {
+  #launch(role: InstanceRole): Instance {
     const { clock, events, log, settings } = this.#options;
     const instance = new Instance({
       role,
@@ -228,7 +246,7 @@ export class Supervisor implements Component {
     return instance;
   }
 
-  async #writeConfig(role: Role, debugPort: number): Promise<string> {
+  async #writeConfig(role: InstanceRole, debugPort: number): Promise<string> {
     const { settings, trust } = this.#options;
     const jwksFile = join(settings.runFolder, `${role}.jwks.json`);
     const config = distributionConfig({
@@ -245,7 +263,7 @@ export class Supervisor implements Component {
     return this.#configFile(role);
   }
 
-  #configFile(role: Role): string {
+  #configFile(role: InstanceRole): string {
     return join(this.#options.settings.runFolder, `${role}.json`);
   }
 

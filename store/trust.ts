@@ -1,11 +1,11 @@
-/** The public keys of the store's logins, as the controller publishes them. */
+/** The public keys of the store's logins, which the controller publishes. */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { FileValue } from '../platform/file-watch.ts';
 import type { Logger } from '../platform/log.ts';
-import type { Role } from './distribution-config.ts';
+import type { InstanceRole } from './distribution-config.ts';
 
-/** A public key of ours: P-256, named. Anything else in the file (above all a private part) is not passed on. */
+/** A public P-256 key with an id. Other members, above all a private part, are dropped. */
 const publicKey = z.object({
   kty: z.literal('EC'),
   crv: z.literal('P-256'),
@@ -18,17 +18,17 @@ const publicKey = z.object({
 const keySet = z.object({ keys: z.array(publicKey).min(1) });
 export type KeySet = z.infer<typeof keySet>;
 
-export type Trust = Readonly<Record<Role, KeySet>>;
+export type Trust = Readonly<Record<InstanceRole, KeySet>>;
 
-/** Keys that are missing or are no keys of ours. */
+/** The keys are missing, or are not what we publish. */
 export class TrustError extends Error {
   override readonly name = 'TrustError';
   readonly code = 'InvalidTrust';
 }
 
 /**
- * The keys in the trust folder, followed as the kubelet swaps them.
- * @throws {TrustError} when a file is missing or is no set of public P-256 keys
+ * Reads the keys in the trust folder, and follows them when the kubelet swaps them.
+ * @throws {TrustError} when a file is missing or is not a set of public P-256 keys
  */
 export function readTrust(folder: string, log: Logger): Promise<FileValue<Trust>> {
   const paths = [join(folder, 'reader.jwks.json'), join(folder, 'writer.jwks.json')];
@@ -42,8 +42,8 @@ export function readTrust(folder: string, log: Logger): Promise<FileValue<Trust>
   });
 }
 
-/** The keys whose tokens an instance accepts. Who may write may read as well. */
-export function acceptedKeys(trust: Trust, role: Role): KeySet {
+/** The keys of the tokens that an instance accepts. The writing login may read too. */
+export function acceptedKeys(trust: Trust, role: InstanceRole): KeySet {
   return role === 'writer' ? trust.writer : { keys: [...trust.reader.keys, ...trust.writer.keys] };
 }
 
@@ -52,6 +52,6 @@ function parseKeySet(path: string, content: Buffer | undefined): KeySet {
   try {
     return keySet.parse(JSON.parse(content.toString('utf8')));
   } catch (cause) {
-    throw new TrustError(`${path} is not a JSON Web Key Set of public P-256 keys that have a kid`, { cause });
+    throw new TrustError(`${path} is not a JSON Web Key Set of public P-256 keys with a kid`, { cause });
   }
 }

@@ -1,29 +1,31 @@
-/** How much space the images take and how much is left. */
+/** Measures how much space the images take and how much is left. */
 import { opendir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../platform/clock.ts';
 
-/** What a walk over the files found is good for so long at least. */
+/** The result of a walk over the files is used for at least this long, */
 const FRESH_MS = 1_000;
-/** And for so many times as long as it took: most of the time nobody walks, however many files there are. */
+/** and for at least this many times as long as the walk took: even with very many files, walks are rare. */
 const FRESH_TIMES = 10;
 
-export interface Volume {
-  /** Taken by images, in bytes on disk. */
+export interface VolumeUsage {
+  /** Taken by the images, in bytes on disk. */
   readonly usedBytes: number;
   /** Left on the volume, in bytes. */
   readonly freeBytes: number;
-  /** The whole volume, in bytes; what else lies on it counts too. */
+  /** The whole volume, in bytes, whatever else is on it. */
   readonly sizeBytes: number;
 }
 
 interface Walk {
   readonly bytes: Promise<number>;
-  /** Until when its result is good, by the monotonic clock. */
+  /** By the monotonic clock. */
   freshUntil: number;
 }
 
-/** Measures a folder; one walk over its files serves all who ask meanwhile and for some time after. */
+/**
+ * Measures a folder. One walk over its files serves everybody who asks during it and for some time after it.
+ */
 export class UsageMeter {
   readonly #folder: string;
   readonly #clock: Clock;
@@ -36,12 +38,12 @@ export class UsageMeter {
     this.#count = count;
   }
 
-  async volume(): Promise<Volume> {
+  async volume(): Promise<VolumeUsage> {
     const [usedBytes, fs] = await Promise.all([this.#usedBytes(), statfs(this.#folder)]);
     return { usedBytes, freeBytes: fs.bavail * fs.bsize, sizeBytes: fs.blocks * fs.bsize };
   }
 
-  /** Walks anew, whatever was found before. */
+  /** Always walks over the files. */
   measure(): Promise<number> {
     const began = this.#clock.monotonic();
     const walk: Walk = { bytes: this.#count(this.#folder), freshUntil: Infinity };
@@ -60,7 +62,7 @@ export class UsageMeter {
   }
 }
 
-/** Bytes on disk of every file below a folder. Files that come or go meanwhile may or may not count. */
+/** The bytes on disk of all files below a folder. Files that come or go meanwhile may or may not count. */
 export async function bytesBelow(folder: string): Promise<number> {
   let bytes = 0;
   for await (const entry of await opendir(folder, { recursive: true, bufferSize: 256 })) {
@@ -69,7 +71,7 @@ export async function bytesBelow(folder: string): Promise<number> {
   return bytes;
 }
 
-/** A file's blocks are counted in units of 512 bytes, whatever the file system's own are (stat(2)). */
+/** stat(2) counts blocks of 512 bytes, whatever the block size of the file system is. */
 async function bytesOnDisk(path: string): Promise<number> {
   return await stat(path).then(
     ({ blocks }) => blocks * 512,

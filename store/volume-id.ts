@@ -1,8 +1,11 @@
-/** What a volume is known by, so that nobody takes an empty one for the one that held the images. */
+/** The id of a volume, by which an empty volume is told from the one that held the images. */
 import { randomUUID } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 
-/** Reads the id that the file holds; a volume without one is new and gets one. @throws when the volume cannot be read or written */
+/**
+ * Reads the id from the file; a new volume has none and gets one.
+ * @throws when the volume cannot be read or written
+ */
 export async function volumeId(file: string): Promise<string> {
   try {
     return (await readFile(file, 'utf8')).trim();

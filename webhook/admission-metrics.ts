@@ -1,4 +1,4 @@
-/** What the webhook counts. */
+/** The metrics of admission. */
 import type { Counter, Histogram } from 'prom-client';
 import type { Metrics } from '../platform/metrics.ts';
 
@@ -8,27 +8,25 @@ export interface AdmissionMetrics {
   readonly duration: Histogram;
 }
 
-/** @param gateOpen asked at every scrape */
-export function admissionMetrics(metrics: Metrics, gateOpen: () => boolean): AdmissionMetrics {
+/** @param isGateOpen called at every scrape */
+export function admissionMetrics(metrics: Metrics, isGateOpen: () => boolean): AdmissionMetrics {
   metrics.gauge(
     'admission_gate_open',
     'Whether enough proxies are ready for images to be rewritten.',
     [],
     (gauge) => {
-      gauge.set(gateOpen() ? 1 : 0);
+      gauge.set(isGateOpen() ? 1 : 0);
     },
   );
   return {
     reviews: metrics.counter(
       'admission_reviews_total',
-      'Reviews by outcome: rewritten, unchanged, failed (admitted as it was), invalid (no AdmissionReview).',
+      'Reviews by outcome: rewritten, unchanged, failed (admitted unchanged), invalid (not an AdmissionReview).',
       ['outcome'],
     ),
-    skipped: metrics.counter(
-      'admission_images_skipped_total',
-      'Images that were not sent through the cache, by reason.',
-      ['reason'],
-    ),
-    duration: metrics.histogram('admission_duration_seconds', 'From the parsed body to the answer.'),
+    skipped: metrics.counter('admission_images_skipped_total', 'Images left out of the cache, by reason.', [
+      'reason',
+    ]),
+    duration: metrics.histogram('admission_duration_seconds', 'From the received body to the response.'),
   };
 }

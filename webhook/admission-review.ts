@@ -1,4 +1,4 @@
-/** AdmissionReview (admission.k8s.io/v1): the question of the API server, parsed once, and the answer. */
+/** AdmissionReview (admission.k8s.io/v1): the API server's request, parsed once, and our response. */
 import { z } from 'zod';
 
 const Json = z.record(z.string(), z.unknown());
@@ -19,20 +19,23 @@ const Review = z.object({
   }),
 });
 
-/** What the API server asks about. Objects are left as they came: what is not ours to change must go back equal. */
+/**
+ * What the API server asks about. Objects stay as they arrived: whatever we do not change must go back
+ * identical.
+ */
 export interface AdmissionRequest {
   readonly uid: string;
   readonly namespace: string;
   /** Empty for a Pod whose name is still to be generated. */
   readonly name: string;
-  /** The object as it shall be; absent for a deletion and for what is no Pod. */
+  /** The Pod to be stored; undefined for a deletion and for anything but a Pod. */
   readonly pod: JsonObject | undefined;
-  /** The object as it was, for an update. */
+  /** The Pod before an update. */
   readonly oldPod: JsonObject | undefined;
   readonly subresource: string | undefined;
 }
 
-/** A body that is no AdmissionReview of the version we speak: the caller's fault, HTTP 400. */
+/** The body is not an AdmissionReview of v1: the caller's mistake, HTTP 400. */
 export class InvalidReview extends Error {
   readonly code = 'InvalidReview';
   readonly status = 400;
@@ -65,7 +68,10 @@ export function parseReview(body: unknown): AdmissionRequest {
   };
 }
 
-/** The answer that admits, with an RFC 6902 patch when there is something to change. Larder never denies. */
+/**
+ * The response that admits the object, with a JSON Patch (RFC 6902) if there is something to change. Larder
+ * never denies.
+ */
 export function allow(
   uid: string,
   patch: readonly object[] = [],

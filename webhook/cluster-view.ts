@@ -1,39 +1,42 @@
-/** What the webhook knows of the cluster: the administrator's rules and policies, and the state of the proxies, by watches. */
+/**
+ * What the webhook knows of the cluster, kept up to date by watches: the administrator's rules, the policies
+ * and which proxies work.
+ */
+import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { parseRules, type Rules, RULES_KEY } from '../api/rules.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import type { Logger } from '../platform/log.ts';
+import type { CapabilityOf } from '../registry/core/cached-name.ts';
 import type { Component } from '../platform/run.ts';
 import { gateOf, type Gate } from './gate.ts';
-import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
-import { Proxies, proxyRecords, type ProxyRecord } from './proxies.ts';
-import type { CapabilityOf } from '../registry/core/cached-name.ts';
-import type { Surroundings } from './rewrite.ts';
+import { ProxyReadiness, proxyRecords, type ProxyRecord } from './proxy-readiness.ts';
+import type { ClusterState } from './rewrite.ts';
 
 export interface ClusterViewOptions {
   readonly client: KubeClient;
   readonly namespace: string;
   /** Name of the rules' ConfigMap. */
   readonly rulesName: string;
-  /** Selects the Pods of the proxies. */
+  /** Selects the proxy Pods. */
   readonly proxySelector: string;
   readonly proxyAddress: string;
   readonly capabilityOf: CapabilityOf;
   readonly log: Logger;
-  /** Told whenever the gate opens or closes. */
+  /** Called whenever the gate opens or closes. */
   readonly onGate: (gate: Gate) => void;
 }
 
-const UNKNOWN: Gate = { open: false, message: 'the rules and the proxies of the cluster are not known yet' };
+const UNKNOWN: Gate = { open: false, message: 'the rules and the proxies are not known yet' };
 
-/** Keeps what it knew last while the API server is away. */
+/** While the API server is away, the last known state stands. */
 export class ClusterView {
   readonly components: readonly Component[];
   readonly #options: ClusterViewOptions;
   readonly #proxyCache = new ObjectCache<ProxyRecord>();
   readonly #policyCache = new ObjectCache<PolicyRecord>();
-  readonly #proxies = new Proxies();
+  readonly #proxies = new ProxyReadiness();
   readonly #rules: ConfigMapValue<Rules>;
   #gate: Gate = UNKNOWN;
 
@@ -62,24 +65,23 @@ export class ClusterView {
     ];
   }
 
-  /** Undefined until there are rules to go by. */
-  surroundings(): Surroundings | undefined {
+  /** Undefined until the rules have been read. */
+  readonly clusterState = (): ClusterState | undefined => {
     const rules = this.#rules.get();
     if (!rules) return undefined;
     const { proxyAddress, capabilityOf } = this.#options;
     const policies = [...this.#policyCache.values()].map(({ policy }) => policy);
-    return { proxyAddress, capabilityOf, rules, policies, gate: this.#gate, hasProxy: this.#proxies.works };
-  }
+    const { works: hasProxy } = this.#proxies;
+    return { proxyAddress, capabilityOf, rules, policies, gate: this.#gate, hasProxy };
+  };
 
-  /** For readiness: what is still missing. */
-  missing(): string | undefined {
+  /** What readiness still waits for. */
+  readonly missing = (): string | undefined => {
     if (!this.#rules.get()) return 'the rules have not been read yet';
     return this.#proxyCache.isSynced ? undefined : 'the proxies are not known yet';
-  }
+  };
 
-  get isOpen(): boolean {
-    return this.#gate.open;
-  }
+  readonly isGateOpen = (): boolean => this.#gate.open;
 
   #updateGate(): void {
     const former = this.#gate;

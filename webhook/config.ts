@@ -1,27 +1,22 @@
 /** The settings of the webhook. */
 import { defineConfig } from '../platform/config.ts';
-import { identitySettings, releaseSettings } from '../platform/release-settings.ts';
+import { identitySettings, metricsSettings, releaseSettings } from '../platform/release-settings.ts';
 import { duration, listenAddress, text } from '../platform/settings.ts';
 
-export const config = defineConfig({
+export const webhookConfig = defineConfig({
   ...releaseSettings,
   ...identitySettings,
+  ...metricsSettings,
   listen: {
     env: 'LARDER_LISTEN',
     default: ':8443',
     help: 'where the API server reaches the webhook, over TLS',
     schema: listenAddress(),
   },
-  metricsListen: {
-    env: 'LARDER_METRICS_LISTEN',
-    default: ':8080',
-    help: 'where /healthz, /readyz and /metrics are served',
-    schema: listenAddress(),
-  },
   tlsFolder: {
     env: 'LARDER_TLS',
     default: '/etc/larder/tls',
-    help: 'the folder with tls.crt and tls.key; they are read again when they change',
+    help: 'the folder with tls.crt and tls.key, which are read again when they change',
     schema: text(),
   },
   capabilityKeys: {
@@ -33,18 +28,18 @@ export const config = defineConfig({
   proxyAddress: {
     env: 'LARDER_PROXY_ADDRESS',
     default: 'localhost:7439',
-    help: 'host and port under which nodes know the proxy; what images are rewritten to',
+    help: 'host and port at which a node reaches its proxy; rewritten images start with it',
     schema: text(),
   },
   proxySelector: {
     env: 'LARDER_PROXY_SELECTOR',
-    help: 'label selector of the Pods of the proxies',
+    help: 'label selector of the proxy Pods',
     schema: text(),
   },
   lingerTime: {
     env: 'LARDER_LINGER_TIME',
     default: '5s',
-    help: 'how long to go on answering after SIGTERM, until the API server has heard that this replica leaves',
+    help: 'how long to keep answering after SIGTERM, until the API server knows that this replica is going',
     schema: duration(),
   },
 });

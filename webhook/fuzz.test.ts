@@ -1,9 +1,9 @@
 import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
-import { SURROUNDINGS } from '../test/fakes/surroundings.ts';
+import { CLUSTER_STATE } from '../test/fakes/cluster-state.ts';
 import { InvalidReview } from './admission-review.ts';
 import { admissionMetrics } from './admission-metrics.ts';
-import { answer } from './answer.ts';
+import { respond } from './admission-response.ts';
 
 const RUNS = 100_000;
 
@@ -129,7 +129,7 @@ it('100,000 mutated reviews are refused as such or admitted, with nothing change
   const errors: unknown[] = [];
   const log = { ...silentLogger, error: (_: string, fields?: object) => errors.push(fields) };
   const options = {
-    surroundings: () => ({ ...SURROUNDINGS, hasProxy: (node: string) => node === 'node-1' }),
+    clusterState: () => ({ ...CLUSTER_STATE, hasProxy: (node: string) => node === 'node-1' }),
     metrics: admissionMetrics(new Metrics('webhook'), () => true),
     log,
   };
@@ -142,7 +142,7 @@ it('100,000 mutated reviews are refused as such or admitted, with nothing change
     const text = JSON.stringify(random(4) === 0 ? mutate(whole, random) : whole);
     const body = random(20) === 0 ? damage(text, random) : text;
     try {
-      const { response } = answer(body, options) as { response: { allowed: boolean; patch?: string } };
+      const { response } = respond(body, options) as { response: { allowed: boolean; patch?: string } };
       if (!response.allowed) throw new Error(`denied: ${body}`);
       seen[response.patch ? 'patched' : 'unchanged']++;
       const patch = Buffer.from(response.patch ?? 'W10=', 'base64').toString();

@@ -1,4 +1,4 @@
-/** Tells when the health gate opens or closes: in the log and as an Event on the webhook's Deployment. */
+/** Reports when the health gate opens or closes: in the log, and as an Event on the webhook's Deployment. */
 import type { EventRecorder } from '../platform/kube/events.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Gate } from './gate.ts';
@@ -6,7 +6,7 @@ import type { Gate } from './gate.ts';
 export function gateReport(options: {
   readonly events: Pick<EventRecorder, 'record'>;
   readonly namespace: string;
-  /** Of the Deployment. */
+  /** Name of the webhook's Deployment. */
   readonly name: string;
   readonly log: Logger;
 }): (gate: Gate) => void {
@@ -18,8 +18,8 @@ export function gateReport(options: {
       const note = 'Enough proxies are ready: images of new pods are sent through the cache.';
       events.record({ regarding, type: 'Normal', reason: 'GateOpen', action: 'Rewrite', note });
     } else {
-      log.warn('gate closed, pods are admitted as they are', { reason: gate.message });
-      const note = `New pods are admitted as they are, for ${gate.message}.`;
+      log.warn('gate closed, pods are admitted unchanged', { reason: gate.message });
+      const note = `New pods are admitted unchanged: ${gate.message}.`;
       events.record({ regarding, type: 'Warning', reason: 'GateClosed', action: 'Rewrite', note });
     }
   };

@@ -17,7 +17,7 @@ describe('the health gate', () => {
   it('says why it is closed', () => {
     expect(gateOf({ all: 3, ready: 1 }, 50)).toEqual({
       open: false,
-      message: '1 of 3 proxies are ready, at least 50 % have to be',
+      message: '1 of 3 proxies are ready, at least 50 % must be',
     });
   });
 });

@@ -1,6 +1,9 @@
-/** The health gate: images are rewritten only while the proxies that would serve them work. */
+/** The health gate: images are rewritten only while enough proxies work to serve them. */
 
-/** How many proxies there are, one a node, and how many of them read an image through themselves lately. */
+/**
+ * How many nodes have a proxy, and on how many of them it is ready, that is, has lately read an image through
+ * itself.
+ */
 export interface ProxyCount {
   readonly all: number;
   readonly ready: number;
@@ -8,12 +11,12 @@ export interface ProxyCount {
 
 export type Gate = { readonly open: true } | { readonly open: false; readonly message: string };
 
-/** @param minReadyPercent at least one proxy must be ready, also at 0 */
+/** @param minReadyPercent even at 0, one proxy must be ready */
 export function gateOf({ all, ready }: ProxyCount, minReadyPercent: number): Gate {
   const enough = ready > 0 && ready * 100 >= all * minReadyPercent;
   if (enough) return { open: true };
   return {
     open: false,
-    message: `${String(ready)} of ${String(all)} proxies are ready, at least ${String(minReadyPercent)} % have to be`,
+    message: `${String(ready)} of ${String(all)} proxies are ready, at least ${String(minReadyPercent)} % must be`,
   };
 }

@@ -1,4 +1,4 @@
-/** What becomes of one image of a Pod. */
+/** The decision about one image of a Pod. */
 import { type CachePolicy, isToBeCached } from '../api/cache-policy.ts';
 import { imageAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
@@ -20,29 +20,35 @@ export const SKIP_REASONS = [
   'NoProxyOnNode',
   'GateClosed',
 ] as const;
-/** Why an image was not sent through the cache. */
+/** Why an image is not sent through the cache. */
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 export type ImageDecision =
-  /** Through the cache. `original` is what the Pod asked for, in its own spelling where that is known. */
+  /**
+   * Through the cache. `original` is the image that the Pod asked for, in its own spelling where that is
+   * known.
+   */
   | { readonly kind: 'cache'; readonly image: string; readonly original: string }
-  /** Not through the cache; a forged or stale cached name is taken back to its original. */
+  /** Not through the cache. A forged or stale cached name becomes its original again. */
   | { readonly kind: 'skip'; readonly image: string; readonly reason: SkipReason; readonly message: string };
 
 export interface ImageContext {
   readonly namespace: string;
-  /** Names of the pull secrets of the Pod as admitted. */
+  /** Names of the pull secrets that the Pod has at admission. */
   readonly pullSecrets: readonly string[];
-  /** Host and port under which nodes know the proxy. */
+  /** Host and port at which a node reaches its proxy. */
   readonly proxyAddress: string;
   readonly capabilityOf: CapabilityOf;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
-  /** What the Pod's annotation calls the original; used for its spelling only, for anybody may have written it. */
+  /**
+   * The original according to the Pod's annotation. Anybody may have written it, so only its spelling is
+   * used.
+   */
   readonly claimedOriginal: string | undefined;
 }
 
-/** Pure, and settled after one round: deciding again about its own result gives the same. */
+/** Pure and idempotent: deciding about the result again gives the same result. */
 export function decideImage(image: string, context: ImageContext): ImageDecision {
   let given: Reference;
   let original: Reference;
@@ -55,7 +61,12 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   }
   const spelling = original === given ? image : spellingOf(original, context.claimedOriginal);
   if (isLoopback(original.host)) {
-    return { kind: 'skip', image: spelling, reason: 'LocalImage', message: 'it is on the node itself' };
+    return {
+      kind: 'skip',
+      image: spelling,
+      reason: 'LocalImage',
+      message: 'its registry is on the node itself',
+    };
   }
   if (!imageAllowed(context.rules, original)) {
     return {
@@ -84,7 +95,7 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   return { kind: 'cache', image: rewritten, original: spelling };
 }
 
-/** Names of ours are taken back, also nested ones: the tenant in them may be forged and is decided anew. */
+/** Strips our own names, nested ones too: the tenant in them may be forged, and is decided again. */
 function originalOf(image: Reference, proxyAddress: string): Reference {
   let original = image;
   for (;;) {
@@ -94,7 +105,7 @@ function originalOf(image: Reference, proxyAddress: string): Reference {
   }
 }
 
-/** The text that is claimed, when it means this very reference; else its normalised form. */
+/** The claimed text if it means this very reference, else the normalised form. */
 function spellingOf(reference: Reference, claimed: string | undefined): string {
   const normalised = formatReference(reference);
   if (claimed === undefined) return normalised;
@@ -106,7 +117,7 @@ function spellingOf(reference: Reference, claimed: string | undefined): string {
   }
 }
 
-/** A registry on the node itself can be reached by nobody else. */
+/** Only the node itself can reach such a registry. */
 function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }

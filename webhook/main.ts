@@ -6,38 +6,30 @@ import { FileValue } from '../platform/file-watch.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import { KubeClient } from '../platform/kube/client.ts';
-import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
+import { connect, connectionComponent, loadKubeConfig } from '../platform/kube/connection.ts';
 import { EventRecorder } from '../platform/kube/events.ts';
 import { runMain } from '../platform/main.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
 import { admissionMetrics } from './admission-metrics.ts';
 import { ClusterView } from './cluster-view.ts';
-import { config } from './config.ts';
+import { webhookConfig } from './config.ts';
 import { gateReport } from './gate-report.ts';
-import { webhookApp } from './server.ts';
+import { keepIdleConnections, webhookApp } from './server.ts';
 import { warmUp } from './warm-up.ts';
-
-/** Longer than the API server keeps an idle connection (90 s), so that it is never closed under a request. */
-const KEEP_ALIVE_MS = 120_000;
 
 await runMain({
   process: 'webhook',
   summary: 'rewrites the images of Pods at admission, so that nodes pull them through the cache',
-  config,
+  config: webhookConfig,
   compose: async ({ settings, log, metrics, signal }) => {
-    const { namespace, proxyAddress, proxySelector } = settings;
+    const { identity, namespace, proxyAddress, proxySelector } = settings;
     warmUp();
     const names = releaseNames(settings.fullname);
     const tls = await readTlsFolder(settings.tlsFolder, log);
     const keys = await FileValue.read({ paths: [settings.capabilityKeys], log, parse: readCapabilityKeys });
     const connection = connect(loadKubeConfig());
     const client = new KubeClient(connection, 'larder-webhook');
-    const events = new EventRecorder({
-      client,
-      log,
-      controller: 'larder.dev/webhook',
-      instance: settings.identity,
-    });
+    const events = new EventRecorder({ client, log, controller: 'larder.dev/webhook', instance: identity });
     const view = new ClusterView({
       client,
       namespace,
@@ -49,14 +41,14 @@ await runMain({
       onGate: gateReport({ events, namespace, name: names.webhook, log }),
     });
     const readiness = new Readiness(signal);
-    readiness.add('cluster', () => view.missing());
-    const app = webhookApp({
-      surroundings: () => view.surroundings(),
-      metrics: admissionMetrics(metrics, () => view.isOpen),
+    readiness.add('cluster', view.missing);
+    const handler = webhookApp({
+      clusterState: view.clusterState,
+      metrics: admissionMetrics(metrics, view.isGateOpen),
       log,
     });
     return [
-      { name: 'Kubernetes API', start: () => Promise.resolve({ stop: () => connection.close() }) },
+      connectionComponent(connection),
       healthServer({ address: settings.metricsListen, metrics, readiness }),
       tls.component('certificate'),
       keys.component('capability keys'),
@@ -64,13 +56,11 @@ await runMain({
       ...view.components,
       httpServer({
         name: 'webhook',
-        handler: app,
+        handler,
         addresses: [settings.listen],
         tls,
         lingerMs: settings.lingerTime,
-        configure: (server) => {
-          server.keepAliveTimeout = KEEP_ALIVE_MS;
-        },
+        configure: keepIdleConnections,
       }),
     ];
   },

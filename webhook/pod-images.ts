@@ -1,12 +1,15 @@
-/** Where the images of a Pod are: every field that a kubelet pulls from, found without assuming that the rest is well-formed. */
+/**
+ * Finds every field of a Pod that the kubelet pulls an image for, without assuming that the rest is
+ * well-formed.
+ */
 import { z } from 'zod';
 import type { JsonObject } from './admission-review.ts';
 
 /** One field of a Pod that names an image. */
 export interface ImageField {
-  /** The container's name, or `volume/<name>`: what the annotation calls it. Unique within a Pod. */
+  /** The container's name, or `volume/<name>`: the key in the annotation. Unique within a Pod. */
   readonly key: string;
-  /** The text as it stands. */
+  /** As the Pod has it. */
   readonly image: string;
   readonly pullPolicy: string | undefined;
   /** From the Pod's root to the field. */
@@ -20,7 +23,7 @@ const Container = z.object({
 });
 const ImageVolume = z.object({
   name: z.string(),
-  // Most volumes have none.
+  // Absent from most volumes.
   image: z
     .object({ reference: z.string().min(1), pullPolicy: z.string().optional().catch(undefined) })
     .optional(),
@@ -32,7 +35,7 @@ const Spec = z
 
 const CONTAINER_LISTS = ['initContainers', 'containers', 'ephemeralContainers'] as const;
 
-/** Every image of a Pod in a fixed order; fields that are empty or not as they should be are left out. */
+/** Every image of a Pod, in a fixed order. Fields that are empty or malformed are left out. */
 export function imageFields(pod: JsonObject): readonly ImageField[] {
   const spec = Spec.parse(pod['spec']);
   const containers = CONTAINER_LISTS.flatMap((list) =>
@@ -59,7 +62,10 @@ export function imageFields(pod: JsonObject): readonly ImageField[] {
   return [...containers, ...volumes];
 }
 
-/** The Pod with some of its image fields replaced. What does not change is shared with the Pod given, so that comparing both is cheap. */
+/**
+ * The Pod with some of its images replaced. The unchanged parts are the given Pod's own, so that comparing
+ * both is cheap.
+ */
 export function replaceImages(pod: JsonObject, images: ReadonlyMap<ImageField, string>): JsonObject {
   return [...images].reduce<JsonObject>(
     (at, [{ path }, image]) => withValue(at, path, image) as JsonObject,
@@ -67,7 +73,7 @@ export function replaceImages(pod: JsonObject, images: ReadonlyMap<ImageField, s
   );
 }
 
-/** A copy of what lies on the way to a value, which is replaced. */
+/** Replaces a value, copying only the objects on the way to it. */
 function withValue(at: unknown, [step, ...further]: readonly (string | number)[], value: string): unknown {
   if (step === undefined) return value;
   const copy = (Array.isArray(at) ? [...(at as unknown[])] : { ...(at as object) }) as Record<

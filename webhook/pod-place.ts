@@ -1,4 +1,4 @@
-/** Where a Pod can only run, as far as admission can know it: there may be no proxy there. */
+/** Whether a Pod can only run where no proxy works, as far as admission can know. */
 import { z } from 'zod';
 import type { Rules } from '../api/rules.ts';
 import type { JsonObject } from './admission-review.ts';
@@ -35,8 +35,9 @@ const Place = z
 type Term = z.output<typeof Term>;
 
 /**
- * Why a Pod must end up on a node without a proxy; undefined when it need not. Pods that might are sent through the cache.
- * @param hasProxy whether a node of that name has a proxy that works
+ * Why a Pod must run on a node without a proxy. Undefined when it may run elsewhere: such Pods go through the
+ * cache.
+ * @param hasProxy whether the node of that name has a working proxy
  */
 export function placeWithoutProxy(
   pod: JsonObject,
@@ -54,7 +55,7 @@ export function placeWithoutProxy(
   const leadsAway = (labels: Readonly<Record<string, readonly string[]>>): boolean =>
     contradicts(labels, proxyNodeSelector) ||
     nodesWithoutProxy.some((selector) => isCovered(selector, labels));
-  // Terms are alternatives; each holds together with the node selector.
+  // Terms are alternatives; the node selector holds with each of them.
   const alternatives = terms.length > 0 ? terms.map(requiredLabels) : [{}];
   const selected = Object.fromEntries(Object.entries(nodeSelector).map(([key, value]) => [key, [value]]));
   return alternatives.every((required) => leadsAway({ ...required, ...selected }))
@@ -62,7 +63,10 @@ export function placeWithoutProxy(
     : undefined;
 }
 
-/** The only nodes that all terms together allow by name, as for pods of a DaemonSet; none when one term names no node. */
+/**
+ * The nodes that the terms name, as they do for pods of a DaemonSet. Empty when a term names none, so that
+ * others are allowed.
+ */
 function namedNodes(terms: readonly Term[]): readonly string[] {
   const names = terms.map(({ matchFields }) =>
     matchFields
@@ -72,14 +76,14 @@ function namedNodes(terms: readonly Term[]): readonly string[] {
   return names.some((each) => each.length === 0) ? [] : names.flat();
 }
 
-/** The values that a term leaves to a label. */
+/** The values that a term allows for each label. */
 function requiredLabels({ matchExpressions }: Term): Record<string, readonly string[]> {
   return Object.fromEntries(
     matchExpressions.filter(({ operator }) => operator === 'In').map(({ key, values }) => [key, values]),
   );
 }
 
-/** Whether no node can satisfy both. */
+/** Whether no node can have both these labels and those that the selector wants. */
 function contradicts(
   labels: Readonly<Record<string, readonly string[]>>,
   selector: Readonly<Record<string, string>>,
@@ -87,7 +91,7 @@ function contradicts(
   return Object.entries(selector).some(([key, value]) => labels[key] && !labels[key].includes(value));
 }
 
-/** Whether every node that satisfies `labels` satisfies `selector`. An empty selector covers nothing. */
+/** Whether every node with these labels matches the selector. An empty selector covers nothing. */
 function isCovered(
   selector: Readonly<Record<string, string>>,
   labels: Readonly<Record<string, readonly string[]>>,

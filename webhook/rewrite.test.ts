@@ -4,12 +4,12 @@ import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
 import { hideCapabilities } from '../registry/core/cached-name.ts';
 import { makeCapability } from '../registry/core/capability.ts';
-import { CAPABILITY_KEY, SURROUNDINGS as EVERYWHERE } from '../test/fakes/surroundings.ts';
+import { CAPABILITY_KEY, CLUSTER_STATE as EVERYWHERE } from '../test/fakes/cluster-state.ts';
 import type { JsonObject } from './admission-review.ts';
 import { diff } from './patch.ts';
-import { rewritePod, type Surroundings } from './rewrite.ts';
+import { rewritePod, type ClusterState } from './rewrite.ts';
 
-const SURROUNDINGS: Surroundings = {
+const CLUSTER_STATE: ClusterState = {
   ...EVERYWHERE,
   hasProxy: (node) => node === 'node-1',
 };
@@ -26,7 +26,7 @@ function podOf(spec: Record<string, unknown>, annotations?: Record<string, strin
 }
 
 function create(pod: JsonObject, namespace = 'team-a') {
-  return rewritePod(pod, { namespace, oldPod: undefined, subresource: undefined }, SURROUNDINGS);
+  return rewritePod(pod, { namespace, oldPod: undefined, subresource: undefined }, CLUSTER_STATE);
 }
 
 /** The one container's image after a creation. */
@@ -96,7 +96,7 @@ describe('an image of a created pod', () => {
       expect(create(pod)).toEqual({
         pod,
         cached: 0,
-        skipped: [{ key: 'app', image, reason: 'LocalImage', message: 'it is on the node itself' }],
+        skipped: [{ key: 'app', image, reason: 'LocalImage', message: 'its registry is on the node itself' }],
         explain: false,
       });
     },
@@ -182,7 +182,7 @@ describe('a created pod', () => {
     ['OptedOut', { metadata: { labels: { 'larder.dev/cache': 'disabled' } } }, {}],
     ['NoProxyOnNode', { spec: { nodeName: 'virtual-1' } }, {}],
     ['GateClosed', {}, { gate: { open: false, message: '0 of 2 proxies are ready' } }],
-  ] as const)('is left exactly as it is: %s', (reason, changes, surroundings) => {
+  ] as const)('is left exactly as it is: %s', (reason, changes, clusterState) => {
     const containers = [{ name: 'app', image: 'nginx' }];
     const pod = {
       metadata: {},
@@ -190,7 +190,7 @@ describe('a created pod', () => {
       spec: { containers, ...('spec' in changes ? changes.spec : {}) },
     };
     const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
-    const result = rewritePod(pod, request, { ...SURROUNDINGS, ...surroundings });
+    const result = rewritePod(pod, request, { ...CLUSTER_STATE, ...clusterState });
     expect(result.pod).toBe(pod);
     expect(result.skipped).toMatchObject([{ key: 'app', image: 'nginx', reason }]);
   });
@@ -200,7 +200,7 @@ describe('a created pod', () => {
     const images = ['ghcr.io/huge/model:1', 'localhost:7439/ghcr.io/huge/model:1', 'ghcr.io/acme/app:1'];
     const pod = podOf({ containers: images.map((image, index) => ({ name: `c${index}`, image })) });
     const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
-    const result = rewritePod(pod, request, { ...SURROUNDINGS, rules });
+    const result = rewritePod(pod, request, { ...CLUSTER_STATE, rules });
     expect((result.pod as TestPod).spec['containers']).toMatchObject([
       { image: 'ghcr.io/huge/model:1' },
       { image: 'ghcr.io/huge/model:1' },
@@ -218,7 +218,7 @@ describe('a created pod', () => {
     const policies = [parseCachePolicy({ metadata: { name: 'huge' }, spec })];
     const pod = podOf({ containers: [{ name: 'app', image: 'localhost:7439/ghcr.io/huge/model:1' }] });
     const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
-    const result = rewritePod(pod, request, { ...SURROUNDINGS, policies });
+    const result = rewritePod(pod, request, { ...CLUSTER_STATE, policies });
     expect(result.skipped.map((skipped) => skipped.reason)).toEqual(reason === undefined ? [] : [reason]);
     const image = `${reason === undefined ? 'localhost:7439/' : ''}ghcr.io/huge/model:1`;
     expect((result.pod as TestPod).spec['containers']).toMatchObject([{ image }]);
@@ -249,7 +249,7 @@ describe('a created pod', () => {
 
 describe('an update', () => {
   const update = (pod: JsonObject, oldPod: JsonObject, subresource?: string) =>
-    rewritePod(pod, { namespace: 'team-a', oldPod, subresource }, SURROUNDINGS);
+    rewritePod(pod, { namespace: 'team-a', oldPod, subresource }, CLUSTER_STATE);
 
   it('through ephemeralcontainers rewrites the new container and nothing else', () => {
     const spec = {

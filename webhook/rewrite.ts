@@ -1,4 +1,4 @@
-/** The decision about a Pod: which images go through the cache, and what is written beside them. */
+/** The decision about a Pod: which images go through the cache, and which label and annotation say so. */
 import { z } from 'zod';
 import {
   CACHE_DISABLED,
@@ -16,16 +16,16 @@ import { decideImage, type SkipReason } from './image-decision.ts';
 import { imageFields, replaceImages, type ImageField } from './pod-images.ts';
 import { placeWithoutProxy } from './pod-place.ts';
 
-/** What is known of the cluster when a Pod is decided about. */
-export interface Surroundings {
-  /** Host and port under which nodes know the proxy, `localhost:7439`. */
+/** The state of the cluster that a decision is based on. */
+export interface ClusterState {
+  /** Host and port at which a node reaches its proxy, `localhost:7439`. */
   readonly proxyAddress: string;
   /** Makes what names of private images carry. */
   readonly capabilityOf: CapabilityOf;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
   readonly gate: Gate;
-  /** Whether a node of that name has a proxy that works. */
+  /** Whether the node of that name has a working proxy. */
   readonly hasProxy: (node: string) => boolean;
 }
 
@@ -37,16 +37,16 @@ export interface SkippedImage {
 }
 
 export interface Rewriting {
-  /** The Pod as it shall be; the very object that was given when nothing changes. */
+  /** The Pod to admit: the very object that was given when nothing changes. */
   readonly pod: JsonObject;
   /** How many images go through the cache. */
   readonly cached: number;
   readonly skipped: readonly SkippedImage[];
-  /** Whether the Pod asks to be told what was skipped. */
+  /** Whether the Pod asks for a warning about each image that is skipped. */
   readonly explain: boolean;
 }
 
-/** On Pods that mirror a static Pod of a node: the API server does not allow them to change. */
+/** On the mirror Pods of static Pods, which the API server does not allow to change. */
 const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const EPHEMERAL_SUBRESOURCE = 'ephemeralcontainers';
 
@@ -64,17 +64,17 @@ const PullSecrets = z
   .catch({ imagePullSecrets: [] });
 
 /**
- * Decides about a Pod that is created, or about what an update changes in it. Nothing but image fields, our label and our
- * annotation differs in the result, and deciding about the result again changes nothing.
+ * Decides about a new Pod, or about the images that an update changes. The result differs in image fields,
+ * our label and our annotation only, and deciding about it again changes nothing.
  */
 export function rewritePod(
   pod: JsonObject,
   request: Pick<AdmissionRequest, 'namespace' | 'oldPod' | 'subresource'>,
-  surroundings: Surroundings,
+  clusterState: ClusterState,
 ): Rewriting {
   const fields = imageFields(pod);
   const metadata = Metadata.parse(pod['metadata']);
-  const whole = reasonToSkipPod(pod, request.namespace, metadata, surroundings);
+  const whole = reasonToSkipPod(pod, request.namespace, metadata, clusterState);
   const explain = metadata.annotations[EXPLAIN_ANNOTATION] === 'true';
   if (whole)
     return {
@@ -89,10 +89,10 @@ export function rewritePod(
   const context = {
     namespace: request.namespace,
     pullSecrets: pullSecretNames(pod),
-    proxyAddress: surroundings.proxyAddress,
-    capabilityOf: surroundings.capabilityOf,
-    rules: surroundings.rules,
-    policies: surroundings.policies,
+    proxyAddress: clusterState.proxyAddress,
+    capabilityOf: clusterState.capabilityOf,
+    rules: clusterState.rules,
+    policies: clusterState.policies,
   };
   const images = new Map<ImageField, string>();
   const originals: Record<string, string> = {};
@@ -103,32 +103,33 @@ export function rewritePod(
       continue;
     }
     const decision = decideImage(field.image, { ...context, claimedOriginal: claims[field.key] });
-    // An update that leaves an image alone must not restart its container, nor be refused for one that is immutable.
+    // An update that does not touch an image must not restart its container, nor be refused because the image
+    // is immutable.
     const unchanged = before.get(field.key) === field.image;
     if (!unchanged && decision.image !== field.image) images.set(field, decision.image);
-    const throughCache = !unchanged || field.image.startsWith(`${surroundings.proxyAddress}/`);
+    const throughCache = !unchanged || field.image.startsWith(`${clusterState.proxyAddress}/`);
     if (decision.kind === 'skip') left.push(skipped(field, decision.reason, decision.message));
     else if (throughCache) originals[field.key] = decision.original;
     else left.push(skipped(field, 'Unchanged', 'the update does not change it'));
   }
   const changed = images.size > 0 ? replaceImages(pod, images) : pod;
-  // That subresource stores nothing of the metadata.
+  // The API server ignores metadata in this subresource.
   const marked = request.subresource === EPHEMERAL_SUBRESOURCE ? changed : mark(changed, originals);
   return { pod: marked, cached: Object.keys(originals).length, skipped: left, explain };
 }
 
-/** Why a whole Pod is left exactly as it is. */
+/** Why a whole Pod is left as it is, if it is. */
 function reasonToSkipPod(
   pod: JsonObject,
   namespace: string,
   { labels, annotations }: z.output<typeof Metadata>,
-  { rules, gate, hasProxy }: Surroundings,
+  { rules, gate, hasProxy }: ClusterState,
 ): { reason: SkipReason; message: string } | undefined {
   if (!namespaceAllowed(rules, namespace)) {
     return { reason: 'NamespaceExcluded', message: `the administrator excluded the namespace ${namespace}` };
   }
   if (MIRROR_ANNOTATION in annotations) return { reason: 'MirrorPod', message: 'it belongs to a static Pod' };
-  // The API server asks about an update when the selectors match what the Pod was, too.
+  // The API server also asks about an update when its selectors match the Pod before it.
   if (labels[CACHE_LABEL] === CACHE_DISABLED) {
     return { reason: 'OptedOut', message: `its label ${CACHE_LABEL} says so` };
   }
@@ -137,7 +138,7 @@ function reasonToSkipPod(
   return place === undefined ? undefined : { reason: 'NoProxyOnNode', message: place };
 }
 
-/** Our label and annotation say what this decision did, whatever stood there before. */
+/** Sets our label and annotation to what this decision did, whatever they said before. */
 function mark(pod: JsonObject, originals: Readonly<Record<string, string>>): JsonObject {
   const cached = Object.keys(originals).length > 0;
   const metadata = (pod['metadata'] ?? {}) as JsonObject;
@@ -154,7 +155,7 @@ function mark(pod: JsonObject, originals: Readonly<Record<string, string>>): Jso
   };
 }
 
-/** A map with an entry set or removed; the very same map when it is so already. */
+/** A map with an entry set or removed; the given map itself when nothing changes. */
 function withEntry(map: unknown, name: string, value: string | undefined): unknown {
   const entries = (map ?? {}) as JsonObject;
   if (entries[name] === value) return map;
@@ -162,7 +163,7 @@ function withEntry(map: unknown, name: string, value: string | undefined): unkno
   return Object.fromEntries(value === undefined ? others : [...others, [name, value]]);
 }
 
-/** What a former round, or somebody who forges one, wrote into our annotation. */
+/** The content of our annotation, written by an earlier decision or by anybody else. */
 function claimedOriginals(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   try {
     return Strings.parse(JSON.parse(annotations[ORIGINAL_IMAGES_ANNOTATION] ?? '{}'));

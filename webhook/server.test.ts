@@ -9,10 +9,10 @@ import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
 import type { Running } from '../platform/run.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
-import { SURROUNDINGS } from '../test/fakes/surroundings.ts';
+import { CLUSTER_STATE } from '../test/fakes/cluster-state.ts';
 import { createCa, issueServerCertificate, type KeyPairPem } from '../platform/x509.ts';
 import { admissionMetrics } from './admission-metrics.ts';
-import type { Surroundings } from './rewrite.ts';
+import type { ClusterState } from './rewrite.ts';
 import { webhookApp } from './server.ts';
 
 const NAME = 'larder-webhook.larder.svc';
@@ -42,7 +42,7 @@ describe('the webhook over TLS', () => {
   let agent: Agent;
   let refresh: () => Promise<void>;
   const metrics = new Metrics('webhook');
-  let surroundings: () => Surroundings | undefined = () => SURROUNDINGS;
+  let clusterState: () => ClusterState | undefined = () => CLUSTER_STATE;
 
   /** Writes as the kubelet does: a folder of its own, then the link is swapped. */
   async function mount(version: string): Promise<void> {
@@ -62,7 +62,7 @@ describe('the webhook over TLS', () => {
     const tls = await readTlsFolder(folder, silentLogger);
     refresh = () => tls.refresh();
     const app = webhookApp({
-      surroundings: () => surroundings(),
+      clusterState: () => clusterState(),
       metrics: admissionMetrics(metrics, () => true),
       log: silentLogger,
     });
@@ -129,7 +129,7 @@ describe('the webhook over TLS', () => {
         expect.stringMatching(
           /^larder: app: image "NOT AN IMAGE" is not sent through the cache: .* \(Unparsable\)$/,
         ),
-        'larder: local: image "localhost:5000/x" is not sent through the cache: it is on the node itself (LocalImage)',
+        'larder: local: image "localhost:5000/x" is not sent through the cache: its registry is on the node itself (LocalImage)',
       ],
     });
     // Unasked, only what is a mistake.
@@ -139,9 +139,9 @@ describe('the webhook over TLS', () => {
   });
 
   it('admits everything as it is while nothing is known of the cluster', async () => {
-    surroundings = () => undefined;
+    clusterState = () => undefined;
     expect(await review(reviewOf(POD))).toEqual({ uid: 'u1', allowed: true, patch: undefined });
-    surroundings = () => SURROUNDINGS;
+    clusterState = () => CLUSTER_STATE;
   });
 
   it.each([
@@ -153,11 +153,11 @@ describe('the webhook over TLS', () => {
   });
 
   it('admits a pod as it is when deciding fails', async () => {
-    surroundings = () => {
+    clusterState = () => {
       throw new Error('broken');
     };
     expect(await review(reviewOf(POD))).toEqual({ uid: 'u1', allowed: true, patch: undefined });
-    surroundings = () => SURROUNDINGS;
+    clusterState = () => CLUSTER_STATE;
     expect(await metrics.registry.metrics()).toMatch(
       /admission_reviews_total\{[^}]*outcome="failed"[^}]*\} 1/,
     );

@@ -1,21 +1,28 @@
-/** The webhook on HTTP: one route that answers AdmissionReviews. */
+/** The webhook's HTTP server: one route that answers AdmissionReviews. */
+import type { Server } from 'node:http';
 import express, { type ErrorRequestHandler, type Express } from 'express';
-import { answer, type AnswerOptions } from './answer.ts';
+import { respond, type AdmissionOptions } from './admission-response.ts';
 
-/** A Pod may have 1.5 MB in etcd; a review of an update holds it twice, in JSON. */
+/** A Pod may take 1.5 MB in etcd, and the review of an update holds two versions of it as JSON. */
 const BODY_LIMIT = '8mb';
 
-/** `POST /mutate`. A body that is no AdmissionReview is answered 400, one that is too large 413, one that is not declared as JSON 415. */
-export function webhookApp(options: AnswerOptions): Express {
+/** Longer than the API server keeps an idle connection (90 s), so that none is closed under a request. */
+const KEEP_ALIVE_MS = 120_000;
+
+/**
+ * `POST /mutate`. Answers 400 to a body that is not an AdmissionReview, 413 to one that is too large, 415 to
+ * one not declared as JSON.
+ */
+export function webhookApp(options: AdmissionOptions): Express {
   const app = express().disable('x-powered-by').disable('etag');
   app.post('/mutate', express.text({ type: 'application/json', limit: BODY_LIMIT }), (req, res) => {
     const body: unknown = req.body;
     if (typeof body !== 'string') {
-      res.status(415).json({ message: 'the body has to be application/json' });
+      res.status(415).json({ message: 'the body must be application/json' });
       return;
     }
     const end = options.metrics.duration.startTimer();
-    res.json(answer(body, options));
+    res.json(respond(body, options));
     end();
   });
   app.use((_req, res) => {
@@ -25,7 +32,12 @@ export function webhookApp(options: AnswerOptions): Express {
   return app;
 }
 
-function errorHandler({ metrics, log }: AnswerOptions): ErrorRequestHandler {
+/** Leaves it to the API server to close idle connections. */
+export function keepIdleConnections(server: Server): void {
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
+}
+
+function errorHandler({ metrics, log }: AdmissionOptions): ErrorRequestHandler {
   return (error: unknown, _req, res, next) => {
     if (res.headersSent) {
       next(error);
@@ -38,7 +50,7 @@ function errorHandler({ metrics, log }: AnswerOptions): ErrorRequestHandler {
   };
 }
 
-/** Ours and the body parser's errors carry the status they mean. */
+/** Our own errors and the body parser's carry the status to answer with. */
 function statusOf(error: unknown): number {
   const status = (error as { status?: unknown } | undefined)?.status;
   return typeof status === 'number' && status >= 400 && status < 500 ? status : 500;

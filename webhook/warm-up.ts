@@ -1,22 +1,25 @@
-/** Decides about a made-up Pod before anybody asks: code that runs for the first time is compiled first, and nobody's Pod shall wait for that. */
+/**
+ * Decides about a made-up Pod at the start: the first decision of a process compiles the code, and no real
+ * Pod should wait for that.
+ */
 import { randomBytes } from 'node:crypto';
 import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
 import { NOTHING_ALLOWED } from '../api/rules.ts';
 import { type CapabilityKey, makeCapability } from '../registry/core/capability.ts';
 import { admissionMetrics } from './admission-metrics.ts';
-import { answer, type AnswerOptions } from './answer.ts';
+import { respond, type AdmissionOptions } from './admission-response.ts';
 import type { JsonObject } from './admission-review.ts';
 
-/** Beyond this a further round saves less than it takes. */
+/** Further rounds would save less time than they take. */
 const ROUNDS = 30;
 const ANYTHING = { images: ['*'], namespaces: ['*'] };
 
 /** Nobody accepts what it signs. */
 const KEY: CapabilityKey = { secret: randomBytes(32), madeAt: 0 };
 
-const OPTIONS: AnswerOptions = {
-  surroundings: () => ({
+const OPTIONS: AdmissionOptions = {
+  clusterState: () => ({
     proxyAddress: 'localhost:7439',
     capabilityOf: (name) => makeCapability(name, KEY),
     rules: { ...NOTHING_ALLOWED, include: ANYTHING, publicRepositories: ['docker.io/library/*'] },
@@ -51,9 +54,9 @@ const REVIEW = JSON.stringify({
   },
 });
 
-/** Takes some 20 ms. Gives the last answer. */
+/** Takes about 20 ms. Returns the last response. */
 export function warmUp(): JsonObject {
   let last: JsonObject = {};
-  for (let round = 0; round < ROUNDS; round += 1) last = answer(REVIEW, OPTIONS);
+  for (let round = 0; round < ROUNDS; round += 1) last = respond(REVIEW, OPTIONS);
   return last;
 }

@@ -1,7 +1,7 @@
 /** Which Events a change of an image's status is worth: pure. */
-import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
+import type { CachedImageStatus } from '../../api/cached-image.ts';
 import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
-import { findCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, findCondition } from '../../platform/kube/conditions.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';
 import { isStale } from './copy-checks.ts';
 

@@ -1,8 +1,8 @@
 /** Takes what checks, verifications and removals found into the status of an image: pure. */
-import type { CachedImageStatus, Condition } from '../../api/cached-image.ts';
+import type { CachedImageStatus } from '../../api/cached-image.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
 import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/reasons.ts';
-import { setCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
 import type { RemovalResult, VerifyResult } from '../jobs/orders.ts';

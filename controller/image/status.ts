@@ -1,10 +1,5 @@
 /** Makes the status of a CachedImage, as `kubectl get cachedimages` shows it: pure. */
-import {
-  type CachedImage,
-  type CachedImageStatus,
-  type Condition,
-  MAX_STATUS_NAMESPACES,
-} from '../../api/cached-image.ts';
+import { type CachedImage, type CachedImageStatus, MAX_STATUS_NAMESPACES } from '../../api/cached-image.ts';
 import {
   CONDITION_READY,
   CONDITION_UPSTREAM_AVAILABLE,
@@ -12,7 +7,7 @@ import {
   type UpstreamReason,
 } from '../../api/reasons.ts';
 import { parsePlatform, platformMatches } from '../../registry/core/platform.ts';
-import { setCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, setCondition } from '../../platform/kube/conditions.ts';
 import type { CopyState, JobFailure } from '../jobs/job-state.ts';
 import type { CopyRequest, CopyResult } from '../jobs/orders.ts';
 import { AVAILABLE, servingDigest } from './findings.ts';

@@ -17,7 +17,7 @@ import {
   VERIFY_PATH,
   verifyAnswerSchema,
 } from '../../api/copier-api.ts';
-import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
+import { ownerIn, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
 import type { StoredImage } from '../../api/stored-image.ts';
 import { formatReference } from '../../registry/core/reference.ts';
 import type { JobProgress } from './job-state.ts';
@@ -133,19 +133,19 @@ export class CopierClient {
    * asked to do it itself.
    */
   async #sendToOwner(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
-    const answer = await this.#send(new URL(path, this.#options.url), order, signal);
-    const location = answer.headers['location'];
-    if (answer.statusCode !== 307 || typeof location !== 'string' || !URL.canParse(location)) return answer;
+    const { url } = this.#options;
+    const answer = await this.#send(new URL(path, url), order, signal);
+    const owner = ownerIn(answer.statusCode, answer.headers['location'], url);
+    if (owner === undefined) return answer;
     await answer.body.dump();
-    const owner = new URL(path, location);
     try {
       // Over TLS, so the owner must prove that it is a copier before it sees our token.
-      if (owner.protocol === this.#options.url.protocol) return await this.#send(owner, order, signal);
+      return await this.#send(new URL(path, owner), order, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof OrderFailed)) throw error;
     }
-    return await this.#send(new URL(path, this.#options.url), order, signal, { [SERVE_HERE_HEADER]: '1' });
+    return await this.#send(new URL(path, url), order, signal, { [SERVE_HERE_HEADER]: '1' });
   }
 
   async #send(

@@ -1,4 +1,5 @@
-import { makeCapability, type TenantName } from '../../registry/core/capability.ts';
+import type { TenantName } from '../../registry/core/cached-name.ts';
+import { makeCapability } from '../../registry/core/capability.ts';
 import { imageInCache, lacksCapability, originalImage } from './other-image.ts';
 
 const PROXY = 'localhost:7439';

@@ -1,8 +1,7 @@
 /** The status of the ImageCache, which describes the cache as a whole: pure. */
-import type { Condition } from '../../api/cached-image.ts';
 import { CONDITION_COMPLETE, CONDITION_WITHIN_LIMIT, type ImageCacheStatus } from '../../api/image-cache.ts';
 import type { Collection } from '../../api/store-api.ts';
-import { setCondition } from '../../platform/kube/conditions.ts';
+import { type Condition, setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import type { Capacity } from './capacity.ts';
 

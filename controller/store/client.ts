@@ -2,12 +2,8 @@
 import { importPKCS8, SignJWT } from 'jose';
 import { request } from 'undici';
 import { z } from 'zod';
-import {
-  STORE_SUPERVISOR_AUDIENCE,
-  STORE_TOKEN_ISSUER,
-  type StoreStatus,
-  storeStatusSchema,
-} from '../../api/store-api.ts';
+import { type StoreStatus, storeStatusSchema } from '../../api/store-api.ts';
+import { STORE_SUPERVISOR_AUDIENCE, STORE_TOKEN_ISSUER } from '../../registry/core/store-token.ts';
 
 export interface StoreClientOptions {
   readonly url: URL;

@@ -1,4 +1,4 @@
-/** The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or a stream of JSON lines out. */
+/** The HTTP side of orders (docs/contracts.md, "The copier's API"): JSON in, JSON or JSON lines out. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import {
   CHECK_PATH,
@@ -12,20 +12,16 @@ import {
   verifyOrderSchema,
   type CopyEventJson,
 } from '../../api/copier-api.ts';
+import { repositoryOf } from '../../api/stored-image.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
+import { methodNotAllowed } from '../../registry/server/oci-error.ts';
+import type { Exchange } from '../../registry/server/request-handler.ts';
 import type { CopyProgress } from '../../registry/copy/progress.ts';
-import { repositoryOf, type Orders } from '../images/orders.ts';
+import type { Orders } from '../images/orders.ts';
 import { sentElsewhere, type Placement } from './placement.ts';
 
-export interface OrderExchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  /** Aborted when the client has gone, which cancels the order. */
-  readonly signal: AbortSignal;
-}
-
 const MAX_BODY_BYTES = 256 * 1024;
-/** Also keeps the connection from looking dead while a registry takes its time. */
+/** Often enough to keep the connection alive while a registry takes its time. */
 const PROGRESS_MS = 1_000;
 
 export interface OrderApiOptions {
@@ -33,14 +29,15 @@ export interface OrderApiOptions {
   readonly placement: Placement;
 }
 
-type Handler = (options: OrderApiOptions, body: unknown, exchange: OrderExchange) => Promise<void>;
+type Handler = (options: OrderApiOptions, body: unknown, exchange: Exchange) => Promise<void>;
 
 const HANDLERS: Readonly<Record<string, Handler>> = {
   [COPY_PATH]: async ({ orders, placement }, body, exchange) => {
     const { response, signal } = exchange;
     const order = parseMessage(copyOrderSchema, body);
-    // Beside the pulls of the same image, so that nothing is fetched by both.
-    if (sentElsewhere(placement, exchange, repositoryOf(order))) return;
+    // Goes to the replica that serves pulls of the image, so that nothing is fetched twice.
+    const repository = repositoryOf({ reference: order.image, tenant: order.tenant });
+    if (sentElsewhere(placement, exchange, repository)) return;
     await streamCopy(response, (onProgress) => orders.copy(order, onProgress, signal));
   },
   [CHECK_PATH]: async ({ orders }, body, { response, signal }) => {
@@ -56,18 +53,12 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
 };
 
 /** @throws RegistryError to be answered with an OCI error */
-export async function serveOrder(options: OrderApiOptions, exchange: OrderExchange): Promise<void> {
+export async function serveOrder(options: OrderApiOptions, exchange: Exchange): Promise<void> {
   const { request } = exchange;
   const handler = Object.hasOwn(HANDLERS, request.url ?? '') ? HANDLERS[request.url ?? ''] : undefined;
   if (handler === undefined)
     throw new RegistryError('no such order', { reason: 'NotFound', code: 'UNSUPPORTED' });
-  if (request.method !== 'POST') {
-    throw new RegistryError('orders are sent with POST', {
-      reason: 'Invalid',
-      code: 'UNSUPPORTED',
-      status: 405,
-    });
-  }
+  if (request.method !== 'POST') throw methodNotAllowed('POST');
   await handler(options, await readJson(request), exchange);
 }
 
@@ -107,16 +98,16 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.byteLength;
-    if (size > MAX_BODY_BYTES) throw noOrder('an order is no longer than 256 KiB', 413);
+    if (size > MAX_BODY_BYTES) throw badOrder('an order is at most 256 KiB long', 413);
     chunks.push(chunk);
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch {
-    throw noOrder('the order is not JSON', 400);
+    throw badOrder('the order is not JSON', 400);
   }
 }
 
-function noOrder(message: string, status: number): RegistryError {
+function badOrder(message: string, status: number): RegistryError {
   return new RegistryError(message, { reason: 'Invalid', code: 'UNSUPPORTED', status });
 }

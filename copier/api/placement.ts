@@ -1,14 +1,16 @@
 /**
- * Which replica of the copier a repository belongs to: what several nodes ask for at the same time is then fetched from upstream once,
- * however many replicas they ask (docs/adr/0005).
+ * Which replica of the copier a repository belongs to. So what several nodes ask for at the same time is
+ * fetched from upstream once, whichever replicas they ask (docs/adr/0005).
  */
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { SERVE_HERE_HEADER } from '../../api/copier-headers.ts';
+import { SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
+import { bracketed } from '../../registry/core/host.ts';
 import type { EndpointSlice } from '../../platform/kube/resource.ts';
 
 /**
- * Rendezvous hashing: every replica that knows of the same others comes to the same one, and when one goes only what was its moves.
+ * Rendezvous hashing: replicas that know the same others choose the same owner, and when one goes only its
+ * repositories move.
  * @param replicas addresses; undefined when there are none
  */
 export function ownerOf(repository: string, replicas: Iterable<string>): string | undefined {
@@ -20,7 +22,7 @@ export function ownerOf(repository: string, replicas: Iterable<string>): string 
   return owner?.replica;
 }
 
-/** Addresses of the replicas that take requests. */
+/** Addresses of the replicas that are ready. */
 export function readyAddresses(slices: Iterable<EndpointSlice>): string[] {
   return [...slices].flatMap(({ endpoints = [] }) =>
     endpoints
@@ -43,19 +45,20 @@ export class Placement {
     this.#options = options;
   }
 
-  /** Origin of the replica that the repository belongs to; undefined when that is this one, or nobody knows better. */
+  /** Origin of the replica that owns the repository; undefined when this one does, or no other is known. */
   elsewhere(repository: string): string | undefined {
     const { self, port, replicas } = this.#options;
     if (self === undefined) return undefined;
     const owner = ownerOf(repository, replicas());
     if (owner === undefined || owner === self) return undefined;
-    return `https://${owner.includes(':') ? `[${owner}]` : owner}:${port}`;
+    return `https://${bracketed(owner)}:${port}`;
   }
 }
 
 /**
- * Answers 307 when the repository belongs to another replica, unless the client has been there in vain.
- * @returns whether it has answered
+ * Redirects to the replica that owns the repository, unless that is this one or the client has been there in
+ * vain.
+ * @returns whether it has
  */
 export function sentElsewhere(
   placement: Placement,

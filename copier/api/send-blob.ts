@@ -1,17 +1,19 @@
 /** Sends a blob, or the range of it that was asked for, to one client. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Digest } from '../../registry/core/digest.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { formatContentRange, parseRange, type RangeRequest } from '../../registry/core/range.ts';
+import type { Exchange } from '../../registry/server/request-handler.ts';
 import { written } from '../../registry/transport/http/written.ts';
 import type { BlobContent } from '../images/blob-content.ts';
 
 /**
- * Answers GET and HEAD, whole or in part (RFC 9110 section 14). A body that fails cuts the connection short.
+ * Answers GET and HEAD, whole or in part (RFC 9110 section 14). Where the body breaks off, so does the
+ * connection.
  * @throws what reading throws
  */
 export async function sendBlob(
-  { request, response, signal }: { request: IncomingMessage; response: ServerResponse; signal: AbortSignal },
+  { request, response, signal }: Exchange,
   digest: Digest,
   content: BlobContent,
 ): Promise<void> {

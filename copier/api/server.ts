@@ -1,15 +1,18 @@
-/** The copier's door: who calls is checked here, and every request is answered, logged and counted here. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+/** The copier's server: checks who calls, then serves a pull or carries out an order. */
+import type { IncomingMessage, RequestListener } from 'node:http';
+import { UPSTREAM_REASON_HEADER } from '../../api/copier-headers.ts';
 import type { Logger } from '../../platform/log.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
-import type { Authenticator } from './callers.ts';
+import { type Exchange, REQUEST_ID_HEADER, requestHandler } from '../../registry/server/request-handler.ts';
 import type { CopierMetrics } from '../metrics.ts';
-import { serveOrder } from './order-api.ts';
 import type { Orders } from '../images/orders.ts';
-import { sendError, servePull, type PullApiOptions } from './pull-api.ts';
+import { UpstreamFailure } from '../upstream/upstream-failure.ts';
+import { serveOrder } from './order-api.ts';
+import { servePull, type PullApiOptions } from './pull-api.ts';
+import type { TokenVerifier } from './token-verifier.ts';
 
 export interface CopierServerOptions extends PullApiOptions {
-  readonly authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly verifier: Pick<TokenVerifier, 'verify'>;
   readonly orders: Orders;
   readonly metrics: CopierMetrics;
   readonly log: Logger;
@@ -17,57 +20,37 @@ export interface CopierServerOptions extends PullApiOptions {
 
 const ORDER_PREFIX = '/larder/v1/';
 
-export function copierHandler(
-  options: CopierServerOptions,
-): (request: IncomingMessage, response: ServerResponse) => void {
-  return (request, response) => {
-    const startedAt = performance.now();
-    const gone = new AbortController();
-    let failure: unknown;
-    response.on('close', () => {
-      gone.abort(new RegistryError('the client has gone', { reason: 'Canceled' }));
-      report(options, request, response, { failure, seconds: (performance.now() - startedAt) / 1_000 });
-    });
-    answer(options, request, response, gone.signal).catch((error: unknown) => {
-      failure = error;
-      sendError(response, error);
-    });
-  };
+export function copierHandler(options: CopierServerOptions): RequestListener {
+  const { metrics, log } = options;
+  return requestHandler({
+    serve: (exchange) => serve(options, exchange),
+    notes: (request) => ({ kind: isOrder(request) ? 'order' : 'pull' }),
+    // A proxy's, so that its log and ours tell of the same request.
+    requestId,
+    errorHeaders,
+    observe: metrics.observe,
+    log,
+  });
 }
 
-async function answer(
-  options: CopierServerOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
-  signal: AbortSignal,
-): Promise<void> {
-  const role = await options.authenticator.authenticate(request.headers.authorization);
-  const exchange = { request, response, signal };
-  if (!request.url?.startsWith(ORDER_PREFIX)) {
-    await servePull(options, exchange);
-    return;
-  }
+async function serve(options: CopierServerOptions, exchange: Exchange): Promise<void> {
+  const { request } = exchange;
+  const role = await options.verifier.verify(request.headers.authorization);
+  if (!isOrder(request)) return servePull(options, exchange);
   if (role !== 'operator')
     throw new RegistryError('this ServiceAccount may not order', { reason: 'Forbidden' });
   await serveOrder(options, exchange);
 }
 
-function report(
-  { log, metrics }: CopierServerOptions,
-  request: IncomingMessage,
-  response: ServerResponse,
-  { failure, seconds }: { failure: unknown; seconds: number },
-): void {
-  const complete = response.writableFinished;
-  const kind = request.url?.startsWith(ORDER_PREFIX) ? 'order' : 'pull';
-  metrics.observe({ kind, status: response.statusCode, complete, seconds });
-  log.info('request', {
-    requestId: request.headers['x-request-id'],
-    method: request.method,
-    path: request.url,
-    status: response.statusCode,
-    complete,
-    totalMs: Math.round(seconds * 1_000),
-    ...(failure === undefined ? {} : { error: failure instanceof RegistryError ? failure.message : failure }),
-  });
+function isOrder({ url }: IncomingMessage): boolean {
+  return url?.startsWith(ORDER_PREFIX) ?? false;
+}
+
+function requestId({ headers }: IncomingMessage): string | undefined {
+  const id = headers[REQUEST_ID_HEADER];
+  return typeof id === 'string' ? id : undefined;
+}
+
+function errorHeaders(error: unknown): Record<string, string> {
+  return error instanceof UpstreamFailure ? { [UPSTREAM_REASON_HEADER]: error.reason } : {};
 }

@@ -1,30 +1,30 @@
-/** Memory for bytes on their way, in pieces of one size that are used over and over: garbage would come faster than it is collected. */
+/** Buffers of one size, used again and again: garbage would come faster than it is collected. */
 
-export const SLAB_BYTES = 256 * 1024;
+export const BUFFER_BYTES = 256 * 1024;
 
-export class Slabs {
+export class BufferPool {
   readonly #budget: number;
   readonly #free: Buffer[] = [];
   #lent = 0;
 
-  /** @param budgetBytes how much may be kept for longer than it has to be */
+  /** @param budgetBytes what may be lent before memory counts as scarce, and what is kept for later */
   constructor(budgetBytes: number) {
-    this.#budget = Math.floor(budgetBytes / SLAB_BYTES);
+    this.#budget = Math.floor(budgetBytes / BUFFER_BYTES);
   }
 
-  /** More is in use than should be: what can be given back is to be given back. */
+  /** More is lent than the budget allows: borrowers return what they can do without. */
   get isScarce(): boolean {
     return this.#lent > this.#budget;
   }
 
   take(): Buffer {
     this.#lent += 1;
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+    return this.#free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
   }
 
-  /** Nobody may use it any more. */
-  giveBack(slab: Buffer): void {
+  /** The caller must not use it any more. */
+  giveBack(buffer: Buffer): void {
     this.#lent -= 1;
-    if (this.#free.length < this.#budget) this.#free.push(slab);
+    if (this.#free.length < this.#budget) this.#free.push(buffer);
   }
 }

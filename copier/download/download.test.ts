@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { digestOf } from '../../registry/core/digest.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import type { OpenedBlob } from '../../registry/client/blobs.ts';
-import { BlobFlight, type BlobSource } from './download.ts';
+import { Download, type BlobSource } from './download.ts';
 import type { GrowingFile } from './growing-file.ts';
 import { Spool, SpoolFull } from './spool.ts';
 
@@ -16,7 +16,7 @@ const digest = digestOf(content);
 let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'larder-flight-'));
+  folder = await mkdtemp(join(tmpdir(), 'larder-download-'));
 });
 
 afterAll(async () => {
@@ -56,8 +56,8 @@ const breaksAfter =
     toError,
   });
 
-function fly(blobs: BlobSource, { limit = 1000, tries = 2 } = {}): BlobFlight {
-  return new BlobFlight({
+function download(blobs: BlobSource, { limit = 1000, tries = 2 } = {}): Download {
+  return new Download({
     digest,
     source: blobs,
     spool: new Spool(folder, limit),
@@ -73,18 +73,18 @@ async function readAll(file: GrowingFile): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-describe('a blob in flight', () => {
-  it('lands once its bytes are those of the digest', async () => {
-    const flight = fly(source(whole));
-    const { file, size } = await flight.opened;
+describe('a download', () => {
+  it('is complete once its bytes are those of the digest', async () => {
+    const started = download(source(whole));
+    const { file, size } = await started.opened;
     expect(size).toBe(content.length);
     expect(await readAll(file)).toEqual(content);
-    (await flight.landed).file.close();
+    (await started.completed).file.close();
   });
 
   it('goes on where upstream broke off, as long as that brings bytes', async () => {
     const blobs = source(breaksAfter(10), breaksAfter(5), breaksAfter(0), whole);
-    const { file } = await fly(blobs).landed;
+    const { file } = await download(blobs).completed;
     expect(blobs.offsets).toEqual([0, 10, 15, 15]);
     expect(await readAll(file)).toEqual(content);
     file.close();
@@ -92,9 +92,9 @@ describe('a blob in flight', () => {
 
   it('gives up after the tries that brought nothing, and cuts its readers short', async () => {
     const blobs = source(breaksAfter(10), breaksAfter(0));
-    const flight = fly(blobs);
-    const reading = readAll((await flight.opened).file);
-    await expect(flight.landed).rejects.toThrow('broke off');
+    const started = download(blobs);
+    const reading = readAll((await started.opened).file);
+    await expect(started.completed).rejects.toThrow('broke off');
     await expect(reading).rejects.toThrow('broke off');
     expect(blobs.offsets).toEqual([0, 10, 10]);
   });
@@ -106,18 +106,18 @@ describe('a blob in flight', () => {
       toError,
     });
     const blobs = source(short, whole);
-    (await fly(blobs).landed).file.close();
+    (await download(blobs).completed).file.close();
     expect(blobs.offsets).toEqual([0, 20]);
   });
 
   it('never gives the last byte of content that is not of the digest, nor asks for it again', async () => {
     const wrong = Buffer.from(content).fill('x', 3, 4);
     const blobs = source(() => ({ size: wrong.length, body: Readable.from([wrong]), toError }));
-    const flight = fly(blobs);
+    const started = download(blobs);
     let received = 0;
     await expect(
       (async () => {
-        const { file } = await flight.opened;
+        const { file } = await started.opened;
         for await (const chunk of file.follow({ start: 0 }, new AbortController().signal))
           received += chunk.length;
       })(),
@@ -127,24 +127,24 @@ describe('a blob in flight', () => {
   });
 
   it('refuses more bytes than were announced', async () => {
-    const flight = fly(source(() => ({ size: 10, body: Readable.from([content]), toError })));
-    await expect(flight.landed).rejects.toMatchObject({ reason: 'DigestMismatch' });
+    const started = download(source(() => ({ size: 10, body: Readable.from([content]), toError })));
+    await expect(started.completed).rejects.toMatchObject({ reason: 'DigestMismatch' });
   });
 
   it('passes on what upstream means when it gives nothing', async () => {
     const refusal = new RegistryError('no such blob', { reason: 'NotFound', code: 'BLOB_UNKNOWN' });
-    const flight = fly({ open: () => Promise.reject(refusal) });
-    await expect(flight.opened).rejects.toBe(refusal);
-    await expect(flight.landed).rejects.toBe(refusal);
+    const started = download({ open: () => Promise.reject(refusal) });
+    await expect(started.opened).rejects.toBe(refusal);
+    await expect(started.completed).rejects.toBe(refusal);
   });
 
   it('says that the spool is full, also when only the bytes show it', async () => {
-    await expect(fly(source(whole), { limit: 10 }).opened).rejects.toBeInstanceOf(SpoolFull);
-    const unsized = fly(
+    await expect(download(source(whole), { limit: 10 }).opened).rejects.toBeInstanceOf(SpoolFull);
+    const unsized = download(
       source(() => ({ size: undefined, body: Readable.from([content]), toError })),
       { limit: 10 },
     );
     await unsized.opened;
-    await expect(unsized.landed).rejects.toBeInstanceOf(SpoolFull);
+    await expect(unsized.completed).rejects.toBeInstanceOf(SpoolFull);
   });
 });

@@ -1,4 +1,4 @@
-/** One blob on its way from upstream: one request, one growing file, verified before anybody gets its last byte. */
+/** The download of one blob into a growing file, verified before any reader gets the last byte. */
 import { addAbortSignal } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OpenedBlob } from '../../registry/client/blobs.ts';
@@ -13,44 +13,49 @@ export interface BlobSource {
   open(offset: number, signal: AbortSignal): Promise<OpenedBlob>;
 }
 
-export interface OpenFlight {
+/** A blob in the spool, whole or still growing. */
+export interface SpooledBlob {
+  /** Bytes that upstream has announced. */
   readonly size: number | undefined;
   readonly file: GrowingFile;
 }
 
 export interface ResumePolicy {
-  /** How often in a row a broken transfer is taken up again without getting any byte. */
+  /** How many times in a row a broken transfer is resumed without getting any byte. */
   readonly tries: number;
-  /** Pause before the first of these tries, in milliseconds; it doubles with each. */
+  /** Pause before the first of these tries, in milliseconds; doubles with each. */
   readonly pauseMs: number;
 }
 
-export interface FlightOptions {
+export interface DownloadOptions {
   readonly digest: Digest;
   readonly source: BlobSource;
   readonly spool: Spool;
   readonly resume: ResumePolicy;
-  /** Ends the flight. Clients that leave do not. */
+  /** Ends the download; clients that leave do not. */
   readonly signal: AbortSignal;
 }
 
-export class BlobFlight {
+export class Download {
   /** Upstream has answered. @throws RegistryError with upstream's meaning, or SpoolFull */
-  readonly opened: Promise<OpenFlight>;
-  /** The file is whole and its bytes are those of the digest. The holder closes it. @throws what `opened` does */
-  readonly landed: Promise<OpenFlight>;
-  readonly #options: FlightOptions;
+  readonly opened: Promise<SpooledBlob>;
+  /**
+   * The file is whole and has the right digest; the caller closes it.
+   * @throws what `opened` does, or RegistryError
+   */
+  readonly completed: Promise<SpooledBlob>;
+  readonly #options: DownloadOptions;
 
-  constructor(options: FlightOptions) {
+  constructor(options: DownloadOptions) {
     this.#options = options;
-    const opened = Promise.withResolvers<OpenFlight>();
+    const opened = Promise.withResolvers<SpooledBlob>();
     this.opened = opened.promise;
-    this.landed = this.#run(opened.resolve);
-    this.landed.catch(opened.reject);
+    this.completed = this.#run(opened.resolve);
+    this.completed.catch(opened.reject);
     this.opened.catch(() => undefined);
   }
 
-  async #run(onOpen: (flight: OpenFlight) => void): Promise<OpenFlight> {
+  async #run(onOpen: (spooled: SpooledBlob) => void): Promise<SpooledBlob> {
     const { source, spool, signal } = this.#options;
     const blob = await source.open(0, signal);
     const reservation = await spool.reserve(blob.size).catch((error: unknown) => {
@@ -58,12 +63,12 @@ export class BlobFlight {
       throw error;
     });
     const { file } = reservation;
-    const flight = { size: blob.size, file };
-    onOpen(flight);
+    const spooled = { size: blob.size, file };
+    onOpen(spooled);
     try {
       await this.#fill(blob, reservation);
       file.seal();
-      return flight;
+      return spooled;
     } catch (error) {
       file.fail(error);
       file.close();
@@ -95,9 +100,9 @@ export class BlobFlight {
   }
 }
 
-/** Hashes and measures what comes before anybody sees it. */
+/** Counts and hashes the bytes before any reader sees them. */
 class CheckedSink implements ByteSink {
-  /** What ended the transfer from our side. */
+  /** Why we ended the transfer ourselves. */
   failure: { readonly error: unknown } | undefined;
   readonly #reservation: Reservation;
   readonly #digester: Digester;
@@ -139,7 +144,7 @@ class CheckedSink implements ByteSink {
   }
 }
 
-/** What the network throws becomes a RegistryError, so that the errors of our own disk can be told from it. */
+/** Turns errors of the network into RegistryErrors, and leaves those of our own disk as they are. */
 async function take(blob: OpenedBlob, sink: CheckedSink, signal: AbortSignal): Promise<void> {
   try {
     await pour(addAbortSignal(signal, blob.body), sink);
@@ -148,7 +153,7 @@ async function take(blob: OpenedBlob, sink: CheckedSink, signal: AbortSignal): P
   }
 }
 
-/** What breaks a transfer is mended by going on where it broke; wrong content and refusals are not. */
+/** A transfer that broke can be resumed; wrong content and refusals would only repeat themselves. */
 function mayResume(error: unknown): boolean {
   return error instanceof RegistryError && error.retryable && error.reason !== 'DigestMismatch';
 }
@@ -158,7 +163,7 @@ function tooShort(got: number, size: number): RegistryError {
 }
 
 function tooLong(size: number): RegistryError {
-  return new RegistryError(`upstream sent more than the ${size} bytes it had announced`, {
+  return new RegistryError(`upstream sent more than the ${size} bytes that it had announced`, {
     reason: 'DigestMismatch',
   });
 }

@@ -6,7 +6,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { toRegistryError } from '../../registry/core/errors.ts';
 import type { BlobSource } from './download.ts';
-import { BlobFlights, type BlobKey, type BlobSink } from './downloads.ts';
+import { Downloads, type BlobKey, type BlobSink } from './downloads.ts';
 import { Spool } from './spool.ts';
 
 const content = Buffer.alloc(1_000_000, 'larder');
@@ -15,7 +15,7 @@ const key: BlobKey = { repository: 'docker.io/library/nginx', digest };
 let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'larder-flights-'));
+  folder = await mkdtemp(join(tmpdir(), 'larder-downloads-'));
 });
 
 afterAll(async () => {
@@ -61,10 +61,10 @@ function upstream(body: Buffer, pieceBytes = 100_000): BlobSource & { requests: 
 function setUp(
   sink: BlobSink,
   patienceMs?: number,
-): { flights: BlobFlights; spool: Spool; stop: AbortController } {
+): { downloads: Downloads; spool: Spool; stop: AbortController } {
   const spool = new Spool(folder, 10_000_000, patienceMs);
   const stop = new AbortController();
-  const flights = new BlobFlights({
+  const downloads = new Downloads({
     spool,
     sink,
     resume: { tries: 1, pauseMs: 1 },
@@ -73,52 +73,52 @@ function setUp(
     log: silentLogger,
     signal: stop.signal,
   });
-  return { flights, spool, stop };
+  return { downloads, spool, stop };
 }
 
-async function read(flights: BlobFlights, source: BlobSource): Promise<Buffer> {
-  const { file } = await flights.join(key, source).opened;
+async function read(downloads: Downloads, source: BlobSource): Promise<Buffer> {
+  const { file } = await downloads.join(key, source).opened;
   const chunks: Buffer[] = [];
   for await (const chunk of file.follow({ start: 0 }, new AbortController().signal))
     chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }
 
-describe('blobs on their way', () => {
+describe('downloads', () => {
   it('are fetched once for fifty readers, stored once, and their room is free afterwards', async () => {
     const sink = new FakeSink();
-    const { flights, spool } = setUp(sink);
+    const { downloads, spool } = setUp(sink);
     const source = upstream(content);
-    const bodies = await Promise.all(Array.from({ length: 50 }, () => read(flights, source)));
+    const bodies = await Promise.all(Array.from({ length: 50 }, () => read(downloads, source)));
     expect(bodies.every((body) => body.equals(content))).toBe(true);
-    await flights.settle();
+    await downloads.settle();
     expect(source.requests).toBe(1);
     expect(sink.puts).toBe(1);
     expect(sink.stored.get(`${key.repository}@${digest}`)?.equals(content)).toBe(true);
-    expect(flights.size).toBe(0);
+    expect(downloads.size).toBe(0);
     while (spool.reserved > 0) await new Promise(setImmediate);
   });
 
   it('are stored although everyone who asked has left', async () => {
     const sink = new FakeSink();
-    const { flights } = setUp(sink);
-    const flight = flights.join(key, upstream(content));
+    const { downloads } = setUp(sink);
+    const ongoing = downloads.join(key, upstream(content));
     const leaving = new AbortController();
-    const reader = (await flight.opened).file.follow({ start: 0 }, leaving.signal);
+    const reader = (await ongoing.opened).file.follow({ start: 0 }, leaving.signal);
     await reader.next();
     leaving.abort();
     await reader.return();
-    await flight.stored;
+    await ongoing.stored;
     expect(sink.stored.size).toBe(1);
   });
 
   it('reach their readers while the store is away, and the store when it is back', async () => {
     const sink = new FakeSink();
     sink.away = 3;
-    const { flights } = setUp(sink);
+    const { downloads } = setUp(sink);
     const source = upstream(content);
-    expect((await read(flights, source)).equals(content)).toBe(true);
-    await flights.find(key)?.stored;
+    expect((await read(downloads, source)).equals(content)).toBe(true);
+    await downloads.find(key)?.stored;
     expect(sink.puts).toBe(4);
     expect(source.requests).toBe(1);
     expect(sink.stored.size).toBe(1);
@@ -128,13 +128,13 @@ describe('blobs on their way', () => {
     const large = Buffer.alloc(8_000_000, 'larder');
     const largeKey = { ...key, digest: digestOf(large) };
     const sink = new FakeSink();
-    const { flights } = setUp(sink, 60_000);
+    const { downloads } = setUp(sink, 60_000);
     const put = sink.put.bind(sink);
     sink.put = async (...args) => {
       for (let turn = 0; turn < 3_000; turn += 1) await new Promise(setImmediate);
       await put(...args);
     };
-    const { opened, stored } = flights.join(largeKey, upstream(large, 800_000));
+    const { opened, stored } = downloads.join(largeKey, upstream(large, 800_000));
     const { file } = await opened;
     await stored;
     expect(file.wasReadFromDisk).toBe(false);
@@ -143,17 +143,17 @@ describe('blobs on their way', () => {
 
   it('are not stored when their bytes are wrong, and the next reader asks upstream anew', async () => {
     const sink = new FakeSink();
-    const { flights, spool } = setUp(sink);
+    const { downloads, spool } = setUp(sink);
     const wrong = upstream(Buffer.alloc(content.length, 'poison'));
-    await expect(read(flights, wrong)).rejects.toMatchObject({ reason: 'DigestMismatch' });
-    await flights.settle();
+    await expect(read(downloads, wrong)).rejects.toMatchObject({ reason: 'DigestMismatch' });
+    await downloads.settle();
     expect(sink.stored.size).toBe(0);
     while (spool.reserved > 0) await new Promise(setImmediate);
-    expect((await read(flights, upstream(content))).equals(content)).toBe(true);
+    expect((await read(downloads, upstream(content))).equals(content)).toBe(true);
   });
 
   it('end with the copier', async () => {
-    const { flights, stop } = setUp(new FakeSink());
+    const { downloads, stop } = setUp(new FakeSink());
     const silent: BlobSource = {
       open: () =>
         Promise.resolve({
@@ -162,7 +162,7 @@ describe('blobs on their way', () => {
           toError: toRegistryError,
         }),
     };
-    const { stored, opened } = flights.join(key, silent);
+    const { stored, opened } = downloads.join(key, silent);
     await opened;
     stop.abort(new Error('stopping'));
     await expect(stored).rejects.toThrow();

@@ -1,22 +1,22 @@
-/** All blobs on their way: whoever wants one joins its flight, and what has landed is committed to the store. */
+/** All downloads under way: everybody who wants a blob joins its download; each goes to the store. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 import { backoffMs, type BackoffPolicy } from '../../platform/backoff.ts';
 import type { Digest } from '../../registry/core/digest.ts';
-import { BlobFlight, type BlobSource, type OpenFlight, type ResumePolicy } from './download.ts';
+import { Download, type BlobSource, type ResumePolicy, type SpooledBlob } from './download.ts';
 import type { Spool } from './spool.ts';
 
-/** Where a blob goes: a repository of the store. Being allowed to read one repository says nothing about another. */
+/** A blob in a repository of the store. Who may read one repository need not be allowed to read another. */
 export interface BlobKey {
   readonly repository: string;
   readonly digest: Digest;
 }
 
-/** The part of the store that flights need. */
+/** Where downloaded blobs are stored. */
 export interface BlobSink {
   /**
-   * Commits a blob whose content is still arriving. Its last byte comes only once all are known to be right, else `content`
-   * fails; then nothing may be committed. A chunk is valid until the next one is asked for.
+   * Commits a blob while its content arrives. The last byte comes only once the whole is verified; otherwise
+   * `content` throws, and nothing may be committed. A chunk is valid until the next is asked for.
    * @param size bytes, when upstream has announced them
    */
   put(
@@ -27,74 +27,80 @@ export interface BlobSink {
   ): Promise<void>;
 }
 
-export interface BlobFlightsOptions {
+export interface DownloadsOptions {
   readonly spool: Spool;
   readonly sink: BlobSink;
   readonly resume: ResumePolicy;
-  /** Pauses between tries to commit while the store's writer is away. */
+  /** Pauses between attempts to commit while the store cannot be written. */
   readonly commitBackoff: BackoffPolicy;
-  /** A blob that cannot be committed for this long is let go, in milliseconds. */
+  /** A blob that cannot be committed for this long, in milliseconds, is given up. */
   readonly commitPatienceMs: number;
   readonly log: Logger;
-  /** Ends all flights. */
+  /** Ends all downloads. */
   readonly signal: AbortSignal;
 }
 
-export interface Flight {
+/** A blob on its way from upstream into a repository of the store. */
+export interface OngoingDownload {
   readonly key: BlobKey;
-  readonly opened: Promise<OpenFlight>;
+  /**
+   * Upstream has answered, and readers can follow the file.
+   * @throws RegistryError with upstream's meaning, or SpoolFull
+   */
+  readonly opened: Promise<SpooledBlob>;
   /** The blob is in the store. @throws why it will not get there */
   readonly stored: Promise<void>;
 }
 
-export class BlobFlights {
-  readonly #options: BlobFlightsOptions;
-  readonly #flights = new Map<string, Flight>();
+export class Downloads {
+  readonly #options: DownloadsOptions;
+  readonly #ongoing = new Map<string, OngoingDownload>();
 
-  constructor(options: BlobFlightsOptions) {
+  constructor(options: DownloadsOptions) {
     this.#options = options;
   }
 
-  /** Flights under way, those that wait for the store included. */
+  /** Downloads under way, including those that only wait for the store. */
   get size(): number {
-    return this.#flights.size;
+    return this.#ongoing.size;
   }
 
-  find(key: BlobKey): Flight | undefined {
-    return this.#flights.get(idOf(key));
+  find(key: BlobKey): OngoingDownload | undefined {
+    return this.#ongoing.get(idOf(key));
   }
 
-  /** Flights of the same content into whatever repository. */
-  ofDigest(digest: Digest): Flight[] {
-    return [...this.#flights.values()].filter(({ key }) => key.digest === digest);
+  /** Downloads of the same content, into any repository. */
+  ofDigest(digest: Digest): OngoingDownload[] {
+    return [...this.#ongoing.values()].filter(({ key }) => key.digest === digest);
   }
 
-  /** The blob's flight, begun from `source` unless there is one. */
-  join(key: BlobKey, source: BlobSource): Flight {
+  /** The blob's download, started from `source` unless it is under way. */
+  join(key: BlobKey, source: BlobSource): OngoingDownload {
     const id = idOf(key);
-    const flying = this.#flights.get(id);
-    if (flying !== undefined) return flying;
+    const ongoing = this.#ongoing.get(id);
+    if (ongoing !== undefined) return ongoing;
     const { spool, resume, signal } = this.#options;
-    const blob = new BlobFlight({ digest: key.digest, source, spool, resume, signal });
-    const stored = this.#store(key, blob).finally(() => this.#flights.delete(id));
+    const download = new Download({ digest: key.digest, source, spool, resume, signal });
+    const stored = this.#store(key, download).finally(() => this.#ongoing.delete(id));
     stored.catch((error: unknown) => {
       this.#options.log.warn('blob was not stored', { ...key, error });
     });
-    const flight = { key, opened: blob.opened, stored };
-    this.#flights.set(id, flight);
-    return flight;
+    const started = { key, opened: download.opened, stored };
+    this.#ongoing.set(id, started);
+    return started;
   }
 
-  /** Resolves when no flight is left, or when the signal of all flights ends them. */
+  /** Resolves when no download is left: all are stored, have failed or were ended by the signal. */
   async settle(): Promise<void> {
-    while (this.#flights.size > 0) {
-      await Promise.allSettled([...this.#flights.values()].map(({ stored }) => stored));
+    while (this.#ongoing.size > 0) {
+      await Promise.allSettled([...this.#ongoing.values()].map(({ stored }) => stored));
     }
   }
 
-  async #store(key: BlobKey, blob: BlobFlight): Promise<void> {
-    const { size, file } = await blob.opened;
-    // The store gets the bytes as they arrive; when that fails, again from the file, which stays until then.
+  async #store(key: BlobKey, download: Download): Promise<void> {
+    const { size, file } = await download.opened;
+    // The store gets the bytes as they arrive. When that fails it gets them again, from the file, which is
+    // kept until then.
     const first = this.#put(key, size, file).then(
       () => true,
       (error: unknown) => {
@@ -102,7 +108,7 @@ export class BlobFlights {
         return false;
       },
     );
-    await blob.landed;
+    await download.completed;
     try {
       if (!(await first)) await this.#putLater(key, { size: file.written, file });
     } finally {
@@ -110,7 +116,7 @@ export class BlobFlights {
     }
   }
 
-  async #putLater(key: BlobKey, { size, file }: OpenFlight): Promise<void> {
+  async #putLater(key: BlobKey, { size, file }: SpooledBlob): Promise<void> {
     const { commitBackoff, commitPatienceMs, signal } = this.#options;
     const giveUpAt = performance.now() + commitPatienceMs;
     for (let failures = 0; ; failures += 1) {
@@ -124,21 +130,22 @@ export class BlobFlights {
     }
   }
 
-  async #put(key: BlobKey, size: number | undefined, file: OpenFlight['file']): Promise<void> {
+  async #put(key: BlobKey, size: number | undefined, file: SpooledBlob['file']): Promise<void> {
     const { sink, signal } = this.#options;
     const content = file.follow({ start: 0 }, signal, { isAwaited: true });
-    // Begins now: until the store lets us send, the fetch would run ahead, and what it is ahead comes from the disk.
+    // Reads before the store is ready to receive: otherwise the download would run ahead, and the upload
+    // would have to catch up from the disk.
     const first = content.next();
     first.catch(() => undefined);
     try {
-      await sink.put(key, size, begunWith(first, content), signal);
+      await sink.put(key, size, startingWith(first, content), signal);
     } finally {
       void content.return();
     }
   }
 }
 
-async function* begunWith<T>(
+async function* startingWith<T>(
   first: Promise<IteratorResult<T, void>>,
   rest: AsyncGenerator<T, void, undefined>,
 ): AsyncGenerator<T, void, undefined> {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { copyInto } from '../../registry/transport/http/byte-sink.ts';
-import { GrowingFile, type ByteRange } from './growing-file.ts';
-import { Slabs } from './buffer-pool.ts';
+import { GrowingFile, type ReadRange } from './growing-file.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { Spool, SpoolFull } from './spool.ts';
 
 let folder: string;
@@ -16,7 +16,7 @@ const never = new AbortController().signal;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'larder-spool-'));
   handle = await open(join(folder, 'blob.part'), 'w+');
-  file = new GrowingFile(handle, { slabs: new Slabs(2 ** 20), patienceMs: 500 });
+  file = new GrowingFile(handle, { pool: new BufferPool(2 ** 20), patienceMs: 500 });
 });
 
 afterEach(async () => {
@@ -29,7 +29,7 @@ async function append(bytes: Buffer, to = file): Promise<void> {
   if (!copyInto(to, bytes)) await to.ready();
 }
 
-async function read(range: ByteRange, signal = never): Promise<string> {
+async function read(range: ReadRange, signal = never): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of file.follow(range, signal)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks).toString();
@@ -146,7 +146,7 @@ describe('a growing file', () => {
   });
 
   it('holds back nothing but the very last byte where it knows which that is', async () => {
-    const known = new GrowingFile(handle, { slabs: new Slabs(0), size: 6, patienceMs: 500 });
+    const known = new GrowingFile(handle, { pool: new BufferPool(0), size: 6, patienceMs: 500 });
     const reader = known.follow({ start: 0 }, never);
     await append(Buffer.from('abc'), known);
     expect(text(await reader.next())).toBe('abc');
@@ -183,7 +183,7 @@ describe('a growing file', () => {
   it('stays readable for a reader that began before its creator closed it', async () => {
     const closed = Promise.withResolvers<undefined>();
     const short = new GrowingFile(handle, {
-      slabs: new Slabs(0),
+      pool: new BufferPool(0),
       patienceMs: 500,
       onClosed: () => {
         closed.resolve(undefined);

@@ -1,9 +1,9 @@
-/** Lets everybody who asks for the same thing at the same time wait for one answer. */
+/** One call at a time for a key: everybody who asks meanwhile waits for the same result. */
 
 export class SingleFlight<T> {
   readonly #running = new Map<string, Promise<T>>();
 
-  /** Joins what runs under this key, or runs it. It goes on when callers lose interest: others may be waiting. */
+  /** Joins the call under this key, or starts it. It goes on when callers leave: others may be waiting. */
   async run(key: string, start: () => Promise<T>): Promise<T> {
     const running = this.#running.get(key);
     if (running !== undefined) return running;

@@ -1,20 +1,21 @@
 /**
- * Files without a name, so that a crash leaves nothing behind. Some are kept for the next blob: to overwrite what the kernel has at hand
- * costs a small part of what finding memory and disk anew does.
+ * Temporary files without a name, so that a crash leaves nothing behind. Some are kept for the next blob:
+ * overwriting pages that the kernel has at hand costs a fraction of finding memory and disk space anew.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** So much may lie in files that nobody uses. */
+/** At most this much disk space is kept in unused files, */
 const KEPT_BYTES = 512 * 2 ** 20;
+/** in at most this many of them, */
 const KEPT_FILES = 64;
-/** And for so long, in milliseconds. */
+/** until none has been returned for this long, in milliseconds. */
 const KEPT_MS = 60_000;
 
 export interface SpoolFile {
   readonly handle: FileHandle;
-  /** That lie in it, and may be overwritten. */
+  /** Old content, to be overwritten. */
   readonly bytes: number;
 }
 
@@ -28,7 +29,7 @@ export class SpoolFiles {
     this.#folder = folder;
   }
 
-  /** On the disk although nobody uses it. */
+  /** Disk space of the files that nobody uses. */
   get keptBytes(): number {
     return this.#keptBytes;
   }
@@ -46,7 +47,7 @@ export class SpoolFiles {
     return { handle, bytes: 0 };
   }
 
-  /** @param bytes that lie in it at most. Resolves when they are free, or kept. */
+  /** Keeps the file, or closes it. @param bytes its length at most */
   async giveBack(handle: FileHandle, bytes: number): Promise<void> {
     if (this.#keptBytes + bytes > KEPT_BYTES || this.#kept.length === KEPT_FILES) {
       await handle.close();
@@ -55,11 +56,10 @@ export class SpoolFiles {
     this.#kept.push({ handle, bytes });
     this.#keptBytes += bytes;
     clearTimeout(this.#expiry);
-    this.#expiry = setTimeout(() => void this.drop(), KEPT_MS).unref();
+    this.#expiry = setTimeout(() => void this.closeKept(), KEPT_MS).unref();
   }
 
-  /** Frees what is kept. */
-  async drop(): Promise<void> {
+  async closeKept(): Promise<void> {
     clearTimeout(this.#expiry);
     this.#keptBytes = 0;
     await Promise.all(this.#kept.splice(0).map(({ handle }) => handle.close()));

@@ -1,6 +1,6 @@
-/** The bounded folder for blobs on their way: hands out growing files and counts the disk that they take. */
+/** The bounded folder of downloads: hands out growing files and accounts for their disk space. */
+import { BufferPool } from './buffer-pool.ts';
 import { GrowingFile } from './growing-file.ts';
-import { Slabs } from './buffer-pool.ts';
 import { SpoolFiles } from './spool-files.ts';
 
 /** There is no room for a blob: it must go to its reader without being kept. */
@@ -10,38 +10,41 @@ export class SpoolFull extends Error {
 
 export interface Reservation {
   readonly file: GrowingFile;
-  /** Asks for `bytes` in all. @throws SpoolFull */
+  /** Asks for `bytes` in total. @throws SpoolFull */
   grow(bytes: number): void;
 }
 
-/** Memory that blobs on their way may take together beyond what they cannot do without. */
+/** What all growing files may hold in memory beyond the little that each needs. */
 const MEMORY_BYTES = 16 * 2 ** 20;
-/** So long, in milliseconds, one that cannot keep up may hold up the others: enough for a disk that is busy for a moment. */
+/** How long a slow reader may hold up a download, in milliseconds: a disk may be busy for a moment. */
 const PATIENCE_MS = 1_000;
 
 export class Spool {
   readonly #files: SpoolFiles;
-  readonly #slabs = new Slabs(MEMORY_BYTES);
+  readonly #pool = new BufferPool(MEMORY_BYTES);
   readonly #limit: number;
   readonly #patienceMs: number;
   #reserved = 0;
 
-  /** @param limit bytes that all blobs on their way may take together. */
+  /**
+   * @param limit bytes of disk space for all files together
+   * @param patienceMs see `GrowingFileOptions`
+   */
   constructor(folder: string, limit: number, patienceMs = PATIENCE_MS) {
     this.#files = new SpoolFiles(folder);
     this.#limit = limit;
     this.#patienceMs = patienceMs;
   }
 
-  /** Bytes spoken for at present. */
+  /** Bytes reserved at present. */
   get reserved(): number {
     return this.#reserved;
   }
 
   /**
-   * Room for a blob, which is free again when the file is closed and its last reader has gone.
+   * Reserves room for a blob; it is free again when the file is closed and its last reader has gone.
    * @param size bytes; undefined when they are not known yet
-   * @throws SpoolFull when they do not fit.
+   * @throws SpoolFull when they do not fit
    */
   async reserve(size: number | undefined): Promise<Reservation> {
     let mine = 0;
@@ -52,7 +55,7 @@ export class Spool {
         throw new SpoolFull(`no room for ${wanted} bytes in the spool`);
       this.#reserved += more;
       mine = wanted;
-      if (this.#reserved + this.#files.keptBytes > this.#limit) void this.#files.drop();
+      if (this.#reserved + this.#files.keptBytes > this.#limit) void this.#files.closeKept();
     };
     const release = (): void => {
       this.#reserved -= mine;
@@ -60,16 +63,16 @@ export class Spool {
     };
     grow(size ?? 0);
     try {
-      const { handle, bytes: lying } = await this.#files.take();
+      const { handle, bytes: oldBytes } = await this.#files.take();
       const onClosed = (): void => {
-        // What is read again and again the kernel takes for memory that is needed, and would not give up for us.
+        // Pages that were read back count as memory in use: the kernel would not give them up for others.
         const done = file.wasReadFromDisk
           ? handle.close()
-          : this.#files.giveBack(handle, Math.max(lying, mine));
+          : this.#files.giveBack(handle, Math.max(oldBytes, mine));
         void done.finally(release);
       };
-      const [slabs, patienceMs] = [this.#slabs, this.#patienceMs];
-      const file = new GrowingFile(handle, { slabs, size, patienceMs, onClosed });
+      const [pool, patienceMs] = [this.#pool, this.#patienceMs];
+      const file = new GrowingFile(handle, { pool, size, patienceMs, onClosed });
       return { file, grow };
     } catch (error) {
       release();
@@ -77,8 +80,8 @@ export class Spool {
     }
   }
 
-  /** Frees what is kept for the next blobs. */
+  /** Closes the files that are kept for later. */
   async close(): Promise<void> {
-    await this.#files.drop();
+    await this.#files.closeKept();
   }
 }

@@ -1,24 +1,37 @@
-/** Stores the manifests that pulls brought from upstream, after the content they refer to: children first, the tag last. */
+/** Stores the images that pulls fetch: first the blobs, then the manifest, last the index above it. */
+import { LRUCache } from 'lru-cache';
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { blobsOf, type ImageManifest } from '../../registry/core/manifest.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
-import type { FetchedManifest, PullTarget } from './manifests.ts';
-import type { BlobStore, ManifestStore } from '../store/content-store.ts';
+import { forEachLimited } from '../../registry/copy/limit.ts';
+import { putOrResend } from '../../registry/copy/put-manifest.ts';
 import { SingleFlight } from '../download/single-flight.ts';
+import type { BlobStore, ManifestStore } from '../store/content-store.ts';
+import type { Blobs } from './blobs.ts';
+import type { PullPolicies } from './pull-policies.ts';
+import type { PullTarget } from './pull-target.ts';
+
+export interface FetchedManifest {
+  readonly stored: StoredManifest;
+  /** The tag that it was asked for by, if it was. */
+  readonly tag?: string;
+}
 
 export interface CompletionOptions {
   readonly store: ManifestStore & Pick<BlobStore, 'hasBlob'>;
-  /** Gets one blob from upstream into the store, sharing what is under way already. @throws RegistryError */
-  readonly fetchBlob: (target: PullTarget, digest: Digest) => Promise<void>;
-  /** Blobs of one image that are fetched side by side. */
+  readonly blobs: Blobs;
+  readonly policies: PullPolicies;
+  /** How many blobs of one image are fetched at the same time. */
   readonly parallelBlobs: number;
   readonly log: Logger;
+  /** Ends what is under way. */
   readonly signal: AbortSignal;
 }
 
 interface WaitingIndex {
+  readonly repository: string;
   readonly stored: StoredManifest;
   readonly reference: ManifestReference;
   readonly children: ReadonlySet<Digest>;
@@ -27,50 +40,42 @@ interface WaitingIndex {
 const MAX_WAITING = 1_000;
 
 /**
- * An index is stored under its tag only once a child that somebody pulled is whole in the store: a tag that has moved upstream
- * must not replace, in the cache, an image that is complete by one that is not.
+ * An index is stored only once the store has the whole of a child that somebody pulled: when a tag has moved
+ * upstream, the complete image that the cache has under it must not be replaced by an incomplete one.
  */
 export class Completion {
   readonly #options: CompletionOptions;
   readonly #running = new SingleFlight<void>();
-  /** By repository and reference; the oldest goes first when nobody pulls their children. */
-  readonly #waiting = new Map<string, WaitingIndex & { readonly repository: string }>();
+  /** Indexes of which no child has been pulled yet, by repository and reference. */
+  readonly #waiting = new LRUCache<string, WaitingIndex>({ max: MAX_WAITING });
 
   constructor(options: CompletionOptions) {
     this.#options = options;
   }
 
-  /** Takes what came from upstream. Returns at once; failures are logged, since the next pull or order tries again. */
-  accept(target: PullTarget, fetched: FetchedManifest): void {
-    const { stored, tag } = fetched;
+  /**
+   * Stores the image in the background, if policies keep it. A failure is only logged: the next pull or order
+   * tries again.
+   */
+  accept(target: PullTarget, { stored, tag }: FetchedManifest): void {
+    const { log, policies } = this.#options;
+    if (!policies.keeps(target.cached)) return;
     const { manifest, digest } = stored;
     const reference = tag === undefined ? { digest } : { tag };
+    const { repository } = target;
     if (manifest.kind === 'index') {
-      this.#wait(target.repository, {
-        stored,
-        reference,
-        children: new Set(manifest.manifests.map((child) => child.digest)),
-      });
+      const children = new Set(manifest.manifests.map((child) => child.digest));
+      const key = `${repository} ${JSON.stringify(reference)}`;
+      this.#waiting.set(key, { repository, stored, reference, children });
       return;
     }
-    const key = `${target.repository} ${digest} ${tag ?? ''}`;
     void this.#running
-      .run(key, () => this.#complete(target, { stored, image: manifest, reference }))
+      .run(`${repository} ${digest} ${tag ?? ''}`, () =>
+        this.#complete(target, { stored, image: manifest, reference }),
+      )
       .catch((error: unknown) => {
-        this.#options.log.warn('image was not stored', {
-          repository: target.repository,
-          digest,
-          error,
-        });
+        log.warn('image was not stored', { repository, digest, error });
       });
-  }
-
-  #wait(repository: string, index: WaitingIndex): void {
-    const key = `${repository} ${JSON.stringify(index.reference)}`;
-    this.#waiting.delete(key);
-    this.#waiting.set(key, { ...index, repository });
-    const [oldest] = this.#waiting.keys();
-    if (this.#waiting.size > MAX_WAITING && oldest !== undefined) this.#waiting.delete(oldest);
   }
 
   async #complete(
@@ -82,25 +87,28 @@ export class Completion {
     }: { stored: StoredManifest; image: ImageManifest; reference: ManifestReference },
   ): Promise<void> {
     const { store, signal } = this.#options;
-    await this.#fetchBlobs(target, image);
-    await store.putManifest(target.repository, reference, stored, signal);
-    for (const [key, index] of this.#waiting) {
-      if (index.repository !== target.repository || !index.children.has(stored.digest)) continue;
+    await this.#sendBlobs(target, image, { resend: false });
+    await putOrResend(
+      () => store.putManifest(target.repository, reference, stored, signal),
+      () => this.#sendBlobs(target, image, { resend: true }),
+    );
+    for (const key of [...this.#waiting.rkeys()]) {
+      const index = this.#waiting.peek(key);
+      if (index?.repository !== target.repository || !index.children.has(stored.digest)) continue;
       this.#waiting.delete(key);
       await store.putManifest(target.repository, index.reference, index.stored, signal);
     }
   }
 
-  async #fetchBlobs(target: PullTarget, image: ImageManifest): Promise<void> {
-    const { store, fetchBlob, parallelBlobs, signal } = this.#options;
-    const left = blobsOf(image);
-    const worker = async (): Promise<void> => {
-      for (let blob = left.shift(); blob !== undefined; blob = left.shift()) {
-        const { digest } = blob;
-        if (!(await store.hasBlob({ repository: target.repository, digest }, signal)))
-          await fetchBlob(target, digest);
-      }
-    };
-    await Promise.all(Array.from({ length: parallelBlobs }, worker));
+  async #sendBlobs(
+    target: PullTarget,
+    image: ImageManifest,
+    { resend }: { readonly resend: boolean },
+  ): Promise<void> {
+    const { store, blobs, parallelBlobs, signal } = this.#options;
+    await forEachLimited(blobsOf(image), parallelBlobs, signal, async ({ digest }, blobSignal) => {
+      const isThere = !resend && (await store.hasBlob({ repository: target.repository, digest }, blobSignal));
+      if (!isThere) await blobs.fetch(target, digest, { resend });
+    });
   }
 }

@@ -1,40 +1,25 @@
-/** Manifests for whoever pulls: from the cache when that is as good as upstream, from upstream when it is not. */
+/** Manifests for pulls: from the cache when that is as good as upstream, else from upstream. */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { CachedName } from '../../registry/core/cached-name.ts';
 import type { Digest } from '../../registry/core/digest.ts';
-import { toRegistryError, type RegistryError } from '../../registry/core/errors.ts';
+import { isOutage, toRegistryError } from '../../registry/core/errors.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
-import type { FreshTags, RecentManifests } from './recent.ts';
-import type { ManifestStore } from '../store/content-store.ts';
-import type { UpstreamRepository } from '../upstream/upstream-repository.ts';
 import { SingleFlight } from '../download/single-flight.ts';
-
-/** A repository of the cache and what stands behind it. */
-export interface PullTarget {
-  readonly repository: string;
-  readonly cached: CachedName;
-}
-
-export interface FetchedManifest {
-  readonly stored: StoredManifest;
-  /** Under which it was asked for, if it was. */
-  readonly tag?: string;
-}
+import type { ManifestStore } from '../store/content-store.ts';
+import type { UpstreamRepositories } from '../upstream/upstream-repository.ts';
+import type { Completion } from './completion.ts';
+import type { PullPolicies } from './pull-policies.ts';
+import type { PullTarget } from './pull-target.ts';
+import type { FreshTags, RecentManifests } from './recent.ts';
 
 export interface ManifestsOptions {
   readonly store: ManifestStore;
-  readonly upstream: (
-    target: PullTarget,
-    tag: string | undefined,
-    signal: AbortSignal,
-  ) => Promise<UpstreamRepository>;
-  /** Takes what came from upstream, to complete and store it in the background. */
-  readonly onFetched: (target: PullTarget, fetched: FetchedManifest) => void;
+  readonly upstreams: UpstreamRepositories;
+  /** Takes what came from upstream. */
+  readonly completion: Completion;
   readonly recent: RecentManifests;
   readonly fresh: FreshTags;
-  /** How long a tag is served without asking upstream, in milliseconds; Infinity: as long as it is cached. */
-  readonly freshForMs: (name: CachedName) => number;
+  readonly policies: PullPolicies;
   /** Per upstream host. */
   readonly breaker: CircuitBreaker;
   /** How long upstream may take to say whether a cached tag has moved, in milliseconds. */
@@ -59,7 +44,10 @@ export class Manifests {
     return (await this.#cached(target, { digest })) ?? this.fetch(target, digest);
   }
 
-  /** From upstream whatever the store has, once for everybody who wants it at about the same time. @throws RegistryError */
+  /**
+   * From upstream, whether or not the store has it; one request for all who ask at the same time.
+   * @throws RegistryError
+   */
   async fetch(target: PullTarget, digest: Digest): Promise<StoredManifest> {
     return (
       this.#options.recent.get(target.repository, digest) ??
@@ -70,7 +58,7 @@ export class Manifests {
   /** @throws RegistryError with upstream's meaning when it is not in the cache either */
   async byTag(target: PullTarget, tag: string): Promise<StoredManifest> {
     return this.#fetches.run(`${target.repository}:${tag}`, async () => {
-      const freshForMs = this.#options.freshForMs(target.cached);
+      const freshForMs = this.#options.policies.freshForMs(target.cached);
       const fresh = await this.#fresh(target, tag, freshForMs);
       if (fresh !== undefined) return fresh;
       const cached = await this.#cached(target, { tag });
@@ -79,14 +67,19 @@ export class Manifests {
     });
   }
 
-  /** A manifest that was found lately, unless it has got lost on the way to the store and upstream has gone since. */
+  /**
+   * The manifest that the tag named a moment ago; undefined when it cannot be had any more, from the store or
+   * upstream.
+   */
   async #fresh(target: PullTarget, tag: string, freshForMs: number): Promise<StoredManifest | undefined> {
     const digest = this.#options.fresh.get(target.repository, tag, freshForMs);
     if (digest === undefined) return undefined;
     return this.byDigest(target, digest).catch(() => undefined);
   }
 
-  /** What the cache has stays good whatever upstream answers, short of another digest whose manifest it gives. */
+  /**
+   * The cached manifest is served whatever upstream answers, unless that is another digest and its manifest.
+   */
   async #revalidate(target: PullTarget, tag: string, cached: StoredManifest): Promise<StoredManifest> {
     const { breaker, fresh, log, now, recent } = this.#options;
     const { host } = target.cached;
@@ -114,7 +107,7 @@ export class Manifests {
   async #currentDigest(target: PullTarget, tag: string): Promise<Digest | undefined> {
     const { revalidateMs, signal } = this.#options;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(revalidateMs)]);
-    const upstream = await this.#options.upstream(target, tag, deadline);
+    const upstream = await this.#options.upstreams.open(target.cached, tag, deadline);
     return upstream.headManifest({ tag }, deadline);
   }
 
@@ -122,16 +115,16 @@ export class Manifests {
     target: PullTarget,
     { tag, digest }: { tag?: string; digest?: Digest },
   ): Promise<StoredManifest> {
-    const { fresh, onFetched, recent, signal } = this.#options;
-    const upstream = await this.#options.upstream(target, tag, signal);
+    const { completion, fresh, recent, signal } = this.#options;
+    const upstream = await this.#options.upstreams.open(target.cached, tag, signal);
     const stored = await upstream.getManifest(digest === undefined ? { tag: tag ?? '' } : { digest }, signal);
     recent.set(target.repository, stored);
     if (tag !== undefined) fresh.set(target.repository, tag, stored.digest);
-    onFetched(target, { stored, ...(tag === undefined ? {} : { tag }) });
+    completion.accept(target, { stored, ...(tag === undefined ? {} : { tag }) });
     return stored;
   }
 
-  /** A store that cannot be asked is as good as one that has nothing: upstream may still help. */
+  /** A store that cannot be asked counts as one that has nothing: upstream may still help. */
   async #cached(
     target: PullTarget,
     reference: { tag: string } | { digest: Digest },
@@ -146,8 +139,4 @@ export class Manifests {
       return undefined;
     }
   }
-}
-
-function isOutage({ reason }: RegistryError): boolean {
-  return reason === 'TimedOut' || reason === 'Unreachable';
 }

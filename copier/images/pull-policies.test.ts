@@ -7,6 +7,10 @@ function record(name: string, spec: object): PolicyRecord {
   return decoded;
 }
 
+function policiesOf(records: readonly PolicyRecord[]): PullPolicies {
+  return new PullPolicies({ records, freshForMs: 30_000, namespace: 'larder' });
+}
+
 const nginx = { host: 'docker.io', repository: 'library/nginx' };
 const hub = { images: ['docker.io/*'] };
 
@@ -26,15 +30,15 @@ describe('policies for pulls', () => {
     ],
     ['a policy is for a namespace', [record('p', { match: { namespaces: ['*'] }, freshFor: '5m' })], 30_000],
   ])('a tag is fresh as long as it should be when %s', (_when, records, expected) => {
-    expect(new PullPolicies(() => records, 30_000).freshForMs(nginx)).toBe(expected);
+    expect(policiesOf(records).freshForMs(nginx)).toBe(expected);
   });
 
   it('give the login of public names, and none of the administrator to tenants', () => {
     const records = [record('p', { match: hub, credentials: { secretName: 'hub-login' } })];
-    const policies = new PullPolicies(() => records, 30_000);
-    expect(policies.secretName(nginx)).toBe('hub-login');
-    expect(policies.secretName({ ...nginx, tenant: 'team-a' })).toBeUndefined();
-    expect(policies.secretName({ ...nginx, host: 'quay.io' })).toBeUndefined();
+    const policies = policiesOf(records);
+    expect(policies.publicSecret(nginx)).toEqual({ namespace: 'larder', name: 'hub-login' });
+    expect(policies.publicSecret({ ...nginx, tenant: 'team-a' })).toBeUndefined();
+    expect(policies.publicSecret({ ...nginx, host: 'quay.io' })).toBeUndefined();
   });
 
   it('leave out what cannot be read', () => {

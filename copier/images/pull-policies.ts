@@ -1,37 +1,57 @@
-/** The administrator's policies as they bear on pulls: how fresh a tag has to be, and whose login fetches a public name. */
+/**
+ * What the administrator's policies say about pulls: whether they are kept, how fresh a tag must be, whose
+ * login fetches a public name.
+ */
 import { type CachePolicy, policyFor } from '../../api/cache-policy.ts';
 import type { PolicyRecord } from '../../api/policy-records.ts';
 import type { CachedName } from '../../registry/core/cached-name.ts';
+import type { PublicSecrets } from '../upstream/keyring.ts';
+import type { SecretRef } from '../upstream/secret-reader.ts';
 
-export class PullPolicies {
-  readonly #records: () => Iterable<PolicyRecord>;
-  readonly #freshForMs: number;
+/** The policies as the cluster has them now. */
+export interface PolicyRecords {
+  values(): Iterable<PolicyRecord>;
+}
 
-  /** @param freshForMs for what no policy speaks of, in milliseconds */
-  constructor(records: () => Iterable<PolicyRecord>, freshForMs: number) {
-    this.#records = records;
-    this.#freshForMs = freshForMs;
+export interface PullPoliciesOptions {
+  readonly records: PolicyRecords;
+  /** How long a tag is fresh where no policy says so, in milliseconds. */
+  readonly freshForMs: number;
+  /** Of the release, which has the Secrets that policies name; without it none is used. */
+  readonly namespace: string | undefined;
+}
+
+export class PullPolicies implements PublicSecrets {
+  readonly #options: PullPoliciesOptions;
+
+  constructor(options: PullPoliciesOptions) {
+    this.#options = options;
   }
 
-  /** Whether what is pulled under the name is kept; else it is only passed on. */
+  /** Whether what is pulled under the name is stored; else it is only passed on. */
   keeps(name: CachedName): boolean {
     return this.#policyOf(name)?.spec.cache !== false;
   }
 
-  /** How long a tag is served without asking upstream again, in milliseconds: Infinity where what is cached comes first. */
+  /** How long a tag is not checked upstream, in milliseconds; Infinity where the cache comes first. */
   freshForMs(name: CachedName): number {
-    const { tagPolicy, freshFor = this.#freshForMs } = this.#policyOf(name)?.spec ?? {};
+    const { tagPolicy, freshFor = this.#options.freshForMs } = this.#policyOf(name)?.spec ?? {};
     return tagPolicy === 'CacheFirst' ? Infinity : freshFor;
   }
 
-  /** The Secret of the release's namespace that a public name is fetched with; undefined: anonymously. */
-  secretName(name: CachedName): string | undefined {
-    return name.tenant === undefined ? this.#policyOf(name)?.spec.credentials?.secretName : undefined;
+  publicSecret(name: CachedName): SecretRef | undefined {
+    const { namespace } = this.#options;
+    if (name.tenant !== undefined || namespace === undefined) return undefined;
+    const secret = this.#policyOf(name)?.spec.credentials?.secretName;
+    return secret === undefined ? undefined : { namespace, name: secret };
   }
 
-  /** A pull does not tell for which pod it is, so that a policy for namespaces counts for these namespaces' own images only. */
+  /**
+   * A pull does not say which pod it is for, so that a policy for namespaces applies only to those
+   * namespaces' own images.
+   */
   #policyOf({ tenant, host, repository }: CachedName): CachePolicy | undefined {
-    const policies = [...this.#records()].map(({ policy }) => policy);
+    const policies = [...this.#options.records.values()].map(({ policy }) => policy);
     const namespaces = tenant === undefined ? [] : [tenant];
     return policies.length === 0 ? undefined : policyFor(policies, { host, repository, namespaces });
   }

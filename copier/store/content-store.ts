@@ -1,16 +1,18 @@
-/** What the copier needs of the cache: manifests and blobs by repository. */
+/** The parts of the store that pulls need. */
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import type { StoredManifest } from '../../registry/client/manifests.ts';
 import type { BlobKey, BlobSink } from '../download/downloads.ts';
 
-/** The cache. All throw RegistryError when it cannot be asked, and answer undefined for what is not there. */
+/** Methods throw RegistryError when the store cannot be asked; undefined is what it does not have. */
 export interface ManifestStore {
   getManifest(
     repository: string,
     reference: ManifestReference,
     signal: AbortSignal,
   ): Promise<StoredManifest | undefined>;
-  /** @throws RegistryError with the code `MANIFEST_BLOB_UNKNOWN` when content that it refers to is not there */
+  /**
+   * @throws RegistryError, also when the store lacks content that the manifest refers to, see `isIncomplete`
+   */
   putManifest(
     repository: string,
     reference: ManifestReference,

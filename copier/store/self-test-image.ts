@@ -1,4 +1,4 @@
-/** Keeps the image in the store that the proxies test themselves with. */
+/** Keeps the image in the store with which the proxies test themselves. */
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
 import { backoffMs } from '../../platform/backoff.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -7,7 +7,7 @@ import { loop, type Component } from '../../platform/run.ts';
 import { parseManifest } from '../../registry/core/manifest.ts';
 import type { Store } from './store.ts';
 
-/** A store whose volume was lost has it again after this long. */
+/** A store that lost its volume has the image again after this long at most, in milliseconds. */
 const EVERY_MS = 15_000;
 const BACKOFF = { baseMs: 500, maxMs: 5_000 };
 
@@ -30,22 +30,27 @@ export function keepSelfTestImage(
   });
 }
 
+/** Puts the image into a repository, under its tag. @throws RegistryError */
+export async function putSelfTestImage(
+  store: Pick<Store, 'put' | 'putManifest'>,
+  repository: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { tag, manifest, blob } = SELF_TEST_IMAGE;
+  const { bytes, digest, mediaType } = manifest;
+  await store.put({ repository, digest: blob.digest }, blob.bytes.length, once(blob.bytes), signal);
+  const stored = { bytes, digest, manifest: parseManifest(bytes, mediaType) };
+  await store.putManifest(repository, { tag }, stored, signal);
+}
+
 async function ensure(
   store: Pick<Store, 'getManifest' | 'hasBlob' | 'put' | 'putManifest'>,
   signal: AbortSignal,
 ): Promise<void> {
-  const { repository, tag, manifest, blob } = SELF_TEST_IMAGE;
-  const { bytes, digest, mediaType } = manifest;
-  const stored = await store.getManifest(repository, { digest }, signal);
-  const key = { repository, digest: blob.digest };
-  if (stored && (await store.hasBlob(key, signal))) return;
-  await store.put(key, blob.bytes.length, once(blob.bytes), signal);
-  await store.putManifest(
-    repository,
-    { tag },
-    { bytes, digest, manifest: parseManifest(bytes, mediaType) },
-    signal,
-  );
+  const { repository, manifest, blob } = SELF_TEST_IMAGE;
+  const hasManifest = await store.getManifest(repository, { digest: manifest.digest }, signal);
+  if (hasManifest && (await store.hasBlob({ repository, digest: blob.digest }, signal))) return;
+  await putSelfTestImage(store, repository, signal);
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

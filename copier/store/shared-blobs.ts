@@ -1,51 +1,57 @@
 /**
- * Content that several repositories have, such as the layers of a base image: repositories of our own in the store, without images,
- * that hold a link to every blob that was fetched for public names, or for one namespace. From there the next repository gets it
- * (docs/adr/0008).
+ * Blobs that several repositories have, such as the layers of a base image. The store gets a repository of
+ * our own for public names, and one for each namespace; they hold no images, only links to all blobs that
+ * were fetched. From there a blob is linked into the next repository that needs it (docs/adr/0008).
  */
-import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
-import { shelfOf } from '../../api/shared-blobs.ts';
+import { sharedBlobsRepository } from '../../api/shared-blobs.ts';
 import { decodeCachedName } from '../../registry/core/cached-name.ts';
-import { parseManifest } from '../../registry/core/manifest.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { BlobKey } from '../download/downloads.ts';
 import { SingleFlight } from '../download/single-flight.ts';
+import { putSelfTestImage } from './self-test-image.ts';
 import type { Store } from './store.ts';
 
-export interface ShelvesOptions {
+export interface SharedBlobsOptions {
   readonly store: Pick<Store, 'hasBlob' | 'mount' | 'put' | 'putManifest'>;
   readonly log: Logger;
   /** Ends what outlives a single request. */
   readonly signal: AbortSignal;
 }
 
-/** Whether what was fetched for one repository may be given to another: public content to all, a namespace's to that namespace. */
+/**
+ * Whether one repository may be given what was fetched for another: all may have public content, a
+ * namespace's stays in that namespace.
+ */
 export function maySee(reader: string, owner: string): boolean {
   const { tenant } = decodeCachedName(owner);
   return tenant === undefined || tenant === decodeCachedName(reader).tenant;
 }
 
 /** No method throws: a repository can always fetch what it needs by itself. */
-export class Shelves {
-  readonly #options: ShelvesOptions;
-  readonly #made = new Set<string>();
-  readonly #making = new SingleFlight<void>();
+export class SharedBlobs {
+  readonly #options: SharedBlobsOptions;
+  readonly #prepared = new Set<string>();
+  readonly #preparing = new SingleFlight<void>();
 
-  constructor(options: ShelvesOptions) {
+  constructor(options: SharedBlobsOptions) {
     this.#options = options;
   }
 
-  /** The shelf from which a repository may be given the blob; undefined when it is on none, or the store cannot tell. */
+  /**
+   * The repository of shared blobs from which the blob may be linked; undefined when none has it, or the
+   * store cannot tell.
+   */
   async find({ repository, digest }: BlobKey, signal: AbortSignal): Promise<string | undefined> {
     const { store, log } = this.#options;
     const { tenant } = decodeCachedName(repository);
-    const shelves = [shelfOf(undefined), ...(tenant === undefined ? [] : [shelfOf(tenant)])];
+    const candidates = [undefined, ...(tenant === undefined ? [] : [tenant])].map(sharedBlobsRepository);
     try {
-      const has = shelves.map((shelf) => store.hasBlob({ repository: shelf, digest }, signal));
-      const found = await Promise.all(has);
-      return shelves.find((_, index) => found[index]);
+      const found = await Promise.all(
+        candidates.map((candidate) => store.hasBlob({ repository: candidate, digest }, signal)),
+      );
+      return candidates.find((_, index) => found[index]);
     } catch (error) {
-      log.debug('store cannot be asked for shared content', { digest, error });
+      log.debug('store cannot be asked for shared blobs', { digest, error });
       return undefined;
     }
   }
@@ -56,39 +62,33 @@ export class Shelves {
     try {
       return await store.mount(key, from, signal);
     } catch (error) {
-      log.info('shared content was not linked', { ...key, from, error });
+      log.info('shared blob was not linked', { ...key, from, error });
       return false;
     }
   }
 
-  /** Takes a link to a blob that a repository has got. */
+  /** Shares a blob that a repository has got. */
   async add({ repository, digest }: BlobKey): Promise<void> {
     const { log, signal } = this.#options;
-    const shelf = shelfOf(decodeCachedName(repository).tenant);
+    const shared = sharedBlobsRepository(decodeCachedName(repository).tenant);
     try {
-      await this.#make(shelf);
-      await this.link({ repository: shelf, digest }, repository, signal);
+      await this.#prepare(shared);
+      await this.link({ repository: shared, digest }, repository, signal);
     } catch (error) {
-      log.info('content is not shared', { repository, digest, error });
+      log.info('blob is not shared', { repository, digest, error });
     }
   }
 
-  /** Distribution's collector passes over repositories without a manifest: links to what it has removed would stay there. */
-  async #make(shelf: string): Promise<void> {
-    if (this.#made.has(shelf)) return;
-    await this.#making.run(shelf, async () => {
+  /**
+   * Distribution's collector skips repositories without a manifest: links to blobs that it has removed would
+   * stay there.
+   */
+  async #prepare(shared: string): Promise<void> {
+    if (this.#prepared.has(shared)) return;
+    await this.#preparing.run(shared, async () => {
       const { store, signal } = this.#options;
-      const { manifest, blob, tag } = SELF_TEST_IMAGE;
-      const { bytes, digest, mediaType } = manifest;
-      const key = { repository: shelf, digest: blob.digest };
-      await store.put(key, blob.bytes.length, once(blob.bytes), signal);
-      const stored = { bytes, digest, manifest: parseManifest(bytes, mediaType) };
-      await store.putManifest(shelf, { tag }, stored, signal);
-      this.#made.add(shelf);
+      await putSelfTestImage(store, shared, signal);
+      this.#prepared.add(shared);
     });
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes);
 }

@@ -1,15 +1,18 @@
-/** The cache as the copier uses it: reads from the reader or else the writer, writes to the writer only. */
+/**
+ * The store as the copier uses it: it reads from the reader, or else the writer, and writes to the writer.
+ */
 import { getBlob, headBlob, type OpenedBlob } from '../../registry/client/blobs.ts';
 import { getManifest, putManifest, type StoredManifest } from '../../registry/client/manifests.ts';
 import { allTags, listReferrers, type ReferrerJson } from '../../registry/client/listing.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { isIncomplete } from '../../registry/copy/put-manifest.ts';
 import { removeImage, type RemovalTarget } from '../../registry/copy/remove-image.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
-import { RegistryError, toRegistryError, type Reason } from '../../registry/core/errors.ts';
+import { isOutage, RegistryError, toRegistryError, type Reason } from '../../registry/core/errors.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
-import type { Deadlines } from '../../registry/transport/http/exchange.ts';
+import type { Deadlines } from '../../registry/transport/http/messages.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import type { BlobKey } from '../download/downloads.ts';
@@ -20,7 +23,7 @@ import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 export interface StoreSide {
   readonly name: 'reader' | 'writer';
   readonly origin: string;
-  /** Of the names of its repositories, see `StorePlace`. */
+  /** Precedes the names of all repositories, see `StorePlace`. */
   readonly prefix: string;
   readonly authenticator: Authenticator;
 }
@@ -43,12 +46,12 @@ export class Store implements ManifestStore, BlobStore {
     this.#options = options;
   }
 
-  /** For writing a repository. */
+  /** A client that may write. */
   writer(repository: string): RepositoryClient {
     return this.#client(this.#options.writer, repository);
   }
 
-  /** For reading only: it answers also while the writer is away. */
+  /** A client that may only read; it works while the writer is away, too. */
   reader(repository: string): RepositoryClient {
     return this.#client(this.#options.reader, repository);
   }
@@ -78,7 +81,7 @@ export class Store implements ManifestStore, BlobStore {
     return this.#read(repository, (client) => listReferrers(client, digest, signal));
   }
 
-  /** A tag, and the manifests that only it led to. @throws RegistryError */
+  /** Deletes a tag, and the manifests that no other tag leads to. @throws RegistryError */
   async remove(repository: string, target: RemovalTarget, signal: AbortSignal): Promise<void> {
     await removeImage(this.writer(repository), target, signal).catch(rethrow);
   }
@@ -114,8 +117,8 @@ export class Store implements ManifestStore, BlobStore {
   }
 
   /**
-   * Gives a repository a blob that another one has. Who may be given what is the caller's matter (docs/adr/0006).
-   * @returns whether it has it now
+   * Links a blob of another repository. The caller decides whether this one may have it (docs/adr/0006).
+   * @returns whether it is there now
    */
   async mount({ repository, digest }: BlobKey, from: string, signal: AbortSignal): Promise<boolean> {
     const client = this.writer(repository);
@@ -125,7 +128,7 @@ export class Store implements ManifestStore, BlobStore {
     return mount.mounted;
   }
 
-  /** Both sides have the same content, so the second is asked only when the first cannot answer. */
+  /** Both sides have the same content, so that the second is asked only when the first cannot answer. */
   async #read<T>(repository: string, attempt: (client: RepositoryClient) => Promise<T>): Promise<T> {
     const { breaker, headMs, now, reader, writer } = this.#options;
     const sides = breaker.request(reader.name, now()) === 'deny' ? [writer, reader] : [reader, writer];
@@ -136,9 +139,9 @@ export class Store implements ManifestStore, BlobStore {
         breaker.succeeded(side.name);
         return result;
       } catch (error) {
-        const { reason } = toRegistryError(error);
-        if (reason === 'Canceled') throw error;
-        if (reason === 'TimedOut' || reason === 'Unreachable') breaker.failed(side.name, now());
+        const why = toRegistryError(error);
+        if (why.reason === 'Canceled') throw error;
+        if (isOutage(why)) breaker.failed(side.name, now());
         failure ??= error;
       }
     }
@@ -164,7 +167,8 @@ async function absent<T>(found: Promise<T>): Promise<T | undefined> {
   }
 }
 
-const NOT_THE_STORES: readonly Reason[] = [
+/** Reasons that say already whose failure it is. */
+const CLEAR_REASONS: readonly Reason[] = [
   'StoreFull',
   'StoreUnavailable',
   'DigestMismatch',
@@ -172,13 +176,13 @@ const NOT_THE_STORES: readonly Reason[] = [
   'Internal',
 ];
 
-/** What the store answers is our own trouble; what upstream or a client did to a transfer into it is not. */
+/** Marks a failure as the store's, unless upstream or a client ended the transfer into it. */
 export function toStoreFailure(thrown: unknown): RegistryError {
   const error = toRegistryError(thrown);
-  if (error instanceof UpstreamFailure || NOT_THE_STORES.includes(error.reason)) return error;
-  return new RegistryError(`the store does not serve: ${error.message}`, {
+  if (error instanceof UpstreamFailure || CLEAR_REASONS.includes(error.reason)) return error;
+  return new RegistryError(`the store failed: ${error.message}`, {
     reason: 'StoreUnavailable',
-    code: error.code === 'MANIFEST_BLOB_UNKNOWN' ? error.code : 'UNAVAILABLE',
+    code: isIncomplete(error) ? error.code : 'UNAVAILABLE',
     cause: error,
   });
 }

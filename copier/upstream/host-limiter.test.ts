@@ -1,16 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
-import { Turns } from './host-limiter.ts';
+import { HostLimiter } from './host-limiter.ts';
 
 const { signal } = new AbortController();
 
 describe('transfers from one registry', () => {
-  it('wait for a turn when as many as are allowed go on, and get it in order', async () => {
-    const turns = new Turns(2);
+  it('wait while as many as are allowed are running, and go on in order', async () => {
+    const limiter = new HostLimiter(2);
     const order: string[] = [];
-    const first = await turns.take('a', signal);
-    const second = await turns.take('a', signal);
+    const first = await limiter.acquire('a', signal);
+    const second = await limiter.acquire('a', signal);
     const waiting = ['third', 'fourth'].map(async (name) => {
-      const end = await turns.take('a', signal);
+      const end = await limiter.acquire('a', signal);
       order.push(name);
       return end;
     });
@@ -26,19 +26,19 @@ describe('transfers from one registry', () => {
   });
 
   it('do not wait for those from another', async () => {
-    const turns = new Turns(1);
-    await turns.take('a', signal);
-    await expect(turns.take('b', signal)).resolves.toBeInstanceOf(Function);
+    const limiter = new HostLimiter(1);
+    await limiter.acquire('a', signal);
+    await expect(limiter.acquire('b', signal)).resolves.toBeInstanceOf(Function);
   });
 
-  it('give up their place when nobody wants them any more', async () => {
-    const turns = new Turns(1);
-    const end = await turns.take('a', signal);
+  it('leave the line when they are cancelled', async () => {
+    const limiter = new HostLimiter(1);
+    const end = await limiter.acquire('a', signal);
     const gone = new AbortController();
-    const waiting = turns.take('a', gone.signal);
+    const waiting = limiter.acquire('a', gone.signal);
     gone.abort(new Error('gone'));
     await expect(waiting).rejects.toThrow('gone');
     end();
-    await expect(turns.take('a', signal)).resolves.toBeInstanceOf(Function);
+    await expect(limiter.acquire('a', signal)).resolves.toBeInstanceOf(Function);
   });
 });

@@ -1,6 +1,6 @@
-/** How many transfers from one registry go on at the same time; the others wait for their turn. */
+/** Limits how many transfers from one registry run at the same time; the others wait in line. */
 
-export class Turns {
+export class HostLimiter {
   readonly #limit: number;
   readonly #hosts = new Map<string, { running: number; readonly waiting: (() => void)[] }>();
 
@@ -9,21 +9,21 @@ export class Turns {
     this.#limit = limit;
   }
 
-  /** Resolves when it is the caller's turn, to a function that ends it. @throws the signal's reason */
-  async take(host: string, signal: AbortSignal): Promise<() => void> {
+  /** Waits for a place. @returns a function that frees it @throws the signal's reason */
+  async acquire(host: string, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    const lane = this.#hosts.get(host) ?? { running: 0, waiting: [] };
-    this.#hosts.set(host, lane);
-    if (lane.running < this.#limit) lane.running += 1;
-    else await this.#wait(lane.waiting, signal);
-    let mine = true;
+    const state = this.#hosts.get(host) ?? { running: 0, waiting: [] };
+    this.#hosts.set(host, state);
+    if (state.running < this.#limit) state.running += 1;
+    else await this.#wait(state.waiting, signal);
+    let held = true;
     return () => {
-      if (!mine) return;
-      mine = false;
-      // The turn goes over to the next one, so that nobody else can take it in between.
-      const next = lane.waiting.shift();
+      if (!held) return;
+      held = false;
+      // The place passes straight to the next in line, so that no newcomer can take it in between.
+      const next = state.waiting.shift();
       if (next !== undefined) next();
-      else if ((lane.running -= 1) === 0) this.#hosts.delete(host);
+      else if ((state.running -= 1) === 0) this.#hosts.delete(host);
     };
   }
 
@@ -33,10 +33,10 @@ export class Turns {
       resolve(undefined);
     };
     const leave = (): void => {
-      const place = waiting.indexOf(wake);
-      // Whoever has been given the turn already keeps it, and gives it back.
-      if (place < 0) return;
-      waiting.splice(place, 1);
+      const index = waiting.indexOf(wake);
+      // One that has been woken already has the place, and frees it like any other.
+      if (index < 0) return;
+      waiting.splice(index, 1);
       reject(signal.reason as Error);
     };
     waiting.push(wake);

@@ -30,7 +30,7 @@ beforeEach(() => {
 function keyring(): Keyring {
   return new Keyring({
     source,
-    publicSecret: () => undefined,
+    publicSecrets: { publicSecret: () => undefined },
     freshForMs: 5_000,
     staleForMs: 60_000,
     now: () => now,

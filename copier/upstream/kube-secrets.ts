@@ -1,4 +1,4 @@
-/** Pull secrets from the Kubernetes API: the CachedImage of an image says which, its tenant's namespace holds them. */
+/** Pull secrets from the Kubernetes API: CachedImages name them, their tenants' namespaces have them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { API_GROUP, API_VERSION, CACHED_IMAGE_KIND, CACHED_IMAGE_PLURAL } from '../../api/names.ts';
@@ -14,7 +14,7 @@ import type { PullSecretSource } from './keyring.ts';
 const POLL_MS = 50;
 const BY_REPOSITORY = 'repository';
 
-/** A tenant's CachedImage cut down to what says who may fetch it. */
+/** What a tenant's CachedImage says about the secrets to fetch it with. */
 export interface Claim extends KubeObject {
   readonly tenant: string;
   readonly image: Reference;
@@ -27,7 +27,7 @@ const specSchema = z.object({
   pullSecrets: z.array(z.string()).default([]),
 });
 
-/** Those of public images are left out: there are thousands, and no secret belongs to them. */
+/** CachedImages of public images are left out: there are thousands, and they name no secrets. */
 export const claimRecords: Resource<Claim> = {
   group: API_GROUP,
   version: API_VERSION,
@@ -46,7 +46,7 @@ export const claimRecords: Resource<Claim> = {
   },
 };
 
-/** To be kept up to date by a watch. */
+/** The index that `KubePullSecrets` searches. Call it before a watch fills the cache. */
 export function indexClaims(claims: ObjectCache<Claim>): ObjectCache<Claim> {
   claims.addIndex(BY_REPOSITORY, ({ tenant, image }) => [keyOf({ ...image, tenant })]);
   return claims;
@@ -80,7 +80,8 @@ export class KubePullSecrets implements PullSecretSource {
     reference: string | undefined,
     signal: AbortSignal,
   ): Promise<readonly string[]> {
-    // Other images of the repository are fetched with the same secrets; the one that is asked for may be about to be made.
+    // Those of the repository's other images will do. When there are none, the pod's CachedImage may be about
+    // to be created.
     const isDone = (found: readonly string[]): boolean =>
       this.#claims.isSynced && (reference === undefined || found.length > 0);
     const giveUpAt = performance.now() + this.#patienceMs;

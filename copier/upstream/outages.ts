@@ -1,6 +1,8 @@
-/** Registries that cannot be reached: while one is known to be away, requests to it fail at once instead of waiting for it again. */
+/**
+ * Registries that could not be reached: for a while, requests to them fail at once instead of waiting again.
+ */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
-import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
+import { isOutage, RegistryError, toRegistryError } from '../../registry/core/errors.ts';
 
 export interface OutagesOptions {
   /** By the registry's host. */
@@ -16,25 +18,28 @@ export class Outages {
     this.#options = options;
   }
 
-  /** Asks a registry, unless it is away. @throws what `ask` throws; RegistryError with reason `Unreachable` while it is away */
-  async unlessAway<T>(host: string, ask: () => Promise<T>): Promise<T> {
+  /**
+   * @throws what `ask` throws; RegistryError `Unreachable` without asking, while the registry is known to be
+   * down
+   */
+  async unlessDown<T>(host: string, ask: () => Promise<T>): Promise<T> {
     const { breaker, now } = this.#options;
-    if (breaker.request(host, now()) === 'deny') throw away(host);
+    if (breaker.request(host, now()) === 'deny') throw down(host);
     try {
-      const answer = await ask();
+      const result = await ask();
       breaker.succeeded(host);
-      return answer;
+      return result;
     } catch (error) {
-      const { reason } = toRegistryError(error);
-      if (reason === 'TimedOut' || reason === 'Unreachable') breaker.failed(host, now());
-      // Who has left has not heard what the registry would have said.
-      else if (reason !== 'Canceled') breaker.succeeded(host);
+      const failure = toRegistryError(error);
+      if (isOutage(failure)) breaker.failed(host, now());
+      // A caller that left did not wait for the registry's answer, so that nothing is known of it.
+      else if (failure.reason !== 'Canceled') breaker.succeeded(host);
       throw error;
     }
   }
 }
 
-function away(host: string): RegistryError {
+function down(host: string): RegistryError {
   return new RegistryError(`${host} could not be reached a moment ago, and is asked again soon`, {
     reason: 'Unreachable',
   });

@@ -1,4 +1,4 @@
-/** Errors that repeat what upstream means, told apart from troubles of our own. */
+/** Errors that repeat what an upstream registry answered, told apart from our own. */
 import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
 
 export class UpstreamFailure extends RegistryError {
@@ -9,7 +9,7 @@ export class UpstreamFailure extends RegistryError {
     super(message, {
       reason,
       code,
-      // A client's request is not bad because upstream's answer is.
+      // An answer of upstream's that is bad does not make the client's request bad.
       status: reason === 'Invalid' ? 502 : status,
       retryable,
       retryAfterSeconds,
@@ -18,7 +18,10 @@ export class UpstreamFailure extends RegistryError {
   }
 }
 
-/** Runs a step whose failures are upstream's. @throws UpstreamFailure, or what ended it from our side */
+/**
+ * Runs a step whose failures are upstream's.
+ * @throws UpstreamFailure, or RegistryError when we ended it ourselves
+ */
 export async function askUpstream<T>(step: () => Promise<T>): Promise<T> {
   try {
     return await step();

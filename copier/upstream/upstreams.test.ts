@@ -7,9 +7,9 @@ import { Pace } from '../../registry/transport/pace.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import type { UpstreamSettings } from '../../registry/transport/settings/upstream-settings.ts';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
+import { HostLimiter } from './host-limiter.ts';
 import type { Login } from './keyring.ts';
 import { Outages } from './outages.ts';
-import { Turns } from './host-limiter.ts';
 import { Upstreams } from './upstreams.ts';
 
 const HOST = 'registry.example';
@@ -49,7 +49,7 @@ function login(credentials: Record<string, Credential>, renewed?: Login): Login 
   };
 }
 
-function fetchFrom(
+async function fetchFrom(
   endpoints: FakeRegistry[],
   as: Login,
   settings: Partial<UpstreamSettings> = {},
@@ -63,13 +63,19 @@ function fetchFrom(
     maxOpenMs: 1_000,
     probeMs: 1_000,
   });
-  const upstream = new Upstreams({
+  const upstreams = new Upstreams({
     transport,
     settings: { get: () => all },
+    keyring: { login: () => Promise.resolve(as) },
     pace,
-    turns: new Turns(4),
+    limiter: new HostLimiter(4),
     outages: new Outages({ breaker, now }),
-  }).repository({ tenant: 'team-a', host: HOST, repository: 'acme/app' }, as);
+  });
+  const upstream = await upstreams.open(
+    { tenant: 'team-a', host: HOST, repository: 'acme/app' },
+    '1',
+    signal,
+  );
   return upstream.getManifest({ tag: '1' }, signal);
 }
 

@@ -1,81 +1,51 @@
-/** Upstream repositories: reached as their settings say, with the credentials of whoever the image is cached for. */
-import { firstOf } from '../../registry/client/alternatives.ts';
-import { getBlob, headBlob } from '../../registry/client/blobs.ts';
-import { allTags, listReferrers } from '../../registry/client/listing.ts';
-import { getManifest, headManifest } from '../../registry/client/manifests.ts';
+/**
+ * Upstream repositories: reached as their settings say, with the credentials of the namespace that the image
+ * is cached for.
+ */
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import type { CachedName } from '../../registry/core/cached-name.ts';
-import { toRegistryError } from '../../registry/core/errors.ts';
 import type { Pace } from '../../registry/transport/pace.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import {
   endpointsOf,
   type UpstreamSettingsSource,
 } from '../../registry/transport/settings/upstream-settings.ts';
-import type { Login } from './keyring.ts';
+import type { HostLimiter } from './host-limiter.ts';
+import type { Keyring, Login } from './keyring.ts';
 import type { Outages } from './outages.ts';
-import type { UpstreamRepository } from './upstream-repository.ts';
-import type { Turns } from './host-limiter.ts';
-import { askUpstream, toUpstreamFailure } from './upstream-failure.ts';
+import { RegistryRepository } from './registry-repository.ts';
+import type { UpstreamRepositories, UpstreamRepository } from './upstream-repository.ts';
 
 export interface UpstreamsOptions {
   readonly transport: Transport;
   readonly settings: UpstreamSettingsSource;
+  readonly keyring: Pick<Keyring, 'login'>;
   readonly pace: Pace;
   /** Of transfers of blobs, by the registry's host. */
-  readonly turns: Turns;
+  readonly limiter: HostLimiter;
   readonly outages: Outages;
 }
 
-export class Upstreams {
+export class Upstreams implements UpstreamRepositories {
   readonly #options: UpstreamsOptions;
 
   constructor(options: UpstreamsOptions) {
     this.#options = options;
   }
 
-  /** @param first the login to begin with; a refusal renews it, so that a rotated secret works at once */
-  repository(name: CachedName, first: Login): UpstreamRepository {
-    const { turns, outages } = this.#options;
-    let login = first;
-    let clients = this.#clients(name, login);
-    const ask = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
-      askUpstream(async () => {
-        try {
-          return await firstOf(clients, attempt);
-        } catch (error) {
-          const renewed = isRefusal(error) ? await login.renew(signal) : undefined;
-          if (renewed === undefined) throw error;
-          login = renewed;
-          clients = this.#clients(name, login);
-          return await firstOf(clients, attempt);
-        }
-      });
-    /** For content. What a tag names now is asked with a deadline of its own, which says nothing about whether the registry is away. */
-    const fetch = <T>(attempt: (client: RepositoryClient) => Promise<T>, signal: AbortSignal): Promise<T> =>
-      askUpstream(() => outages.unlessAway(name.host, () => ask(attempt, signal)));
-    return {
-      headManifest: async (reference, signal) =>
-        (await ask((client) => headManifest(client, reference, { signal }), signal)).digest,
-      getManifest: (reference, signal) =>
-        fetch((client) => getManifest(client, reference, { signal }), signal),
-      headBlob: (digest, signal) => fetch((client) => headBlob(client, digest, signal), signal),
-      tags: (signal) => fetch((client) => allTags(client, signal), signal),
-      referrers: (digest, signal) => fetch((client) => listReferrers(client, digest, signal), signal),
-      blob: (digest) => ({
-        open: async (offset, signal) => {
-          const end = await turns.take(name.host, signal);
-          const opened = await fetch((client) => getBlob(client, digest, { signal, offset }), signal).catch(
-            (error: unknown) => {
-              end();
-              throw error;
-            },
-          );
-          opened.body.once('close', end);
-          return { ...opened, toError: (error) => toUpstreamFailure(opened.toError(error)) };
-        },
-      }),
-    };
+  async open(
+    name: CachedName,
+    reference: string | undefined,
+    signal: AbortSignal,
+  ): Promise<UpstreamRepository> {
+    const { keyring, limiter, outages } = this.#options;
+    return new RegistryRepository({
+      host: name.host,
+      login: await keyring.login(name, reference, signal),
+      clientsFor: (login) => this.#clients(name, login),
+      limiter,
+      outages,
+    });
   }
 
   #clients({ host, repository }: CachedName, login: Login): RepositoryClient[] {
@@ -88,9 +58,4 @@ export class Upstreams {
       return new RepositoryClient({ transport, origin, repository, authenticator, lane });
     });
   }
-}
-
-/** Whether other credentials may help: some registries hide what may not be read as not found. */
-function isRefusal(error: unknown): boolean {
-  return ['Unauthorized', 'Forbidden', 'NotFound'].includes(toRegistryError(error).reason);
 }

@@ -1,17 +1,20 @@
-/** The objects of one resource type, kept in memory by a watch, with handlers that hear of every change. */
+/** The objects of one resource type, kept in memory by a watch, with handlers for every change. */
 import { unlessAborted } from '../unless-aborted.ts';
 import { type Component, loop } from '../run.ts';
 import type { KubeClient } from './client.ts';
 import { keyOf, type KubeObject, type Resource } from './resource.ts';
 import { listAndWatch, type WatchEvent, type WatchOptions } from './watch.ts';
 
-/** Called with what an object was and what it is; `undefined` for one that was not, or is no longer, there. */
+/**
+ * Called with an object before and after a change: `before` is undefined for a new one, `after` for one that
+ * is gone.
+ */
 export type ChangeHandler<T> = (change: {
   readonly before: T | undefined;
   readonly after: T | undefined;
 }) => void;
 
-/** The values under which an object shall be found, e.g. the images of a Pod. */
+/** The values by which an object can be found, e.g. the images of a Pod. */
 export type IndexFunction<T> = (object: T) => Iterable<string>;
 
 export class ObjectCache<T extends KubeObject> {
@@ -21,7 +24,7 @@ export class ObjectCache<T extends KubeObject> {
   readonly #synced = Promise.withResolvers<undefined>();
   #complete = false;
 
-  /** Whether the first list is in; until then the cache knows too little. */
+  /** Whether the first list has arrived; until then objects may be missing. */
   get isSynced(): boolean {
     return this.#complete;
   }
@@ -30,7 +33,7 @@ export class ObjectCache<T extends KubeObject> {
     return this.#objects.size;
   }
 
-  /** Resolves once the first list is in; rejects when the signal is aborted before. */
+  /** Resolves once the first list has arrived. @throws the signal's reason when it is aborted before */
   async waitSynced(signal: AbortSignal): Promise<void> {
     await unlessAborted(this.#synced.promise, signal);
   }
@@ -39,7 +42,7 @@ export class ObjectCache<T extends KubeObject> {
     return this.#objects.get(namespace === undefined ? name : `${namespace}/${name}`);
   }
 
-  /** By `namespace/name`, or the name of what has no namespace. */
+  /** By `namespace/name`, or by the name of an object without namespace. */
   getByKey(key: string): T | undefined {
     return this.#objects.get(key);
   }
@@ -48,13 +51,13 @@ export class ObjectCache<T extends KubeObject> {
     return this.#objects.values();
   }
 
-  /** Adds an index; do so before the watch starts. */
+  /** Adds an index. Call it before the watch starts. */
   addIndex(name: string, valuesOf: IndexFunction<T>): void {
     this.#indexes.set(name, new Index(valuesOf));
   }
 
   /**
-   * The objects that an index files under a value.
+   * The objects that an index has for a value.
    * @throws when there is no such index
    */
   byIndex(name: string, value: string): readonly T[] {
@@ -65,7 +68,10 @@ export class ObjectCache<T extends KubeObject> {
       .filter((object) => object !== undefined);
   }
 
-  /** Handlers are called in the order of the changes, after the cache has changed. Add them before the watch starts. */
+  /**
+   * Handlers are called after the cache has changed, in the order of the changes. Add them before the watch
+   * starts.
+   */
   onChange(handler: ChangeHandler<T>): void {
     this.#handlers.push(handler);
   }

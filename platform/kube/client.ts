@@ -1,4 +1,7 @@
-/** A small typed client of the Kubernetes API: the same verbs for every resource type, over one shared connection pool. */
+/**
+ * A small typed client for the Kubernetes API: the same verbs for every resource type, over one connection
+ * pool.
+ */
 import { type Dispatcher, request } from 'undici';
 import { withDeadline } from '../deadline.ts';
 import type { Connection } from './connection.ts';
@@ -9,7 +12,7 @@ const DEFAULT_DEADLINE_MS = 15_000;
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
-  /** For the whole answer, default 15 s. */
+  /** For the whole response, default 15 s. */
   readonly deadlineMs?: number;
 }
 
@@ -18,7 +21,7 @@ export interface ListOptions extends CallOptions {
   readonly namespace?: string | undefined;
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
-  /** Objects per page; `continue` of the answer asks for the next. */
+  /** Objects per page; `continue` of the response asks for the next page. */
   readonly limit?: number;
   readonly continue?: string | undefined;
 }
@@ -28,7 +31,7 @@ export interface WriteOptions extends CallOptions {
 }
 
 export interface DeleteOptions extends CallOptions {
-  /** Deletes this very object and no later one of its name. */
+  /** Deletes this very object, not a later one of the same name. */
   readonly uid?: string;
   readonly resourceVersion?: string;
   readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan';
@@ -66,26 +69,31 @@ interface Call extends CallOptions {
 }
 
 export interface ClientHooks {
-  /** Called right before anything but a GET is sent; what it throws stops the request. */
+  /** Called right before anything but a GET is sent. If it throws, the request is not sent. */
   readonly beforeWrite?: () => void;
-  /** Called when an answer begins. */
+  /** Called when the head of a response arrives. */
   readonly onAnswer?: (method: string, status: number) => void;
 }
 
-/** Every method throws {@link KubeError} for an answer that is no success and `DeadlineError` when it takes too long. */
+/**
+ * Every method throws {@link KubeError} when the request fails, and `DeadlineError` when it takes too long.
+ */
 export class KubeClient {
   readonly #connection: Connection;
   readonly #userAgent: string;
   readonly #hooks: ClientHooks;
 
-  /** @param userAgent tells the API server's audit log who asks, e.g. `larder-controller` */
+  /** @param userAgent names us in the API server's audit log, e.g. `larder-controller` */
   constructor(connection: Connection, userAgent: string, hooks: ClientHooks = {}) {
     this.#connection = connection;
     this.#userAgent = userAgent;
     this.#hooks = hooks;
   }
 
-  /** A client that calls `beforeWrite` right before it sends anything but a GET; what that throws stops the request. */
+  /**
+   * A client that calls `beforeWrite` right before it sends anything but a GET. If that throws, the request
+   * is not sent.
+   */
   fenced(beforeWrite: () => void): KubeClient {
     return new KubeClient(this.#connection, this.#userAgent, { ...this.#hooks, beforeWrite });
   }
@@ -98,7 +106,7 @@ export class KubeClient {
     return this.#object(resource, { ...options, method: 'GET', path: pathOf(resource, ref) });
   }
 
-  /** One page; objects that the resource's decoder refuses are left out. */
+  /** One page. Objects that the resource's decoder refuses are left out. */
   async list<T extends KubeObject>(resource: Resource<T>, options: ListOptions = {}): Promise<ObjectList<T>> {
     const { namespace, labelSelector, fieldSelector, limit, continue: next, ...call } = options;
     const raw = (await this.#call({
@@ -115,7 +123,7 @@ export class KubeClient {
     };
   }
 
-  /** Every page of a list, at most `limit` (default 500) objects in one answer. */
+  /** All pages of a list, of at most `limit` (default 500) objects each. */
   async listAll<T extends KubeObject>(
     resource: Resource<T>,
     options: Omit<ListOptions, 'continue'> = {},
@@ -130,7 +138,7 @@ export class KubeClient {
     }
   }
 
-  /** `object` goes into its own namespace; `apiVersion` and `kind` are filled in. */
+  /** Creates the object in its own namespace; `apiVersion` and `kind` are filled in. */
   async create<T extends KubeObject>(
     resource: Resource<T>,
     object: T,
@@ -141,7 +149,10 @@ export class KubeClient {
     return this.#object(resource, { ...options, method: 'POST', path, body: typed(resource, object) });
   }
 
-  /** Replaces the whole object; a `resourceVersion` in it makes the server refuse (409) when it has changed meanwhile. */
+  /**
+   * Replaces the whole object. With a `resourceVersion` in it the server answers 409 if the object has
+   * changed meanwhile.
+   */
   async replace<T extends KubeObject>(
     resource: Resource<T>,
     object: T,
@@ -168,7 +179,7 @@ export class KubeClient {
     });
   }
 
-  /** Resolves when the deletion was accepted; finalizers may keep the object for a while. */
+  /** Resolves when the deletion is accepted; finalizers may keep the object for a while. */
   async delete(resource: Resource<KubeObject>, ref: ObjectRef, options: DeleteOptions = {}): Promise<void> {
     const { uid, resourceVersion, propagationPolicy, ...call } = options;
     const preconditions = { uid, resourceVersion };
@@ -177,8 +188,8 @@ export class KubeClient {
   }
 
   /**
-   * The open answer of a GET that goes on, such as a watch; its body ends, or fails, with `signal`.
-   * @param deadlineMs until the head has arrived
+   * The body of a GET that may go on for long, such as a watch. Aborting `signal` ends it.
+   * @param deadlineMs for the head
    */
   async stream(
     path: string,
@@ -187,25 +198,10 @@ export class KubeClient {
     deadlineMs = DEFAULT_DEADLINE_MS,
   ): Promise<Dispatcher.ResponseData['body']> {
     const what = `GET ${path}`;
-    const answer = await withDeadline(`the head of ${what}`, deadlineMs, signal, (headSignal) => {
-      const abort = new AbortController();
-      // Until the head is there its deadline counts, afterwards only the caller's signal.
-      headSignal.addEventListener(
-        'abort',
-        () => {
-          abort.abort(headSignal.reason);
-        },
-        { once: true },
-      );
-      signal.addEventListener(
-        'abort',
-        () => {
-          abort.abort(signal.reason);
-        },
-        { once: true },
-      );
-      return this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, abort.signal);
-    });
+    const answer = await withDeadline(`the head of ${what}`, deadlineMs, signal, (headSignal) =>
+      // The deadline counts until the head is there; afterwards only the caller's signal ends the body.
+      this.#send({ method: 'GET', path, ...(query ? { query } : {}) }, AbortSignal.any([headSignal, signal])),
+    );
     if (answer.statusCode < 300) return answer.body;
     throw KubeError.fromAnswer(what, answer.statusCode, await answer.body.text());
   }
@@ -216,7 +212,7 @@ export class KubeClient {
     throw new KubeError(`${call.method} ${call.path}`, {
       status: 200,
       reason: 'Unreadable',
-      message: `the answer is no ${resource.kind} that can be read`,
+      message: `the response is not a readable ${resource.kind}`,
     });
   }
 
@@ -256,7 +252,8 @@ export class KubeClient {
       signal,
       headers: {
         ...credentials,
-        // Key sets and metrics have types of their own, and the API server refuses what no Accept covers.
+        // Key sets and metrics have media types of their own, and the API server refuses what Accept does not
+        // cover.
         accept: 'application/json, */*;q=0.5',
         'user-agent': this.#userAgent,
         ...(body === undefined ? {} : { 'content-type': call.contentType ?? 'application/json' }),

@@ -1,4 +1,7 @@
-/** Status conditions (meta/v1 Condition) and the one rule about them: the time of transition moves only when the status does. */
+/**
+ * Status conditions (meta/v1 Condition). Their time of transition changes only together with their status.
+ */
+import { timestamp } from './time.ts';
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';
 
@@ -13,7 +16,10 @@ export interface Condition {
   readonly observedGeneration?: number | undefined;
 }
 
-/** The conditions with one of them set; the list that was given is returned when nothing changes. `now` in ms since the epoch. */
+/**
+ * The conditions with one of them set; the given list itself when nothing changes. `now` is milliseconds
+ * since the epoch.
+ */
 export function setCondition(
   conditions: readonly Condition[],
   next: Omit<Condition, 'lastTransitionTime'>,
@@ -21,10 +27,7 @@ export function setCondition(
 ): readonly Condition[] {
   const former = conditions.find((condition) => condition.type === next.type);
   if (former && same(former, next)) return conditions;
-  const lastTransitionTime =
-    former?.status === next.status
-      ? former.lastTransitionTime
-      : new Date(now).toISOString().replace(/\.\d+Z$/, 'Z');
+  const lastTransitionTime = former?.status === next.status ? former.lastTransitionTime : timestamp(now);
   const condition = { ...next, lastTransitionTime };
   return former
     ? conditions.map((other) => (other === former ? condition : other))

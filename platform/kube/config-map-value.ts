@@ -1,4 +1,4 @@
-/** A value parsed from one key of a ConfigMap, that follows it: settings that change without a restart. */
+/** A value parsed from one key of a ConfigMap, which follows its changes: settings without a restart. */
 import { unlessAborted } from '../unless-aborted.ts';
 import type { Logger } from '../log.ts';
 import type { Component } from '../run.ts';
@@ -11,7 +11,7 @@ export interface ConfigMapValueOptions<T> {
   readonly name: string;
   readonly namespace: string;
   readonly key: string;
-  /** Throws for a text that cannot be used: the former value then stays in force. */
+  /** If it throws, the former value stays in force. */
   readonly parse: (text: string) => T;
   readonly log: Logger;
 }
@@ -35,7 +35,7 @@ export class ConfigMapValue<T> {
     this.component = cacheWatch(client, configMaps, cache, { namespace, fieldSelector, log });
   }
 
-  /** The last one that could be parsed; undefined before there was any. */
+  /** The last value that could be parsed; undefined before the first. */
   get(): T | undefined {
     return this.#value;
   }
@@ -44,7 +44,7 @@ export class ConfigMapValue<T> {
     this.#listeners.push(listener);
   }
 
-  /** Resolves when there is a value; rejects when the signal is aborted before. */
+  /** Resolves when there is a value. @throws the signal's reason when it is aborted before */
   async known(signal: AbortSignal): Promise<void> {
     await unlessAborted(this.#first.promise, signal);
   }

@@ -1,21 +1,26 @@
-/** How to reach and talk to the API server: address, trust and credentials, from the Pod or from a kubeconfig. */
+/**
+ * The connection to the API server: address, CA and credentials, from the Pod's ServiceAccount or a
+ * kubeconfig.
+ */
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher } from 'undici';
+import { systemClock, type Clock } from '../clock.ts';
+import type { Component } from '../run.ts';
 
-/** Credentials are asked for again this often; tokens of Pods are replaced long before they expire. */
+/** How often credentials are read again. The kubelet replaces a Pod's token long before it expires. */
 const CREDENTIALS_FRESH_MS = 30_000;
 
 export interface Connection {
   readonly server: URL;
-  /** The one dispatcher of the process: connections are shared by every request. */
-  dispatcher(): Promise<Dispatcher>;
+  /** One for the whole process, so that all requests share its connections. */
+  readonly dispatcher: () => Promise<Dispatcher>;
   /** The headers that authenticate a request. */
-  headers(): Promise<Record<string, string>>;
-  close(): Promise<void>;
+  readonly headers: () => Promise<Record<string, string>>;
+  readonly close: () => Promise<void>;
 }
 
-/** Where the API server is named: `file` is a kubeconfig; without one the Pod's ServiceAccount, or kubectl's defaults. */
+/** From `file`, a kubeconfig; without one from the Pod's ServiceAccount, or as kubectl would find it. */
 export function loadKubeConfig(file?: string): KubeConfig {
   const config = new KubeConfig();
   if (file !== undefined) config.loadFromFile(file);
@@ -25,13 +30,14 @@ export function loadKubeConfig(file?: string): KubeConfig {
 }
 
 /**
- * Connects by a KubeConfig, whose authentication (tokens, client certificates, exec plugins) is the client library's.
- * @throws when the config names no cluster
+ * Connects as a KubeConfig says. The client library does the authentication: tokens, client certificates,
+ * exec plugins.
+ * @throws when the config has no current cluster
  */
-export function connect(config: KubeConfig): Connection {
+export function connect(config: KubeConfig, clock = systemClock): Connection {
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error('the kubeconfig has no current cluster');
-  const credentials = new Credentials(config);
+  const credentials = new Credentials(config, clock);
   return {
     server: new URL(cluster.server),
     dispatcher: async () => (await credentials.current()).agent,
@@ -40,26 +46,34 @@ export function connect(config: KubeConfig): Connection {
   };
 }
 
+/** Closes the connection when it stops. Start it first, so that it stops last. */
+export function connectionComponent(connection: Connection): Component {
+  return { name: 'Kubernetes API', start: () => Promise.resolve({ stop: connection.close }) };
+}
+
 interface Current {
   readonly agent: Agent;
   readonly headers: Record<string, string>;
 }
 
-/** Refreshes credentials, and replaces the agent only when the TLS material changed. */
+/** Refreshes the credentials, and replaces the agent only when the TLS material has changed. */
 class Credentials {
   readonly #config: KubeConfig;
+  readonly #clock: Clock;
   #refreshing: Promise<Current> | undefined;
   #freshUntil = 0;
   #agent: Agent | undefined;
   #material = '';
 
-  constructor(config: KubeConfig) {
+  constructor(config: KubeConfig, clock: Clock) {
     this.#config = config;
+    this.#clock = clock;
   }
 
   current(): Promise<Current> {
-    if (!this.#refreshing || performance.now() >= this.#freshUntil) {
-      this.#freshUntil = performance.now() + CREDENTIALS_FRESH_MS;
+    const now = this.#clock.monotonic();
+    if (!this.#refreshing || now >= this.#freshUntil) {
+      this.#freshUntil = now + CREDENTIALS_FRESH_MS;
       this.#refreshing = this.#refresh();
       this.#refreshing.catch(() => {
         this.#freshUntil = 0;
@@ -84,7 +98,7 @@ class Credentials {
       const former = this.#agent;
       this.#material = material;
       this.#agent = newAgent(tls);
-      void former?.close(); // what is under way on it may finish
+      void former?.close(); // requests under way on it may finish
     }
     const headers: Record<string, string> = {};
     for (const [name, value] of Object.entries(options.headers ?? {}))
@@ -99,11 +113,12 @@ function newAgent(
 ): Agent {
   const given = Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined));
   return new Agent({
-    // HTTP/2 of undici 8.12 ends an idle session by an error event that nobody may be listening to, and with it the process.
+    // With HTTP/2, undici 8.12 ends an idle session by an error event, which ends the process if nobody
+    // listens to it.
     allowH2: false,
-    // A watch holds its connection, so the number is not bounded; requests queue nowhere.
+    // No limit on connections: each watch holds one, and requests must not queue behind it.
     connect: { ...given, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 },
-    // Watches are silent for a while; every caller sets its own deadline.
+    // Watches may be silent for long; callers set their own deadlines.
     bodyTimeout: 0,
     headersTimeout: 0,
   });

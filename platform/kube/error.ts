@@ -1,4 +1,4 @@
-/** What the Kubernetes API answers when it does not do what was asked. */
+/** Errors of requests to the Kubernetes API. */
 import { z } from 'zod';
 
 const StatusBody = z.object({
@@ -12,15 +12,15 @@ const StatusBody = z.object({
 
 const MAX_MESSAGE = 1_000;
 
-/** An answer that is no success (meta/v1 Status), or none at all (`status` 0). */
+/** The API server refused a request (meta/v1 Status), or did not respond (`status` 0). */
 export class KubeError extends Error {
   readonly code = 'KubernetesApi';
-  /** The HTTP status, or 0 when there was no answer. */
+  /** The HTTP status; 0 when there was no response. */
   readonly status: number;
-  /** Kubernetes' word for it, such as `NotFound`, `AlreadyExists`, `Conflict`, `Expired`. */
+  /** Kubernetes' own reason, such as `NotFound`, `AlreadyExists`, `Conflict`, `Expired`. */
   readonly reason: string;
   readonly retryable: boolean;
-  /** What the server asked to wait, in milliseconds. */
+  /** How long the server asks us to wait, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
   constructor(
@@ -36,7 +36,7 @@ export class KubeError extends Error {
     this.retryAfterMs = answer.retryAfterMs;
   }
 
-  /** From an HTTP answer; the body may be a Status, or whatever a load balancer says. */
+  /** From an HTTP response, whose body may be a Status or a load balancer's error page. */
   static fromAnswer(request: string, status: number, body: string, retryAfter?: string): KubeError {
     const parsed = StatusBody.safeParse(jsonOrUndefined(body));
     const seconds = (parsed.data?.details?.retryAfterSeconds ?? Number(retryAfter)) || undefined;
@@ -68,7 +68,7 @@ export function isAlreadyExists(error: unknown): boolean {
   return error instanceof KubeError && error.status === 409 && error.reason === 'AlreadyExists';
 }
 
-/** The resource version is no longer known: list again. */
+/** The API server no longer knows the resource version: list again. */
 export function isGone(error: unknown): boolean {
   return error instanceof KubeError && (error.status === 410 || error.reason === 'Expired');
 }

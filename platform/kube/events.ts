@@ -1,5 +1,6 @@
-/** Events (events.k8s.io/v1) about objects: repeated ones become a series instead of many objects. */
+/** Events (events.k8s.io/v1) about objects. A repeated one becomes a series instead of many objects. */
 import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
 import type { Component } from '../run.ts';
@@ -20,11 +21,11 @@ export interface EventSubject {
 export interface EventToRecord {
   readonly regarding: EventSubject;
   readonly type: 'Normal' | 'Warning';
-  /** Why, a stable word in CamelCase. */
+  /** Why; a stable word in CamelCase. */
   readonly reason: string;
-  /** What was done or tried, a stable word in CamelCase. */
+  /** What was done or tried; a stable word in CamelCase. */
   readonly action: string;
-  /** For people; cut to 1024 bytes, the API's limit. */
+  /** For people. Cut to 1024 bytes, the API's limit. */
   readonly note: string;
 }
 
@@ -32,26 +33,26 @@ interface Series {
   readonly ref: ObjectRef;
   count: number;
   lastAt: number;
-  /** Whether the count in the API server is behind. */
+  /** Whether the API server has an older count. */
   dirty: boolean;
-  /** Ends when the first event is stored. */
+  /** Settles when the first event has been stored, or could not be. */
   created: Promise<void>;
 }
 
 const MAX_NOTE_BYTES = 1_024;
 const MAX_SERIES = 2_000;
-/** A series ends when nothing was added for so long, as with Kubernetes' own components. */
+/** A series ends when nothing has been added for this long, as in Kubernetes' own components. */
 const SERIES_MS = 6 * 60_000;
 const FLUSH_MS = 10_000;
 
-/** Never throws and never makes its caller wait: an event that cannot be stored is logged and forgotten. */
+/** Never throws and never makes the caller wait. An event that cannot be stored is logged and dropped. */
 export class EventRecorder {
   readonly #client: KubeClient;
   readonly #log: Logger;
   readonly #controller: string;
   readonly #instance: string;
   readonly #clock: Clock;
-  readonly #series = new Map<string, Series>();
+  readonly #series = new LRUCache<string, Series>({ max: MAX_SERIES });
 
   /** @param controller e.g. `larder.dev/controller`; `instance` e.g. the Pod's name */
   constructor(options: {
@@ -85,21 +86,19 @@ export class EventRecorder {
       dirty: false,
       created: this.#create(ref, event, now),
     });
-    const [oldest] = this.#series.keys();
-    if (this.#series.size > MAX_SERIES && oldest !== undefined) this.#series.delete(oldest);
   }
 
-  /** Tells the API server how often each series happened, and forgets the ones that ended. */
+  /** Updates the counts of the series in the API server, and forgets those that have ended. */
   async flush(): Promise<void> {
     const now = this.#clock.now();
-    for (const [key, series] of this.#series) {
+    for (const [key, series] of [...this.#series.entries()]) {
       await series.created;
       if (series.dirty) await this.#update(series);
       if (now - series.lastAt >= SERIES_MS) this.#series.delete(key);
     }
   }
 
-  /** Flushes now and then, and a last time at the end. */
+  /** Flushes every ten seconds, and a last time at the end. */
   component(): Component {
     return {
       name: 'events',
@@ -137,13 +136,13 @@ export class EventRecorder {
     series.dirty = false;
     const body = { series: { count: series.count, lastObservedTime: microTime(series.lastAt) } };
     await this.#client.patch(events, series.ref, { type: 'merge', body }).catch((error: unknown) => {
-      // The API server drops events after an hour; a series that outlived its event is simply over.
+      // The API server drops events after an hour; a series that outlives its event is over.
       if (!isNotFound(error)) this.#log.warn('event series not updated', { event: series.ref, error });
     });
   }
 }
 
-/** The subject of an event, from an object of a known type. */
+/** An object as the subject of an event. */
 export function subjectOf(resource: Resource<KubeObject>, object: KubeObject): EventSubject {
   const { name = '', namespace, uid } = object.metadata ?? {};
   return {
@@ -159,7 +158,7 @@ function eventName(subject: string): string {
   return `${subject.slice(0, 230).replace(/[^a-z0-9]+$/, '')}.${randomBytes(8).toString('hex')}`;
 }
 
-/** Cut at a whole character. */
+/** Never cuts within a character. */
 function cut(note: string): string {
   const bytes = Buffer.from(note);
   return bytes.length <= MAX_NOTE_BYTES

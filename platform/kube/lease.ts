@@ -1,4 +1,7 @@
-/** Leader election by a Lease (coordination.k8s.io/v1), with a fence: who could not renew in time no longer leads, even if it slept. */
+/**
+ * Leader election by a Lease (coordination.k8s.io/v1). A process that could not renew in time no longer
+ * leads, even if it was asleep.
+ */
 import { backoffMs } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
@@ -7,7 +10,7 @@ import type { KubeClient } from './client.ts';
 import { isAlreadyExists, isConflict, isNotFound } from './error.ts';
 import { leases, type Lease } from './resource.ts';
 
-/** Something was to be written by a process that does not, or no longer, lead. */
+/** A process that does not lead, or no longer does, tried to write. */
 export class NotLeaderError extends Error {
   readonly code = 'NotLeader';
   readonly retryable = false;
@@ -25,16 +28,16 @@ export interface LeaderElectionOptions {
   readonly name: string;
   /** Unique to this process, e.g. the Pod's name. */
   readonly identity: string;
-  /** Others may take over this long after the last renewal they saw. Default 10 s. */
+  /** Others may take over this long after the last renewal that they saw. Default 10 s. */
   readonly leaseMs?: number;
-  /** The leader stops leading this long after its last renewal; less than `leaseMs`. Default 7 s. */
+  /** The leader stops leading this long after its last renewal. Less than `leaseMs`; default 7 s. */
   readonly renewDeadlineMs?: number;
-  /** How often to try to acquire or renew. Default 2 s. */
+  /** How often to try to acquire or renew the lease. Default 2 s. */
   readonly retryMs?: number;
   readonly clock?: Clock;
 }
 
-/** What was last seen of somebody else's lease; only a change counts, so clocks need not agree. */
+/** What was last seen of another's lease. Only changes count, so that clocks need not agree. */
 interface Observation {
   readonly renewal: string;
   readonly at: number;
@@ -45,7 +48,7 @@ export class LeaderElection {
   readonly #clock: Clock;
   #observed: Observation | undefined;
   #held: Lease | undefined;
-  /** Of the monotonic clock: leading is over then, whatever else happens. */
+  /** By the monotonic clock. Leading ends then, whatever else happens. */
   #leadsUntil = -Infinity;
 
   constructor(options: LeaderElectionOptions) {
@@ -59,7 +62,10 @@ export class LeaderElection {
     this.#clock = this.#options.clock;
   }
 
-  /** Whether this process leads at this very moment. Ask before every write: a timer may be late, this is not. */
+  /**
+   * Whether this process leads at this very moment. Ask before every write: a timer may be late, but this is
+   * not.
+   */
   isLeader(): boolean {
     return this.#clock.monotonic() < this.#leadsUntil;
   }
@@ -70,8 +76,9 @@ export class LeaderElection {
   }
 
   /**
-   * The component that competes for the lease and, whenever it holds it, runs `lead`, whose signal is aborted once the lease is
-   * lost; then it competes again. A failure of `lead` fails the component. The lease is released when the component stops.
+   * The component that competes for the lease, and runs `lead` while it holds it. The signal of `lead` is
+   * aborted when the lease is lost; then the component competes again. It fails when `lead` fails, and
+   * releases the lease when it stops.
    */
   component(lead: (signal: AbortSignal) => Promise<void>): Component {
     return loop('leader election', async (signal) => {
@@ -95,16 +102,16 @@ export class LeaderElection {
 
   async #leadWhileHeld(lead: (signal: AbortSignal) => Promise<void>, signal: AbortSignal): Promise<void> {
     const { log, name } = this.#options;
-    const term = new AbortController();
-    const renewals = this.#renewUntilLost(AbortSignal.any([signal, term.signal])).finally(() => {
-      term.abort(new NotLeaderError(name));
+    const leadership = new AbortController();
+    const renewals = this.#renewUntilLost(AbortSignal.any([signal, leadership.signal])).finally(() => {
+      leadership.abort(new NotLeaderError(name));
     });
     try {
-      await lead(term.signal);
+      await lead(leadership.signal);
     } catch (error) {
-      if (!term.signal.aborted) throw error;
+      if (!leadership.signal.aborted) throw error;
     } finally {
-      term.abort(new NotLeaderError(name));
+      leadership.abort(new NotLeaderError(name));
       await renewals;
       await this.#release();
     }
@@ -144,7 +151,7 @@ export class LeaderElection {
     }
   }
 
-  /** The lease as this process holds it now, or nothing while it is another's. */
+  /** Takes or renews the lease. Undefined while another holds it. */
   async #hold(call: { signal: AbortSignal; deadlineMs: number }): Promise<Lease | undefined> {
     const { client, namespace, name, identity } = this.#options;
     let current: Lease;
@@ -182,7 +189,7 @@ export class LeaderElection {
     };
   }
 
-  /** Lets another take over at once; not when the lease was lost, and quietly when it cannot be done. */
+  /** Lets another take over at once, unless the lease has been lost. A failure is only logged. */
   async #release(): Promise<void> {
     const { client, log, name } = this.#options;
     const held = this.#held;

@@ -1,4 +1,4 @@
-/** Names of Kubernetes resource types, and what their objects look like on the wire. */
+/** Kubernetes resource types, and the objects of these types as they are in JSON. */
 import type {
   EventsV1Event,
   V1ConfigMap,
@@ -9,10 +9,9 @@ import type {
   V1Node,
   V1Pod,
   V1Secret,
-  V1ServiceAccount,
 } from '@kubernetes/client-node';
 
-/** What every object has. Times are RFC 3339 text, as they come over the wire. */
+/** What every object has. Times are RFC 3339 text, as in JSON. */
 export interface KubeObject {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -44,18 +43,18 @@ export interface OwnerReference {
 }
 
 /**
- * A generated type as it is in JSON. The client library's own types hold a `Date` where the wire holds text, because its
- * serialiser walks every object; ours are used as they were parsed.
+ * A type of the client library as its objects are in JSON. The library has a `Date` where JSON has text,
+ * because its serialiser converts every object; we use objects as they were parsed.
  */
-export type Wire<T> = T extends Date
+type AsJson<T> = T extends Date
   ? string
   : T extends readonly (infer Item)[]
-    ? readonly Wire<Item>[]
+    ? readonly AsJson<Item>[]
     : T extends object
-      ? { readonly [K in keyof T]: K extends 'metadata' ? ObjectMeta : Wire<T[K]> }
+      ? { readonly [K in keyof T]: K extends 'metadata' ? ObjectMeta : AsJson<T[K]> }
       : T;
 
-/** A resource type: where its objects are, and how one is read from parsed JSON. */
+/** A resource type: where its objects are, and how to read one from parsed JSON. */
 export interface Resource<T extends KubeObject> {
   /** Empty for the core group. */
   readonly group: string;
@@ -64,30 +63,30 @@ export interface Resource<T extends KubeObject> {
   readonly plural: string;
   readonly namespaced: boolean;
   /**
-   * Turns parsed JSON into the object that is handed on. Objects of our own types are validated here; large ones that are
-   * kept by the thousand are cut down to what is used. Must not throw: an object that it cannot read is `undefined`.
+   * Turns parsed JSON into an object, or into `undefined` when it cannot be read; it must not throw. This is
+   * where objects of our own types are validated, and where large ones that are kept by the thousand are cut
+   * down to the fields that are used.
    */
   readonly decode: (raw: unknown) => T | undefined;
 }
 
-/** An object's place. */
+/** Where an object is. */
 export interface ObjectRef {
   readonly name: string;
   readonly namespace?: string;
 }
 
-export type ConfigMap = Wire<V1ConfigMap>;
-export type EndpointSlice = Wire<V1EndpointSlice>;
-export type Event = Wire<EventsV1Event>;
-export type Lease = Wire<V1Lease>;
-export type MutatingWebhookConfiguration = Wire<V1MutatingWebhookConfiguration>;
-export type Namespace = Wire<V1Namespace>;
-export type Node = Wire<V1Node>;
-export type Pod = Wire<V1Pod>;
-export type Secret = Wire<V1Secret>;
-export type ServiceAccount = Wire<V1ServiceAccount>;
+export type ConfigMap = AsJson<V1ConfigMap>;
+export type EndpointSlice = AsJson<V1EndpointSlice>;
+export type Event = AsJson<EventsV1Event>;
+export type Lease = AsJson<V1Lease>;
+export type MutatingWebhookConfiguration = AsJson<V1MutatingWebhookConfiguration>;
+export type Namespace = AsJson<V1Namespace>;
+export type Node = AsJson<V1Node>;
+export type Pod = AsJson<V1Pod>;
+export type Secret = AsJson<V1Secret>;
 
-/** Types of Kubernetes itself are taken at the API server's word. */
+/** A type of Kubernetes itself, whose objects need no validation. */
 function builtin<T extends KubeObject>(
   apiVersion: string,
   kind: string,
@@ -120,14 +119,13 @@ export const namespaces = builtin<Namespace>('v1', 'Namespace', 'namespaces', fa
 export const nodes = builtin<Node>('v1', 'Node', 'nodes', false);
 export const pods = builtin<Pod>('v1', 'Pod', 'pods');
 export const secrets = builtin<Secret>('v1', 'Secret', 'secrets');
-export const serviceAccounts = builtin<ServiceAccount>('v1', 'ServiceAccount', 'serviceaccounts');
 
 /** `group/version`, or `v1` for the core group. */
 export function apiVersionOf(resource: Resource<KubeObject>): string {
   return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
 }
 
-/** The path of a collection, or of an object when `ref` has a name. */
+/** The path of an object; of the collection when `ref` has no name. */
 export function pathOf(
   resource: Resource<KubeObject>,
   ref: Partial<ObjectRef>,
@@ -146,7 +144,7 @@ export function pathOf(
   return `/${parts.join('/')}`;
 }
 
-/** `namespace/name`, or the name alone for what has no namespace: the key of caches and queues. */
+/** The key in caches and queues: `namespace/name`, or the name alone for an object without namespace. */
 export function keyOf(object: KubeObject): string {
   const { namespace, name = '' } = object.metadata ?? {};
   return namespace === undefined ? name : `${namespace}/${name}`;

@@ -1,4 +1,6 @@
-/** List and watch as one endless stream that survives disconnections, expired versions and a silent server. */
+/**
+ * List and watch as one endless stream, which survives disconnections, expired versions and a silent server.
+ */
 import { TextDecoder } from 'node:util';
 import { backoffMs, type BackoffPolicy } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
@@ -8,7 +10,7 @@ import type { KubeClient } from './client.ts';
 import { isGone, KubeError } from './error.ts';
 import { pathOf, type KubeObject, type Resource } from './resource.ts';
 
-/** `reset` replaces everything known; the others change one object. */
+/** `reset` replaces all objects; the others change one. */
 export type WatchEvent<T> =
   | { readonly type: 'reset'; readonly objects: readonly T[] }
   | { readonly type: 'upsert'; readonly object: T }
@@ -21,20 +23,24 @@ export interface WatchOptions {
   readonly labelSelector?: string | undefined;
   readonly fieldSelector?: string | undefined;
   readonly backoff?: BackoffPolicy;
-  /** A watch that brought nothing, not even a bookmark (one a minute), for so long is opened anew. Default 100 s. */
+  /**
+   * A watch that brings nothing for this long, not even the bookmark of every minute, is opened again.
+   * Default 100 s.
+   */
   readonly silenceMs?: number;
   readonly clock?: Clock;
   readonly random?: () => number;
 }
 
-/** The server ends a watch by itself after about this long. */
+/** We ask the server to end each watch after one to two times this long. */
 const WATCH_SECONDS = 300;
 const MIN_WATCH_MS = 1_000;
 const DEFAULT_BACKOFF: BackoffPolicy = { baseMs: 200, maxMs: 30_000 };
 
 /**
- * Lists, then follows. Ends only with the signal, by throwing its reason: every other trouble is logged and tried again with jittered
- * backoff, from the last version seen when the server still knows it (bookmarks keep it recent), else by a new list.
+ * Lists the objects, then follows their changes. Ends only when the signal is aborted, by throwing its
+ * reason. Any other failure is logged and retried with jittered backoff, from the last version seen if the
+ * server still knows it, else with a new list. Bookmarks keep that version recent.
  */
 export async function* listAndWatch<T extends KubeObject>(
   client: KubeClient,
@@ -59,7 +65,7 @@ export async function* listAndWatch<T extends KubeObject>(
         version = change.version;
         if (change.event) yield change.event;
       }
-      // A server that ends every watch at once must not be asked in a tight loop.
+      // If the server ends every watch at once, do not ask it in a tight loop.
       if (clock.monotonic() - startedAt < MIN_WATCH_MS) throw new Error('the watch ended at once');
     } catch (error) {
       signal.throwIfAborted();
@@ -79,7 +85,7 @@ export async function* listAndWatch<T extends KubeObject>(
 
 interface Change<T> {
   readonly version: string;
-  /** Absent for a bookmark, and for an object that cannot be read. */
+  /** Undefined for a bookmark, and for an object that cannot be read. */
   readonly event: WatchEvent<T> | undefined;
 }
 
@@ -120,12 +126,13 @@ async function* watchOnce<T extends KubeObject>(
       };
     }
   } catch (error) {
-    // A type that seldom changes may get no bookmarks either: silence is no trouble yet, a server that is gone will not open the next watch.
+    // Silence is not a failure yet: a type that seldom changes may get no bookmarks either. If the server is
+    // gone, the next watch fails.
     if (opened && guard.signal.aborted && !signal.aborted) {
-      options.log.debug('watch silent, opened anew', { resource: resource.plural });
+      options.log.debug('watch silent, opening it again', { resource: resource.plural });
       return;
     }
-    // The stream reports an abort in its own words; the reason says more.
+    // The stream has its own error for an abort; the reason says more.
     throw guard.signal.aborted ? guard.signal.reason : error;
   } finally {
     guard.close();
@@ -148,7 +155,7 @@ function retryAfterOf(error: unknown): number {
   return error instanceof KubeError ? (error.retryAfterMs ?? 0) : 0;
 }
 
-/** The complete lines of a stream of UTF-8 text; a last one without an end was cut off and is dropped. */
+/** The complete lines of UTF-8 text. A last line without an end was cut off, and is dropped. */
 async function* lines(body: AsyncIterable<Uint8Array>): AsyncGenerator<string, void> {
   const decoder = new TextDecoder();
   let pending: string[] = [];

@@ -1,9 +1,11 @@
-/** Connections to the copier: kept open, TLS verified with Larder's own CA, made anew when that CA changes. */
+/**
+ * Keeps connections to the copier open, and verifies it with Larder's own CA, also after that has changed.
+ */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { FileValue } from '../../platform/file-watch.ts';
 
-/** @param serverName name that the copier's certificate must have, whatever address it is reached at */
+/** @param serverName the name in the copier's certificate, whatever address it is reached at */
 export function copierAgent(
   url: URL,
   serverName: string | undefined,
@@ -22,7 +24,7 @@ export function copierAgent(
     });
   let agent = make(ca.get());
   ca.subscribe((certificates) => {
-    // Transfers under way keep the old agent's connections; idle ones run into its timeout.
+    // Transfers under way keep the old agent's connections; idle ones time out.
     agent = make(certificates);
   });
   return () => agent;

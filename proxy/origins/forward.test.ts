@@ -4,22 +4,23 @@ import { Readable } from 'node:stream';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { parsePullPath } from '../../registry/core/pull-path.ts';
-import type { Answer, Exchange, Origin } from '../transfer/response.ts';
+import type { OriginResponse } from '../transfer/response.ts';
 import { Forwarder } from './forward.ts';
+import type { Origin, Pull } from './origin.ts';
 import type { Failure, OriginName } from './plan.ts';
 
 const BLOB = `/v2/ghcr.io/acme/app/blobs/sha256:${'a'.repeat(64)}`;
 const OPEN_MS = 1_000;
 
-function exchange(): Exchange {
+function pull(): Pull {
   const path = parsePullPath(BLOB);
   if (path.kind === 'base') throw new Error('not in a repository');
-  const request = new IncomingMessage(new Socket());
+  const response = new ServerResponse(new IncomingMessage(new Socket()));
   const { signal } = new AbortController();
-  return { id: 'test', path, request, response: new ServerResponse(request), signal };
+  return { id: 'test', method: 'GET', path, query: '', headers: {}, response, signal };
 }
 
-function answer(): Answer {
+function answer(): OriginResponse {
   return { status: 200, headers: {}, body: Readable.from([]) };
 }
 
@@ -31,7 +32,7 @@ function failure(origin: OriginName, verdict: Failure['verdict']): Failure {
 describe('a crowd that comes when the copier may be asked again', () => {
   let now = 0;
   let asked = 0;
-  let copierSays: () => Answer | Failure | Promise<Answer | Failure>;
+  let copierSays: () => OriginResponse | Failure | Promise<OriginResponse | Failure>;
   const copier: Origin = {
     ask: () => {
       asked += 1;
@@ -53,7 +54,7 @@ describe('a crowd that comes when the copier may be asked again', () => {
     now: () => now,
     onFailure: () => undefined,
   });
-  const servedBy = async (): Promise<OriginName> => (await forwarder.open(exchange())).origin;
+  const servedBy = async (): Promise<OriginName> => (await forwarder.open(pull())).origin;
   const crowd = (): Promise<OriginName[]> => Promise.all([1, 2, 3].map(servedBy));
 
   beforeEach(async () => {
@@ -67,7 +68,7 @@ describe('a crowd that comes when the copier may be asked again', () => {
   });
 
   it('waits with the first, and is served by it', async () => {
-    const back = Promise.withResolvers<Answer>();
+    const back = Promise.withResolvers<OriginResponse>();
     copierSays = () => back.promise;
     const served = crowd();
     // The first has not been answered when the others come.

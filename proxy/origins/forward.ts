@@ -1,7 +1,11 @@
-/** Tries the origins of a request in turn until one has what is asked for, before anything is sent to the client. */
+/**
+ * Tries the origins of a request in turn until one has what is asked for, before anything is sent to the
+ * client.
+ */
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
-import type { Answer, Exchange, Origin } from '../transfer/response.ts';
+import type { OriginResponse } from '../transfer/response.ts';
+import type { Origin, Pull } from './origin.ts';
 import {
   hangs,
   mayAsk,
@@ -18,12 +22,12 @@ export interface ForwarderOptions {
   /** Milliseconds of a clock that never jumps. */
   readonly now: () => number;
   /** Told of each origin that did not serve. */
-  readonly onFailure: (exchange: Exchange, failure: Failure) => void;
+  readonly onFailure: (pull: Pull, failure: Failure) => void;
 }
 
 export interface Served {
   readonly origin: OriginName;
-  readonly answer: Answer;
+  readonly response: OriginResponse;
 }
 
 export class Forwarder {
@@ -33,42 +37,47 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** @throws RegistryError that says best why nobody served; the signal's reason when the client has gone */
-  async open(exchange: Exchange): Promise<Served> {
+  /** @throws RegistryError that tells best why nobody served; the signal's reason when the client has gone */
+  async open(pull: Pull): Promise<Served> {
     const { breaker, now, onFailure } = this.#options;
     const failures: Failure[] = [];
-    const waiting = planSteps(exchange.path).map((step) => ({ step, postponed: false }));
+    const waiting = planSteps(pull.path).map((step) => ({ step, postponed: false }));
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { step, postponed } = next;
       const origin = this.#options.origins[step.origin];
       if (origin === undefined || !mayAsk(step, failures)) continue;
-      const circuit = circuitOf(step, exchange);
-      // An origin that is known to hang is asked all the same, but after those that answer.
+      const circuit = circuitOf(step, pull);
+      // An origin that is known to hang is asked too, but after those that answer.
       if (!postponed && !this.#admits(step, circuit)) {
         const comesAgain = waiting.some(({ step: { origin: later } }) => later === step.origin);
         if (!comesAgain) waiting.push({ step, postponed: true });
         continue;
       }
-      const outcome = await origin.ask(exchange, step.isPatient);
-      if (exchange.signal.aborted || !('verdict' in outcome && hangs(outcome))) breaker.succeeded(circuit);
+      const outcome = await origin.ask(pull, step.isPatient);
+      if (pull.signal.aborted || !('verdict' in outcome && hangs(outcome))) breaker.succeeded(circuit);
       else breaker.failed(circuit, now());
-      exchange.signal.throwIfAborted();
-      if (!('verdict' in outcome)) return { origin: step.origin, answer: outcome };
+      pull.signal.throwIfAborted();
+      if (!('verdict' in outcome)) return { origin: step.origin, response: outcome };
       failures.push(outcome);
-      onFailure(exchange, outcome);
+      onFailure(pull, outcome);
     }
     throw mostMeaningful(failures) ?? new RegistryError('there is nobody to ask', { reason: 'Unreachable' });
   }
 
-  /** While one finds out whether an origin that hung is back, the patient wait with it: else a crowd would go past it to upstream. */
+  /**
+   * While one client finds out whether an origin is back, patient ones wait with it: else a crowd would pass
+   * by it to upstream.
+   */
   #admits({ isPatient }: Step, circuit: string): boolean {
     const { breaker, now } = this.#options;
     return breaker.request(circuit, now()) !== 'deny' || (isPatient && breaker.isProbed(circuit, now()));
   }
 }
 
-/** Each upstream host fails by itself; a peer is one, and what it has not done at once it may do in time. */
-function circuitOf({ origin, isPatient }: Step, { path }: Exchange): string {
+/**
+ * Each upstream host fails by itself. A peer counts as one, and may do in time what it has not done at once.
+ */
+function circuitOf({ origin, isPatient }: Step, { path }: Pull): string {
   if (origin === 'upstream') return path.cached.host;
   return isPatient ? `${origin} in time` : origin;
 }

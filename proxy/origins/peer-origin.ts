@@ -1,7 +1,8 @@
-/** The store and the copier as origins: what their answers mean. */
+/** The store and the copier as origins: what their responses mean. */
 import { STATUS_CODES } from 'node:http';
 import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
-import { discard, type Answer, type Exchange, type Origin } from '../transfer/response.ts';
+import { discardBody, type OriginResponse } from '../transfer/response.ts';
+import type { Origin, Pull } from './origin.ts';
 import { isSilence, type Peer } from './peer.ts';
 import type { Failure } from './plan.ts';
 import { readRefusal, upstreamReason } from './refusal.ts';
@@ -17,30 +18,31 @@ export class PeerOrigin implements Origin {
     this.#peer = peer;
   }
 
-  async ask(exchange: Exchange, isPatient: boolean): Promise<Answer | Failure> {
+  async ask(pull: Pull, isPatient: boolean): Promise<OriginResponse | Failure> {
     try {
-      const answer = await this.#peer.open(exchange, isPatient);
-      return SERVED.has(answer.status) ? answer : await this.#failure(answer);
+      const response = await this.#peer.open(pull, isPatient);
+      return SERVED.has(response.status) ? response : await this.#failure(response);
     } catch (error) {
       const verdict = isSilence(error) ? 'silent' : 'down';
       return { origin: this.#name, verdict, error: toRegistryError(error) };
     }
   }
 
-  async #failure(answer: Answer): Promise<Failure> {
+  async #failure(response: OriginResponse): Promise<Failure> {
     const origin = this.#name;
-    const reason = upstreamReason(answer);
-    if (reason !== undefined) return { origin, verdict: 'refused', error: await readRefusal(answer, reason) };
-    // What is left is read, so that the connection can be used again.
-    discard(answer);
-    if (origin === 'store' && answer.status === 404) {
+    const reason = upstreamReason(response);
+    if (reason !== undefined)
+      return { origin, verdict: 'refused', error: await readRefusal(response, reason) };
+    discardBody(response);
+    if (origin === 'store' && response.status === 404) {
       return {
         origin,
         verdict: 'absent',
         error: new RegistryError('it is not in the cache', { reason: 'NotFound' }),
       };
     }
-    const message = `the ${origin} answered ${answer.status} ${STATUS_CODES[answer.status] ?? ''}`.trimEnd();
+    const message =
+      `the ${origin} answered ${response.status} ${STATUS_CODES[response.status] ?? ''}`.trimEnd();
     return { origin, verdict: 'down', error: new RegistryError(message, { reason: 'UpstreamError' }) };
   }
 }

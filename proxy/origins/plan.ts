@@ -1,17 +1,23 @@
-/** Decides whom to ask for a request, in which order, and what a person is told when nobody serves it. */
+/** Decides which origins to ask for a pull, in which order, and what to tell the user when none serves it. */
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
-import type { RegistryError } from '../../registry/core/errors.ts';
+import { isOutage, type RegistryError } from '../../registry/core/errors.ts';
 import { isByDigest, type PullPath } from '../../registry/core/pull-path.ts';
 
 export type OriginName = 'store' | 'copier' | 'upstream';
 
-/** `absent`: the next may have it. `refused`: upstream said no. `silent`: the origin hangs, or is very busy. `down`: it is of no use now. */
+/**
+ * `absent`: another may have it. `refused`: upstream said no. `silent`: it hangs, or is very busy. `down`: it
+ * is of no use now.
+ */
 export type Verdict = 'absent' | 'refused' | 'silent' | 'down';
 
 /** One origin to be asked. */
 export interface Step {
   readonly origin: OriginName;
-  /** Whoever may only be busy is given time: all that is left is to fetch from upstream what somebody may be fetching already. */
+  /**
+   * Gives a silent origin time, for it may only be busy: after it, upstream would be asked for what it may be
+   * fetching already.
+   */
   readonly isPatient: boolean;
 }
 
@@ -28,9 +34,10 @@ const COPIER: Step = { origin: 'copier', isPatient: true };
 const UPSTREAM: Step = { origin: 'upstream', isPatient: true };
 
 /**
- * What has a digest cannot go stale, so the store is asked first; a tag may have moved, which the copier knows. What is cached does not
- * wait for a copier that hangs; what is not waits a while for one that may only be busy (docs/adr/0005).
- * Upstream is asked last and anonymously, thus never for what belongs to a tenant, nor for the self-test's image, which no registry has.
+ * Content by its digest cannot go stale, so the store is asked first; a tag may have moved, which the copier
+ * knows. A cached image does not wait for a copier that hangs; one that is not cached waits for a copier that
+ * may only be busy (docs/adr/0005). Upstream is asked last and anonymously: never for what belongs to a
+ * tenant, nor for the self-test image, which no registry has.
  */
 export function planSteps(path: PullPath): readonly Step[] {
   const peers = isByDigest(path) ? [STORE, COPIER] : [COPIER_AT_ONCE, STORE, COPIER];
@@ -39,21 +46,24 @@ export function planSteps(path: PullPath): readonly Step[] {
 }
 
 /**
- * A copier is asked again only when it was silent. Upstream's answer through the copier is as good as upstream's own: asking again would
- * only cost its rate limit.
+ * A copier is asked again only when it was silent. A refusal that the copier repeats is as good as upstream's
+ * own: asking again would only count against its rate limit.
  */
 export function mayAsk({ origin }: Step, failures: readonly Failure[]): boolean {
   if (origin === 'upstream') return !failures.some(({ verdict }) => verdict === 'refused');
   return failures.every((failure) => failure.origin !== origin || failure.verdict === 'silent');
 }
 
-/** Whether it is better to ask others first for a while. */
+/** Whether to ask the others before this origin for a while. */
 export function hangs({ verdict, error }: Failure): boolean {
   if (verdict === 'silent') return true;
-  return verdict === 'down' && (error.reason === 'TimedOut' || error.reason === 'Unreachable');
+  return verdict === 'down' && isOutage(error);
 }
 
-/** The error that tells a person most: upstream's own, else what keeps us from asking it, else that it is not there. */
+/**
+ * The error that tells the user most: upstream's own, else what keeps us from asking it, else that it is not
+ * there.
+ */
 export function mostMeaningful(failures: readonly Failure[]): RegistryError | undefined {
   const last = (verdict: Verdict): Failure | undefined =>
     failures.findLast((failure) => failure.verdict === verdict);

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import { UPSTREAM_REASON_HEADER } from '../../api/copier-headers.ts';
 import { OCI_ERROR_CODES, REASONS, RegistryError, type Reason } from '../../registry/core/errors.ts';
-import type { Answer } from '../transfer/response.ts';
 import { BlobStream } from '../transfer/blob-stream.ts';
+import type { OriginResponse } from '../transfer/response.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 
@@ -13,18 +13,18 @@ const errorSchema = z.object({
 });
 const bodySchema = z.object({ errors: z.array(errorSchema) });
 
-/** What upstream means by the copier's answer; undefined when the copier speaks of its own troubles. */
-export function upstreamReason({ headers }: Answer): Reason | undefined {
+/** What upstream means, as the copier repeats it; undefined when the copier speaks of its own troubles. */
+export function upstreamReason({ headers }: OriginResponse): Reason | undefined {
   return REASONS.find((reason) => reason === headers[UPSTREAM_REASON_HEADER]);
 }
 
-/** Reads the answer to its end. */
-export async function readRefusal(answer: Answer, reason: Reason): Promise<RegistryError> {
-  const { code, message } = parseBody(await readCapped(answer.body));
-  const retryAfterSeconds = Number(answer.headers['retry-after'] ?? NaN);
-  return new RegistryError(message || `upstream answered ${answer.status}`, {
+/** Reads the response to its end. */
+export async function readRefusal(response: OriginResponse, reason: Reason): Promise<RegistryError> {
+  const { code, message } = parseBody(await readCapped(response.body));
+  const retryAfterSeconds = Number(response.headers['retry-after'] ?? NaN);
+  return new RegistryError(message || `upstream answered ${response.status}`, {
     reason,
-    status: answer.status,
+    status: response.status,
     ...(code === undefined ? {} : { code }),
     ...(Number.isFinite(retryAfterSeconds) ? { retryAfterSeconds } : {}),
   });
@@ -38,8 +38,8 @@ function parseBody(text: string): { code?: RegistryError['code']; message: strin
   }
 }
 
-/** A body that breaks or is too long is as good as none: the status has said what matters. */
-async function readCapped(body: Answer['body']): Promise<string> {
+/** Empty when the body breaks off or is too long: the status has said what matters. */
+async function readCapped(body: OriginResponse['body']): Promise<string> {
   if (body instanceof BlobStream) {
     body.destroy();
     return '';

@@ -1,4 +1,7 @@
-/** Connections to the store: plain to our own, TLS to a registry of the user's whose CA stands among the upstreams' settings. */
+/**
+ * Connections to the store: plain to Larder's own; over TLS to another registry, whose CA is in the
+ * upstreams' settings.
+ */
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { getCACertificates } from 'node:tls';
@@ -7,7 +10,7 @@ import {
   type UpstreamSettingsSource,
 } from '../../registry/transport/settings/upstream-settings.ts';
 
-/** Gives the agent for the next request: a new one when the settings have changed. */
+/** @returns the agent for the next request, a new one when the settings have changed */
 export function storeAgent(url: URL, upstreams: UpstreamSettingsSource): () => HttpAgent {
   if (url.protocol === 'http:') {
     const plain = new HttpAgent({ keepAlive: true });

@@ -1,4 +1,4 @@
-/** The store as an origin: our own reader, or a registry of the user's in its place. */
+/** The store as an origin: Larder's own reader, or another registry in its place. */
 import { storePolicies } from '../../registry/transport/http/connection-policy.ts';
 import { createConnections } from '../../registry/transport/http/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
@@ -16,11 +16,14 @@ import { StorePass } from './store-pass.ts';
 export interface StoreOriginOptions {
   /** Perhaps with a path, see `storePlace`. */
   readonly url: URL;
-  /** Folder with the login; undefined when it asks for none. */
+  /** Folder with the login; undefined when the store asks for none. */
   readonly login: string | undefined;
-  /** How long it may take to begin its answer, in milliseconds. Whatever it has, it has at hand: its sign of life is its answer. */
+  /**
+   * How long it may take to begin its response, in milliseconds. It has what it serves at hand, so that is
+   * its sign of life too.
+   */
   readonly deadlineMs: number;
-  /** Where its authority and its token server's hosts stand, when it is the user's. */
+  /** Has the CA and the token server's hosts of another registry. */
   readonly upstreams: UpstreamSettingsSource;
 }
 

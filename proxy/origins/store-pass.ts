@@ -1,8 +1,12 @@
-/** What the proxy shows to the store: a token per repository that may only read, or the login that an outside registry wants. */
+/**
+ * What the proxy shows the store: a token for one repository that may only read, or the login of an outside
+ * registry.
+ */
 import { parseChallenges } from '../../registry/core/challenge.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Scope } from '../../registry/transport/auth/scope.ts';
-import type { Answer, Exchange } from '../transfer/response.ts';
+import type { OriginResponse } from '../transfer/response.ts';
+import type { Pull } from './origin.ts';
 import type { PeerCredentials } from './peer.ts';
 
 export class StorePass implements PeerCredentials {
@@ -15,19 +19,19 @@ export class StorePass implements PeerCredentials {
     this.#prefix = prefix;
   }
 
-  async authorization({ path, signal }: Exchange): Promise<string | undefined> {
+  async authorization({ path, signal }: Pull): Promise<string | undefined> {
     return this.#authenticator.authorization(this.#scopes(path.name), signal);
   }
 
   async renew(
-    { path, signal }: Exchange,
+    { path, signal }: Pull,
     header: string | undefined,
-    { headers }: Answer,
+    { headers }: OriginResponse,
   ): Promise<string | undefined> {
     const challenge = headers['www-authenticate'];
     const challenges = typeof challenge === 'string' ? parseChallenges(challenge) : [];
     const refusal = { challenges, header, tried: 0, status: 401 };
-    return (await this.#authenticator.answer(refusal, this.#scopes(path.name), signal))?.header;
+    return (await this.#authenticator.renew(refusal, this.#scopes(path.name), signal))?.header;
   }
 
   #scopes(name: string): Scope[] {

@@ -1,4 +1,4 @@
-/** The upstream registry itself, anonymously: the last resort of public images. */
+/** The upstream registry itself, asked anonymously: the last resort for public images. */
 import { Readable } from 'node:stream';
 import { firstOf } from '../../registry/client/alternatives.ts';
 import { getBlob, headBlob } from '../../registry/client/blobs.ts';
@@ -7,14 +7,35 @@ import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { verified, withTypedErrors } from '../../registry/client/verified.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
-import { RegistryError, toRegistryError } from '../../registry/core/errors.ts';
-import type { Transport } from '../../registry/transport/transport.ts';
+import { isOutage, RegistryError, toRegistryError } from '../../registry/core/errors.ts';
+import { upstreamPolicies } from '../../registry/transport/http/connection-policy.ts';
+import { createConnections } from '../../registry/transport/http/connector.ts';
+import type { OutboundProxies } from '../../registry/transport/http/outbound-proxy.ts';
 import {
   endpointsOf,
   type UpstreamSettingsSource,
 } from '../../registry/transport/settings/upstream-settings.ts';
-import type { Answer, Exchange, Origin } from '../transfer/response.ts';
+import { Transport } from '../../registry/transport/transport.ts';
+import type { OriginResponse } from '../transfer/response.ts';
+import type { Origin, Pull } from './origin.ts';
 import type { Failure } from './plan.ts';
+
+export interface UpstreamOriginOptions {
+  readonly upstreams: UpstreamSettingsSource;
+  /** HTTP proxies of the site. */
+  readonly proxies: OutboundProxies;
+  /** For the head of a response, in milliseconds. */
+  readonly headMs: number;
+  /** How long a body may bring nothing, in milliseconds. */
+  readonly silenceMs: number;
+}
+
+const CONNECT_MS = 5_000;
+
+export function upstreamOrigin({ upstreams, proxies, ...deadlines }: UpstreamOriginOptions): UpstreamOrigin {
+  const connections = createConnections(upstreamPolicies(upstreams), { connectMs: CONNECT_MS, proxies });
+  return new UpstreamOrigin(new Transport(connections, deadlines), upstreams);
+}
 
 export class UpstreamOrigin implements Origin {
   readonly #transport: Transport;
@@ -25,8 +46,8 @@ export class UpstreamOrigin implements Origin {
     this.#settings = settings;
   }
 
-  async ask(exchange: Exchange): Promise<Answer | Failure> {
-    const { path } = exchange;
+  async ask(pull: Pull): Promise<OriginResponse | Failure> {
+    const { path } = pull;
     try {
       const { host, repository } = path.cached;
       const clients = endpointsOf(this.#settings.get(), host).map(
@@ -38,17 +59,19 @@ export class UpstreamOrigin implements Origin {
             authenticator: this.#transport.authenticator(endpoint),
           }),
       );
-      return await firstOf(clients, (client) => answerFrom(client, exchange));
+      return await firstOf(clients, (client) => responseFrom(client, pull));
     } catch (thrown) {
       const error = toRegistryError(thrown);
-      const verdict = error.reason === 'TimedOut' || error.reason === 'Unreachable' ? 'down' : 'refused';
-      return { origin: 'upstream', verdict, error };
+      return { origin: 'upstream', verdict: isOutage(error) ? 'down' : 'refused', error };
     }
   }
 }
 
-async function answerFrom(client: RepositoryClient, { path, request, signal }: Exchange): Promise<Answer> {
-  const head = request.method === 'HEAD';
+async function responseFrom(
+  client: RepositoryClient,
+  { path, method, signal }: Pull,
+): Promise<OriginResponse> {
+  const head = method === 'HEAD';
   switch (path.kind) {
     case 'manifest':
       return head ? manifestHead(client, path.reference, signal) : manifest(client, path.reference, signal);
@@ -67,26 +90,30 @@ async function manifestHead(
   client: RepositoryClient,
   reference: ManifestReference,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<OriginResponse> {
   const { digest, mediaType, size } = await headManifest(client, reference, { signal });
-  return answer({ 'content-type': mediaType, 'content-length': size, 'docker-content-digest': digest });
+  return contentOf({ 'content-type': mediaType, 'content-length': size, 'docker-content-digest': digest });
 }
 
 async function manifest(
   client: RepositoryClient,
   reference: ManifestReference,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<OriginResponse> {
   const { bytes, digest, manifest: parsed } = await getManifest(client, reference, { signal });
   const headers = {
     'content-type': parsed.mediaType,
     'content-length': bytes.byteLength,
     'docker-content-digest': digest,
   };
-  return answer(headers, Readable.from([bytes]));
+  return contentOf(headers, Readable.from([bytes]));
 }
 
-async function blobHead(client: RepositoryClient, digest: Digest, signal: AbortSignal): Promise<Answer> {
+async function blobHead(
+  client: RepositoryClient,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<OriginResponse> {
   const found = await headBlob(client, digest, signal);
   if (found === undefined) {
     throw new RegistryError(`blob ${digest} is not in the repository`, {
@@ -94,22 +121,25 @@ async function blobHead(client: RepositoryClient, digest: Digest, signal: AbortS
       code: 'BLOB_UNKNOWN',
     });
   }
-  return answer({ 'content-length': found.size, 'docker-content-digest': digest });
+  return contentOf({ 'content-length': found.size, 'docker-content-digest': digest });
 }
 
-/** Always whole: a client may not rely on ranges (RFC 9110 section 14.2), and what is verified has to be seen whole. */
-async function blob(client: RepositoryClient, digest: Digest, signal: AbortSignal): Promise<Answer> {
+/**
+ * Always whole: a server may ignore ranges (RFC 9110 section 14.2), and a digest can only be verified over
+ * all bytes.
+ */
+async function blob(client: RepositoryClient, digest: Digest, signal: AbortSignal): Promise<OriginResponse> {
   const { size, body, toError } = await getBlob(client, digest, { signal });
   const chunks = withTypedErrors(body as AsyncIterable<Uint8Array>, toError);
-  return answer(
+  return contentOf(
     { 'content-length': size, 'docker-content-digest': digest },
     Readable.from(verified(chunks, { digest, size }), { objectMode: false }),
   );
 }
 
-function answer(
+function contentOf(
   headers: Readonly<Record<string, string | number | undefined>>,
   body: Readable = Readable.from([]),
-): Answer {
+): OriginResponse {
   return { status: 200, headers: { 'content-type': 'application/octet-stream', ...headers }, body };
 }

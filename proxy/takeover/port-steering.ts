@@ -1,7 +1,7 @@
 /**
- * Who gets the callers of a port that a process and its successor share (`SO_REUSEPORT`). The kernel gives each caller to either, and
- * resets those whom it has queued for a listener that closes; so whoever leaves first has all callers sent to the other. Nor need a
- * newcomer get any before it has proven itself.
+ * Which process gets the connections to a port that it shares with its successor (`SO_REUSEPORT`). The kernel
+ * gives each to either of them, and resets those that it has queued for a listener that closes. So a process
+ * that stops first has all sent to the other; and a successor gets none before it has passed its self-test.
  * https://man7.org/linux/man-pages/man7/socket.7.html (SO_ATTACH_REUSEPORT_CBPF)
  */
 import { spawn } from 'node:child_process';
@@ -10,16 +10,19 @@ import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 
-/** The kernel's list has us and at most one other; whoever came first is 0. */
+/**
+ * Places in the kernel's list of listeners, which has us and at most one other, in the order in which they
+ * came.
+ */
 const [FIRST, SECOND] = ['0', '1'] as const;
-/** In milliseconds: for one call at our own port, which a successor that hangs need not answer. */
-const CALL_MS = 1_000;
-/** In milliseconds: for a program that makes one system call. */
+/** For one connection to our own port, in milliseconds: a successor that hangs may not accept it. */
+const CONNECT_MS = 1_000;
+/** For a program that makes one system call, in milliseconds. */
 const PROGRAM_MS = 5_000;
-/** In milliseconds: how often it is looked whether a successor listens. */
+/** How often to look whether a successor listens, in milliseconds. */
 const LOOK_MS = 250;
-/** In milliseconds: how much longer than its patience {@link PortSteering.leave} may take. */
-export const STEERING_MS = 2 * (PROGRAM_MS + CALL_MS);
+/** How much longer than its patience {@link PortSteering.leave} may take, in milliseconds. */
+export const STEERING_MS = 2 * (PROGRAM_MS + CONNECT_MS);
 
 export interface PortSteeringOptions {
   /** Path of `steer-port`, which sets the socket option that Node.js cannot. */
@@ -27,7 +30,10 @@ export interface PortSteeringOptions {
   readonly log: Logger;
 }
 
-/** Without the program all works as before; only callers in the very instant in which a listener closes are reset. */
+/**
+ * Where the program cannot run, only connections made in the very instant in which a listener closes are
+ * reset.
+ */
 export class PortSteering {
   readonly #program: string;
   readonly #log: Logger;
@@ -38,20 +44,21 @@ export class PortSteering {
     this.#log = log;
   }
 
-  /** Callers stay with a process that is there already. */
+  /** New connections stay with a process that listens already. */
   async join(server: Server): Promise<void> {
     this.#servers.add(server);
     await this.#steer(FIRST, server);
   }
 
-  /** Callers go to any listener from now on, ours among them. */
-  async share(): Promise<void> {
+  /** From now on new connections go to any listener, ours among them. Does not throw. */
+  readonly share = async (): Promise<void> => {
     for (const server of this.#servers) await this.#steer('hash', server);
-  }
+  };
 
   /**
-   * Callers go to the other listener from now on; those whom the kernel queued for this one before still come.
-   * @param patienceMs how long to wait for another when there is none
+   * From now on new connections go to the other listener; those that the kernel has queued for this one still
+   * come.
+   * @param patienceMs how long to wait for another listener
    * @returns false when there is none, or the kernel cannot be asked
    */
   async leave(server: Server, patienceMs: number): Promise<boolean> {
@@ -60,7 +67,7 @@ export class PortSteering {
     for (;;) {
       for (const index of [SECOND, FIRST]) {
         if (!(await this.#steer(index, server))) return false;
-        if (!(await getsCallers(server))) return true;
+        if (!(await getsConnections(server))) return true;
       }
       if (performance.now() >= patience) return false;
       await delay(LOOK_MS);
@@ -72,20 +79,20 @@ export class PortSteering {
       await run(this.#program, to, descriptorOf(server));
       return true;
     } catch (error) {
-      this.#log.warn('callers of a shared port cannot be steered', { to, error });
+      this.#log.warn('connections to a shared port cannot be steered', { to, error });
       return false;
     }
   }
 }
 
-/** Node.js tells the descriptor of no listener by a documented way. */
+/** Node.js has no documented way to ask for a listener's descriptor. */
 function descriptorOf(server: Server): number {
   const { _handle: handle } = server as unknown as { readonly _handle: { readonly fd: number } | null };
   if (!handle || handle.fd < 0) throw new Error('the server does not listen');
   return handle.fd;
 }
 
-/** The program finds the socket as descriptor 3. */
+/** Gives the program the socket as descriptor 3. */
 async function run(program: string, to: string, socket: number): Promise<void> {
   const child = spawn(program, [to], {
     stdio: ['ignore', 'ignore', 'pipe', socket],
@@ -98,30 +105,31 @@ async function run(program: string, to: string, socket: number): Promise<void> {
   if (code !== 0) throw new Error(said.trim() || `${program} ended with ${code ?? 'a signal'}`);
 }
 
-/** Calls at the server's address, says nothing and looks who opens. */
-async function getsCallers(server: Server): Promise<boolean> {
+/** Whether it is we who accept a connection to the server's address. */
+async function getsConnections(server: Server): Promise<boolean> {
   const { address, port } = server.address() as AddressInfo;
-  const call = connect({ host: address, port }).on('error', () => undefined);
+  const connection = connect({ host: address, port }).on('error', () => undefined);
   const seen: (number | undefined)[] = [];
   const see = ({ remotePort }: Socket): void => {
     seen.push(remotePort);
   };
   server.on('connection', see);
-  const signal = AbortSignal.timeout(CALL_MS);
+  const signal = AbortSignal.timeout(CONNECT_MS);
   let localPort: number | undefined;
   try {
-    await once(call, 'connect', { signal });
-    ({ localPort } = call);
-    // Whoever opens closes again, since nothing is asked.
-    call.end().resume();
-    await once(call, 'close', { signal });
+    await once(connection, 'connect', { signal });
+    ({ localPort } = connection);
+    // The other end closes too, since nothing is asked.
+    connection.end().resume();
+    await once(connection, 'close', { signal });
   } catch {
-    // Nobody opened in time. It may still have been us, who were late: then we have it after the next look at our sockets.
-    localPort ??= call.localPort;
+    // Nobody accepted it in time. If we were merely late ourselves, it is here after the next look at our
+    // sockets.
+    localPort ??= connection.localPort;
     await polled();
   } finally {
     server.off('connection', see);
-    call.destroy();
+    connection.destroy();
   }
   return localPort !== undefined && seen.includes(localPort);
 }

@@ -19,8 +19,8 @@ describe("a proxy's test of itself", () => {
   let selfTest: SelfTest;
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'larder-door-'));
-    const door = join(folder, 'proxy.sock');
+    folder = await mkdtemp(join(tmpdir(), 'larder-socket-'));
+    const socketPath = join(folder, 'proxy.sock');
     const { manifest, blob } = SELF_TEST_IMAGE;
     const contents = new Map([manifest, blob].map(({ digest, bytes }) => [digest as string, bytes]));
     server = createServer((req, res) => {
@@ -30,10 +30,10 @@ describe("a proxy's test of itself", () => {
       if (serve && bytes && accepted && req.url?.startsWith('/v2/larder.invalid/self-test/'))
         res.end(`${bytes.toString()}${damage}`);
       else res.writeHead(503).end();
-    }).listen(door);
+    }).listen(socketPath);
     await once(server, 'listening');
     selfTest = new SelfTest({
-      door,
+      socketPath,
       intervalMs: 10,
       deadlineMs: 1_000,
       clock: systemClock,
@@ -66,7 +66,7 @@ describe("a proxy's test of itself", () => {
 
   it('fails when the image does not come, and passes again by itself', async () => {
     serve = false;
-    await becomes('the answer was 503');
+    await becomes('the status was 503');
     serve = true;
     await becomes(undefined);
     expect(selfTest.problem()).toBeUndefined();

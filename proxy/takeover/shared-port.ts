@@ -1,4 +1,7 @@
-/** How a proxy shares its port with its successor: callers stay with the old one at first, and go to the new one before the old one closes. */
+/**
+ * How a proxy shares its port with its successor: clients stay with the old one at first, and go to the new
+ * one before the old one closes.
+ */
 import type { Server } from 'node:http';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { SharedPort } from '../../platform/http-server.ts';
@@ -6,15 +9,21 @@ import { type PortSteering, STEERING_MS } from './port-steering.ts';
 
 export interface SharedPortOptions {
   readonly steering: PortSteering;
-  /** How long to go on when nobody else listens yet, in milliseconds. Default 0. */
+  /** How long to wait for a successor to listen, in milliseconds. Default 0. */
   readonly successorMs?: number;
-  /** How long nobody may have come before the server closes its door, in milliseconds; waited for up to 10 s. Default 100. */
+  /**
+   * How long no connection may have come before the server stops listening, in milliseconds; waited for up to
+   * 10 s. Default 100.
+   */
   readonly lullMs?: number;
 }
 
 const LULL_MS = 100;
 const LULL_PATIENCE_MS = 10_000;
-/** So long callers who were sent elsewhere may still come before they are sent again. */
+/**
+ * How long connections may still come after they were sent elsewhere, in milliseconds; then they are sent
+ * there once more.
+ */
 const RETURN_MS = 500;
 const LEAVE_ATTEMPTS = 10;
 
@@ -27,9 +36,10 @@ export function sharedPort({ steering, successorMs = 0, lullMs = LULL_MS }: Shar
 }
 
 /**
- * Resolves when callers go to a successor and nobody has come for a while. The kernel resets those whom it has queued for a listener
- * that closes; it hands them to another that shares the port only where the node's `net.ipv4.tcp_migrate_req` is 1
- * (https://docs.kernel.org/networking/ip-sysctl.html). So a door must not be closed while somebody stands at it.
+ * Resolves when new connections go to a successor and none has come here for a while. The kernel resets those
+ * that it has queued for a listener that closes; it hands them to another that shares the port only where the
+ * node's `net.ipv4.tcp_migrate_req` is 1 (https://docs.kernel.org/networking/ip-sysctl.html). So a listener
+ * must not close while a connection waits in its queue.
  */
 async function leave(
   server: Server,
@@ -37,14 +47,15 @@ async function leave(
   { successorMs, lullMs }: { readonly successorMs: number; readonly lullMs: number },
 ): Promise<void> {
   for (let attempt = 0; attempt < LEAVE_ATTEMPTS; attempt += 1) {
-    const goElsewhere = await steering.leave(server, successorMs);
-    const isQuiet = await lull(server, lullMs, goElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
-    if (isQuiet || !goElsewhere) return;
-    // A successor that begins to listen, or has proven itself, just then has had callers sent to us again.
+    const sentElsewhere = await steering.leave(server, successorMs);
+    const isQuiet = await lull(server, lullMs, sentElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
+    if (isQuiet || !sentElsewhere) return;
+    // A successor that begins to listen, or passes its self-test, at that very moment has connections sent to
+    // us again.
   }
 }
 
-/** Lets in who comes, until nobody has come for `ms`: then true. False after `patienceMs`. */
+/** Accepts connections until none has come for `ms`: then true. False after `patienceMs`. */
 async function lull(server: Server, ms: number, patienceMs: number): Promise<boolean> {
   const began = performance.now();
   let last = began;
@@ -55,7 +66,7 @@ async function lull(server: Server, ms: number, patienceMs: number): Promise<boo
   try {
     for (;;) {
       await delay(last + ms - performance.now());
-      await polled(); // whoever came while this process did not run is taken in first
+      await polled(); // connections that came while this process did not run are accepted first
       if (performance.now() - last >= ms) return true;
       if (performance.now() - began >= patienceMs) return false;
     }

@@ -1,12 +1,15 @@
-/** The kubelet's startup probe of a proxy, run in its container: exits 0 once an image was read through that very proxy. */
+/**
+ * The kubelet's startup probe, run in the proxy's container: exits 0 once an image was read through that very
+ * proxy.
+ */
 import { request } from 'node:http';
-import { STARTED_PATH } from './own-door.ts';
+import { STARTUP_PROBE_PATH } from './own-socket.ts';
 
 const [socketPath = ''] = process.argv.slice(2);
 process.exitCode = 1;
-request({ socketPath, path: STARTED_PATH }, (answer) => {
-  answer.resume();
-  if (answer.statusCode === 200) process.exitCode = 0;
+request({ socketPath, path: STARTUP_PROBE_PATH }, (response) => {
+  response.resume();
+  if (response.statusCode === 200) process.exitCode = 0;
 })
   .on('error', (error) => process.stderr.write(`${error.message}\n`))
   .end();

@@ -22,7 +22,10 @@ const SIZE = 5_000_003;
 const CONTENT = randomBytes(SIZE);
 const HEAD = `HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`;
 
-/** A peer that does with each connection what a test says, and a server that sends its clients what the peer gives. */
+/**
+ * A peer that does with each connection what a test says, and a server that sends its clients what the peer
+ * gives.
+ */
 class Chain {
   peer: (socket: Socket) => void = () => undefined;
   failure: unknown;
@@ -170,7 +173,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
   });
 
   it.each([
-    ['ends too soon', (socket: Socket) => socket.end(HEAD + 'begin'), 'the body was cut short'],
+    ['ends too soon', (socket: Socket) => socket.end(HEAD + 'begin'), 'closed before the end'],
     ['falls silent', (socket: Socket) => socket.write(HEAD + 'begin'), 'the next bytes of the body'],
   ])('is cut short of its length when the peer %s', async (_, peer, message) => {
     chain.peer = peer;
@@ -186,7 +189,7 @@ describe.each(['plain HTTP', 'TLS'])('a blob straight from socket to socket, by 
       () => undefined,
       scheme === 'TLS' ? 'the answer of the store' : 'a sign of life from the store',
     ],
-    ['closes at once', (socket: Socket) => socket.end(), 'closed before the answer'],
+    ['closes at once', (socket: Socket) => socket.end(), 'closed before the end'],
     ['speaks something else', (socket: Socket) => socket.end('SSH-2.0-x\r\n\r\n'), 'not HTTP'],
     [
       'never ends its head',

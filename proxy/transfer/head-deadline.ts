@@ -1,20 +1,26 @@
-/** How long an origin may let us wait for the head of its answer. */
+/** How long a peer may take to send the head of its response. */
 import { DeadlineError } from '../../platform/deadline.ts';
 
 export interface HeadDeadlines {
-  /** Within this many milliseconds a peer gives a sign of life: a TLS handshake, `102 Processing`, or its answer's head. */
+  /**
+   * How long until a sign of life: a TLS handshake, `102 Processing`, or the head of the response.
+   * Milliseconds.
+   */
   readonly signMs: number;
-  /** Within this many milliseconds of that sign it gives the head of its answer. */
+  /** How long from that sign until the head of the response. Milliseconds. */
   readonly headMs: number;
 }
 
-/** Nothing has come of a peer: it hangs, or is too busy even for that. */
+/** The peer has sent nothing: it hangs, or is too busy even for a sign of life. */
 export class NoSignOfLife extends DeadlineError {}
 
-/** So many times as long a peer is given that is heard of elsewhere meanwhile: it is busy, not hung. */
+/**
+ * A peer that sends something on another connection meanwhile is busy, not hung. It gets this many times as
+ * long.
+ */
 const BUSY_FACTOR = 5;
 
-/** When anything has come from a peer last, by whatever connection. */
+/** When a peer last sent anything, on any connection. */
 export class LastSign {
   #at = -Infinity;
 
@@ -36,8 +42,8 @@ export interface HeadDeadlineOptions extends HeadDeadlines {
 }
 
 /**
- * Two deadlines in a row: a peer that is frozen is found out soon, one that works for us is given time. Many who ask at the same time make
- * it slow to answer each, and must not for that go elsewhere all together.
+ * Two deadlines in a row: a frozen peer is noticed soon, and one that works for us is given time. Many
+ * requests at once make a peer slow to answer each of them, and must not all go elsewhere for that.
  */
 export class HeadDeadline {
   readonly #options: HeadDeadlineOptions;
@@ -45,7 +51,7 @@ export class HeadDeadline {
   #timer: NodeJS.Timeout | undefined;
   #lastLook: NodeJS.Immediate | undefined;
 
-  /** Runs from now on. */
+  /** Starts at once. */
   constructor(options: HeadDeadlineOptions) {
     this.#options = options;
     this.#awaitSign(options.signMs);
@@ -59,7 +65,7 @@ export class HeadDeadline {
     });
   }
 
-  /** The head is there, or nobody waits for it any more. */
+  /** Call it when the head has come, or when nobody waits for it any more. */
   stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#lastLook);
@@ -78,7 +84,7 @@ export class HeadDeadline {
   #arm(ms: number, onTime: () => void): void {
     this.stop();
     this.#timer = setTimeout(() => {
-      // On a busy node it may be us who were late: what has come meanwhile is looked at before anybody is given up.
+      // On a busy node it may be us who were late: look once more at what has come before giving the peer up.
       this.#lastLook = setImmediate(onTime);
     }, ms);
   }

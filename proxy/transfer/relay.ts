@@ -1,22 +1,22 @@
-/** Moves an answer's body to the client, and notices when the origin falls silent. */
+/** Sends an origin's body to the client, and notices when the origin falls silent. */
 import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { DeadlineError } from '../../platform/deadline.ts';
-import type { Answer } from './response.ts';
 import { BlobStream } from './blob-stream.ts';
+import type { OriginResponse } from './response.ts';
 
-/** A manifest is not larger as a rule. */
+/** Manifests are seldom larger. */
 const SMALL_BYTES = 256 * 1024;
 
 /**
- * Ends the response with the body. A body that breaks cuts the connection short of Content-Length, so that no client takes
- * a part for the whole.
+ * Ends the response with the body. Where the body breaks off, the connection is cut short of Content-Length,
+ * so that no client takes a part for the whole.
  * @param silenceMs how long the origin may send nothing while the client is ready to take
  * @throws what broke the transfer, DeadlineError among it
  */
 export async function relay(
-  { body, headers }: Pick<Answer, 'body' | 'headers'>,
+  { body, headers }: Pick<OriginResponse, 'body' | 'headers'>,
   response: ServerResponse,
   silenceMs: number,
 ): Promise<void> {
@@ -31,7 +31,7 @@ export async function relay(
   }, silenceMs);
   body.on('data', () => watch.refresh());
   try {
-    // In one piece together with the head: a pipeline costs several times what a manifest does.
+    // In one piece with the head: a pipeline would cost several times what a manifest does.
     if (length <= SMALL_BYTES) response.end(Buffer.concat(await collect(body)));
     else await pipeline(body, response);
   } finally {

@@ -1,8 +1,9 @@
-/** Several endpoints for one registry: the next is asked when one cannot help. */
+/** Several endpoints for one registry: when one cannot help, the next is asked. */
 import { RegistryError } from '../core/errors.ts';
 
 /**
- * The first success. A mirror that lacks the image, refuses or is away is passed over; the last failure is thrown.
+ * Returns the first success. Passes over a mirror that lacks the image, refuses or is away; throws the last
+ * failure.
  * @param endpoints at least one, in the order in which to try them
  */
 export async function firstOf<E, T>(

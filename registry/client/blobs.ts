@@ -1,15 +1,16 @@
-/** Blobs of a repository: read as streams from any offset, mounted from another repository, asked after. */
+/** Reading the blobs of a repository: as streams from any offset, or whole and verified. */
 import { Readable } from 'node:stream';
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { formatRange, parseContentRange } from '../core/range.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
+import { abandon, drain } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
 import { networkError } from '../transport/http/http-error.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import type { RepositoryClient } from './repository-client.ts';
 import { verified, withTypedErrors } from './verified.ts';
 
 export interface OpenedBlob {
-  /** Size of the whole blob in bytes, when the registry tells it. */
+  /** Size of the whole blob in bytes; undefined when the registry does not say. */
   readonly size: number | undefined;
   /** The bytes from the offset on, not verified. Has to be read to its end or destroyed. */
   readonly body: Readable;
@@ -19,7 +20,10 @@ export interface OpenedBlob {
 
 export interface BlobOptions {
   readonly signal: AbortSignal;
-  /** First byte wanted. A registry that knows no ranges sends all; the bytes before it are then dropped. Default 0. */
+  /**
+   * The first byte wanted. Default 0. When a registry ignores ranges and sends all, the bytes before it are
+   * dropped.
+   */
   readonly offset?: number | undefined;
   readonly headMs?: number | undefined;
 }
@@ -37,7 +41,7 @@ export async function headBlob(
     accept: [200, 404],
     signal,
   });
-  discard(response);
+  drain(response);
   return response.status === 404 ? undefined : { size: lengthOf(response) };
 }
 
@@ -86,7 +90,7 @@ export async function* getVerifiedBlob(
   });
 }
 
-/** The whole blob in memory, verified: for small ones, such as configs. @throws RegistryError */
+/** The whole blob in memory, verified: for small blobs, such as configs. @throws RegistryError */
 export async function readBlob(
   client: RepositoryClient,
   blob: { readonly digest: Digest; readonly size: number },
@@ -106,7 +110,7 @@ function lengthOf(response: HttpResponse): number | undefined {
 function rangeStart(response: HttpResponse, offset: number): number | undefined {
   const range = parseContentRange(response.header('content-range') ?? '');
   if (range?.start === offset) return range.size;
-  response.body.on('error', () => undefined).destroy();
+  abandon(response);
   throw new RegistryError(`${response.url.host} answered with another range than the one asked for`, {
     reason: 'UpstreamError',
   });

@@ -1,16 +1,16 @@
-/** What a repository lists: its tags, and the artifacts that refer to a manifest. */
+/** Listing a repository's tags, and the artifacts that refer to a manifest. */
 import { z } from 'zod';
 import { referrersTag } from '../core/attached-tag.ts';
 import { type Digest, isDigest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
 import { MAX_MANIFEST_BYTES } from '../core/manifest.ts';
 import { isTag } from '../core/reference.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
-import { readBody } from '../transport/http/http-error.ts';
+import { drain, readBody } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
 import { getManifest } from './manifests.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import type { RepositoryClient } from './repository-client.ts';
 
-/** A descriptor of what refers to a manifest, as the registry has it: none of its fields is ours to drop. */
+/** The descriptor of a referrer with all of its fields, as the registry has it. */
 export type ReferrerJson = z.infer<typeof referrerSchema>;
 
 const referrerSchema = z.looseObject({
@@ -41,8 +41,9 @@ export async function allTags(client: RepositoryClient, signal: AbortSignal): Pr
 }
 
 /**
- * What refers to a manifest (OCI distribution 1.1, "Listing Referrers"), by the tag schema where a registry lacks the
- * API. Empty when nothing does. @throws RegistryError
+ * The artifacts that refer to a manifest (OCI distribution 1.1, "Listing Referrers"), by the tag schema where
+ * a registry lacks the API.
+ * @throws RegistryError
  */
 export async function listReferrers(
   client: RepositoryClient,
@@ -54,7 +55,7 @@ export async function listReferrers(
   while (next !== undefined) {
     const response: HttpResponse = await read(client, next, [200, 404], signal);
     if (response.status === 404) {
-      discard(response);
+      drain(response);
       return await referrersByTag(client, digest, signal);
     }
     const { manifests } = parse(client, referrersSchema, await body(client, response));
@@ -100,7 +101,7 @@ function parse<T extends z.ZodType>(client: RepositoryClient, schema: T, bytes: 
   }
 }
 
-/** RFC 8288 as registries use it. A next page at another origin, or the same page again, is not followed. */
+/** By the Link header (RFC 8288). Undefined for a page at another origin, or for the same page again. */
 function nextPage(client: RepositoryClient, response: HttpResponse, current: URL): URL | undefined {
   const [, target = ''] = /<([^<>]+)>\s*;[^,]*\brel="?next"?/i.exec(response.header('link') ?? '') ?? [];
   if (target === '' || !URL.canParse(target, current.href)) return undefined;
@@ -109,5 +110,7 @@ function nextPage(client: RepositoryClient, response: HttpResponse, current: URL
 }
 
 function nonsense(client: RepositoryClient): RegistryError {
-  return new RegistryError(`${client.origin} answered with what is no list`, { reason: 'UpstreamError' });
+  return new RegistryError(`${client.origin} answered with something that is not a list`, {
+    reason: 'UpstreamError',
+  });
 }

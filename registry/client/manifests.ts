@@ -1,21 +1,22 @@
-/** Manifests of a repository: read whole and verified, written byte for byte. */
+/** The manifests of a repository: read whole and verified, written byte for byte. */
 import { type Digest, digestOf, isDigest, verifyDigest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { type Manifest, manifestTooLarge, MAX_MANIFEST_BYTES, parseManifest } from '../core/manifest.ts';
 import { MANIFEST_ACCEPT, mediaTypeOf } from '../core/media-types.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
-import { networkError, readBody } from '../transport/http/http-error.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import { abandon, drain, readBody } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
+import { networkError } from '../transport/http/http-error.ts';
+import type { RepositoryClient } from './repository-client.ts';
 
 export interface ManifestHead {
-  /** Undefined when the registry does not tell. */
+  /** Undefined when the registry does not say. */
   readonly digest: Digest | undefined;
   readonly mediaType: string;
-  /** Bytes; undefined when the registry does not tell. */
+  /** Bytes; undefined when the registry does not say. */
   readonly size: number | undefined;
 }
 
-/** A manifest as it is stored: its bytes have the digest. */
+/** A manifest as it is stored. Its bytes have the digest. */
 export interface StoredManifest {
   readonly bytes: Uint8Array;
   readonly digest: Digest;
@@ -24,7 +25,7 @@ export interface StoredManifest {
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** For the head of the answer, in milliseconds, when the transport's own is too long to wait. */
+  /** Deadline for the head of the response, in milliseconds, when the transport's own is too long. */
   readonly headMs?: number | undefined;
 }
 
@@ -35,13 +36,13 @@ export async function headManifest(
   options: ReadOptions,
 ): Promise<ManifestHead> {
   const response = await request(client, 'HEAD', reference, options);
-  discard(response);
+  drain(response);
   return headOf(response);
 }
 
 /**
- * Verified against the digest asked for, or else against the one that the registry states.
- * @throws RegistryError with reason `DigestMismatch`, with `Invalid` when it is too large or no manifest, or others
+ * Verifies it against the digest asked for, or else against the one that the registry states.
+ * @throws RegistryError, with reason `Invalid` when it is too large or not a manifest
  */
 export async function getManifest(
   client: RepositoryClient,
@@ -58,19 +59,9 @@ export async function getManifest(
 }
 
 /**
- * The digest that a reference has now: from a HEAD when the registry tells it there, else from the manifest itself.
- * @throws RegistryError
+ * @throws RegistryError, of code `MANIFEST_BLOB_UNKNOWN` when the registry lacks something that the manifest
+ * refers to
  */
-export async function resolveManifest(
-  client: RepositoryClient,
-  reference: ManifestReference,
-  options: ReadOptions,
-): Promise<Digest> {
-  const { digest } = await headManifest(client, reference, options);
-  return digest ?? (await getManifest(client, reference, options)).digest;
-}
-
-/** @throws RegistryError, of code `MANIFEST_BLOB_UNKNOWN` when the registry lacks something that the manifest names */
 export async function putManifest(
   client: RepositoryClient,
   reference: ManifestReference,
@@ -86,7 +77,7 @@ export async function putManifest(
     accept: [201],
     signal,
   });
-  discard(response);
+  drain(response);
 }
 
 /**
@@ -106,7 +97,7 @@ export async function deleteManifest(
     accept: [200, 202, 204, 404],
     signal,
   });
-  discard(response);
+  drain(response);
   return response.status !== 404;
 }
 
@@ -139,7 +130,7 @@ function headOf(response: HttpResponse): ManifestHead {
 
 async function readManifestBody(response: HttpResponse, announced: number | undefined): Promise<Uint8Array> {
   if (announced !== undefined && announced > MAX_MANIFEST_BYTES) {
-    response.body.on('error', () => undefined).destroy();
+    abandon(response);
     throw manifestTooLarge();
   }
   try {

@@ -1,8 +1,8 @@
-/** One repository at one endpoint: the place from which the reading and the writing side send their requests. */
+/** One repository at one endpoint. Reading and writing blobs and manifests send their requests through it. */
 import { type DistributionPath, formatDistributionPath } from '../core/distribution-path.ts';
 import type { Authenticator } from '../transport/auth/authenticator.ts';
 import type { Action, Scope } from '../transport/auth/scope.ts';
-import type { Deadlines, HttpRequest, HttpResponse } from '../transport/http/exchange.ts';
+import type { Deadlines, HttpRequest, HttpResponse } from '../transport/http/messages.ts';
 import type { Lane } from '../transport/pace.ts';
 import type { Transport } from '../transport/transport.ts';
 
@@ -13,7 +13,7 @@ export interface RepositoryOptions {
   readonly repository: string;
   readonly authenticator: Authenticator;
   readonly lane?: Lane;
-  /** Instead of the transport's own. */
+  /** Replace the transport's own. */
   readonly deadlines?: Partial<Deadlines>;
 }
 
@@ -24,14 +24,14 @@ export interface RepositoryRequest {
   readonly body?: HttpRequest['body'];
   readonly bulk?: HttpRequest['bulk'];
   readonly actions: readonly Action[];
-  /** Also needed: reading this other repository, to mount from it. */
+  /** Another repository that the request reads, to mount from it. */
   readonly readFrom?: string | undefined;
   readonly accept: readonly number[];
   readonly deadlines?: Partial<Deadlines> | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Omit that keeps the members of a union apart. */
+/** Omit, applied to each member of a union. */
 type WithoutName<T> = T extends unknown ? Omit<T, 'name'> : never;
 
 export class RepositoryClient {
@@ -50,7 +50,7 @@ export class RepositoryClient {
     return new URL(formatDistributionPath({ ...path, name: this.repository }), this.origin);
   }
 
-  /** @throws RegistryError unless the answer's status is among the accepted ones */
+  /** @throws RegistryError unless the response's status is among the accepted ones */
   async send(request: RepositoryRequest): Promise<HttpResponse> {
     const { actions, readFrom, deadlines, headers = {}, body, bulk = false, ...rest } = request;
     const { transport, authenticator, repository, lane } = this.#options;
@@ -67,9 +67,4 @@ export class RepositoryClient {
       deadlines: { ...this.#options.deadlines, ...deadlines },
     });
   }
-}
-
-/** Ends an answer whose body does not matter, keeping the connection when the rest of it is short. */
-export function discard(response: HttpResponse): void {
-  response.body.on('error', () => undefined).resume();
 }

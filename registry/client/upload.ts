@@ -1,25 +1,32 @@
-/** Pushing blobs (OCI distribution 1.1, "Pushing blobs"): mounted, in one PUT when the size is known, else in chunks. */
+/**
+ * Pushing blobs (OCI distribution 1.1, "Pushing blobs"): by a mount, in one PUT when the size is known, else
+ * in chunks.
+ */
 import type { Digest } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
-import type { HttpResponse } from '../transport/http/exchange.ts';
-import { discard, type RepositoryClient } from './repository-client.ts';
+import { drain } from '../transport/http/body.ts';
+import type { HttpResponse } from '../transport/http/messages.ts';
+import type { RepositoryClient } from './repository-client.ts';
 import { verified } from './verified.ts';
 
 export interface BlobUpload {
   readonly digest: Digest;
-  /** Bytes; undefined when it is not known before the end. */
+  /** Bytes; undefined when it is not known in advance. */
   readonly size: number | undefined;
   readonly body: AsyncIterable<Uint8Array>;
-  /** Whether `body` itself gives its last byte only once all are known to be those of the digest: hashing twice would be for nothing. */
+  /**
+   * `body` holds its last byte back until it has verified all of them, so that nobody needs to hash it again.
+   */
   readonly isVerified?: boolean;
-  /** An upload that was begun already, by a mount that did not succeed. */
+  /** An upload that has begun: a registry that does not mount answers with one. */
   readonly location?: URL | undefined;
   readonly onBytes?: ((bytes: number) => void) | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Nothing is committed unless the bytes have the digest: our own check, or the body's, comes before the last of them is sent.
+ * Commits nothing unless the bytes have the digest: we check that, or the body does, before the last byte is
+ * sent.
  * @throws RegistryError with reason `DigestMismatch`, what `body` throws, or what the registry answers
  */
 export async function uploadBlob(client: RepositoryClient, upload: BlobUpload): Promise<void> {
@@ -56,8 +63,8 @@ async function* counted(
 export type Mount = { readonly mounted: true } | { readonly mounted: false; readonly location: URL };
 
 /**
- * Takes a blob over from another repository of the same registry, which needs to read that one.
- * @returns where to upload it instead, when the registry does not mount
+ * Mounts a blob from another repository of the same registry. The login must be able to read that repository.
+ * @returns where to upload the blob instead, when the registry does not mount it
  */
 export async function mountBlob(
   client: RepositoryClient,
@@ -77,7 +84,7 @@ export async function mountBlob(
     accept: [201, 202],
     signal,
   });
-  discard(response);
+  drain(response);
   return response.status === 201
     ? { mounted: true }
     : { mounted: false, location: locationOf(client, response) };
@@ -92,11 +99,14 @@ async function beginUpload(client: RepositoryClient, signal: AbortSignal): Promi
     accept: [202],
     signal,
   });
-  discard(response);
+  drain(response);
   return locationOf(client, response);
 }
 
-/** A stream cannot be sent twice, so the login for this upload is settled before: the mount's was for two repositories. */
+/**
+ * Settles the authorization before the stream, which cannot be sent twice: the mount's was for two
+ * repositories.
+ */
 async function resumeUpload(client: RepositoryClient, location: URL, signal: AbortSignal): Promise<URL> {
   const response = await client.send({
     method: 'GET',
@@ -105,7 +115,7 @@ async function resumeUpload(client: RepositoryClient, location: URL, signal: Abo
     accept: [200, 202, 204],
     signal,
   });
-  discard(response);
+  drain(response);
   return location;
 }
 
@@ -124,7 +134,7 @@ async function sendChunk(
     accept: [202],
     signal,
   });
-  discard(response);
+  drain(response);
   return locationOf(client, response);
 }
 
@@ -151,10 +161,13 @@ async function commit(
     accept: [201],
     signal,
   });
-  discard(response);
+  drain(response);
 }
 
-/** Best effort, and not bound to the signal that may have ended the upload: registries drop stale ones by themselves. */
+/**
+ * Best effort: registries drop stale uploads themselves. Ignores the upload's signal, which may have been
+ * aborted.
+ */
 export async function cancelUpload(client: RepositoryClient, location: URL): Promise<void> {
   await client
     .send({
@@ -164,7 +177,7 @@ export async function cancelUpload(client: RepositoryClient, location: URL): Pro
       accept: [200, 202, 204, 404],
       signal: AbortSignal.timeout(CANCEL_MS),
     })
-    .then(discard, () => undefined);
+    .then(drain, () => undefined);
 }
 
 const CANCEL_MS = 2000;
@@ -173,7 +186,7 @@ function uploadsUrl(client: RepositoryClient): URL {
   return new URL(`/v2/${client.repository}/blobs/uploads/`, client.origin);
 }
 
-/** Where an upload goes on must be where it began: credentials go along. */
+/** An upload has to go on at the host where it began, since it carries our credentials. */
 function locationOf(client: RepositoryClient, response: HttpResponse): URL {
   const location = response.header('location') ?? '';
   const base = client.origin;

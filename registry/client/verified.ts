@@ -1,17 +1,20 @@
-/** Streams that are checked against their digest while they pass, and never end well when they do not match it. */
+/**
+ * Streams that are checked against their digest as they pass, and fail before their end when they do not
+ * match it.
+ */
 import { createDigester, type Digest } from '../core/digest.ts';
 import { RegistryError, toRegistryError } from '../core/errors.ts';
 
 export interface VerifyOptions {
   readonly digest: Digest;
-  /** Bytes that the content must have. */
+  /** The size that the content must have, in bytes. */
   readonly size?: number | undefined;
-  /** Told of each chunk's bytes as it passes. */
+  /** Called with the size of each chunk as it passes. */
   readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 /**
- * Passes the bytes on, holding each chunk back until the next has come: who receives the last one knows that all are right.
+ * Passes the bytes on, each chunk only once the next has come, and the last only once all are verified.
  * @throws RegistryError with reason `DigestMismatch` when content is wrong, too long or too short
  */
 export async function* verified(
@@ -33,7 +36,7 @@ export async function* verified(
   if (held !== undefined) yield held;
 }
 
-/** The same stream with what the network throws turned into RegistryErrors. */
+/** The same stream, whose network errors are converted into RegistryErrors. */
 export async function* withTypedErrors(
   source: AsyncIterable<Uint8Array>,
   convert: (error: unknown) => RegistryError = toRegistryError,
@@ -46,7 +49,7 @@ export async function* withTypedErrors(
 }
 
 function wrongSize(digest: Digest, size: number): RegistryError {
-  return new RegistryError(`content of ${digest} has not the ${size} bytes that were announced`, {
+  return new RegistryError(`content of ${digest} does not have the ${size} bytes that were announced`, {
     reason: 'DigestMismatch',
     code: 'SIZE_INVALID',
   });

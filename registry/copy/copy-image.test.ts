@@ -205,10 +205,10 @@ describe('copyImage', () => {
     const { transferBlob, ...options } = optionsFor(image, { concurrency: 3 });
     await copyImage({
       ...options,
-      transferBlob: async (blob, report, signal) => {
+      transferBlob: async (blob, transfer) => {
         most = Math.max(most, ++running);
         await setImmediate();
-        await transferBlob(blob, report, signal);
+        await transferBlob(blob, transfer);
         running--;
       },
     });

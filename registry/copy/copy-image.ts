@@ -1,7 +1,6 @@
 /** Copies a whole image between repositories: blobs, then manifests children first, then the tag. */
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
-import { type OciErrorCode, RegistryError } from '../core/errors.ts';
 import { type Descriptor, platformOfConfig } from '../core/manifest.ts';
 import { isImageConfigMediaType } from '../core/media-types.ts';
 import { formatPlatform, type Platform } from '../core/platform.ts';
@@ -12,15 +11,16 @@ import type { RepositoryClient } from '../client/repository-client.ts';
 import { forEachLimited } from './limit.ts';
 import { type CopyPlan, planCopy, type PlannedManifest, type ReadManifest } from './plan.ts';
 import { type CopyProgress, ProgressMeter } from './progress.ts';
+import { isIncomplete, putOrResend } from './put-manifest.ts';
 import type { TransferBlob } from './transfer.ts';
 
 export interface CopyOptions {
   /** Reads manifests of the source. */
   readonly readManifest: ReadManifest;
-  /** What to copy, as the source knows it. */
+  /** The image in the source. */
   readonly reference: ManifestReference;
   readonly destination: RepositoryClient;
-  /** The tag that the image gets in the destination, last of all; without one it is there by its digest. */
+  /** Given in the destination once all else is there; without it the image is known by its digest. */
   readonly tag?: string;
   readonly transferBlob: TransferBlob;
   readonly selection: Selection;
@@ -32,23 +32,21 @@ export interface CopyOptions {
 }
 
 export interface CopiedImage {
-  /** Of what the reference names: an index if it is one. */
+  /** Of the manifest or index that the reference names. */
   readonly digest: Digest;
   /** Bytes of the blobs and manifests that the destination now holds for it. */
   readonly sizeBytes: number;
   readonly platforms: readonly Platform[];
-  /** What the destination now holds of it, the root last. */
+  /** Its manifests in the destination, the root last. */
   readonly manifests: readonly Digest[];
 }
 
 const DEFAULT_CONCURRENCY = 4;
-/** How often blobs are sent again that the destination's collector took before their manifest came. */
-const MAX_RESENDS = 2;
 const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 /**
- * Blobs that the destination holds are not sent. An index is stored as it is, its other platforms absent; a destination
- * that refuses that gets all platforms.
+ * Blobs that the destination has are not sent. An index is stored verbatim, even when some of its platforms
+ * are left out; a destination that refuses that gets all platforms.
  * @throws RegistryError; nothing is tagged then
  */
 export async function copyImage(options: CopyOptions): Promise<CopiedImage> {
@@ -62,10 +60,10 @@ export async function copyImage(options: CopyOptions): Promise<CopiedImage> {
   return await describe(whole, options);
 }
 
-/** @returns false when the destination refuses an index some of whose children are left out */
+/** @returns false when the destination refuses an index because some of its children are left out */
 async function carryOut(plan: CopyPlan, options: CopyOptions): Promise<boolean> {
   const meter = new ProgressMeter(plan.blobs, options.onProgress ?? (() => undefined));
-  await sendBlobs(plan.blobs, meter, options, { force: false });
+  await sendBlobs(plan.blobs, meter, options, { resend: false });
   for (const manifest of plan.manifests) {
     const { tag } = options;
     const isTagged = manifest === plan.root && tag !== undefined;
@@ -84,13 +82,13 @@ async function sendBlobs(
   blobs: readonly Descriptor[],
   meter: ProgressMeter,
   options: CopyOptions,
-  { force }: { readonly force: boolean },
+  { resend }: { readonly resend: boolean },
 ): Promise<void> {
   const { destination, transferBlob, concurrency = DEFAULT_CONCURRENCY } = options;
   await forEachLimited(blobs, concurrency, options.signal, async (blob, signal) => {
     const report = meter.begin(blob);
-    const isThere = !force && (await headBlob(destination, blob.digest, signal)) !== undefined;
-    if (!isThere) await transferBlob(blob, report, signal);
+    const isThere = !resend && (await headBlob(destination, blob.digest, signal)) !== undefined;
+    if (!isThere) await transferBlob(blob, { report, resend, signal });
     meter.finish(blob);
   });
 }
@@ -101,28 +99,11 @@ async function sendManifest(
   meter: ProgressMeter,
   options: CopyOptions,
 ): Promise<void> {
-  for (let resends = 0; ; resends++) {
-    try {
-      await putManifest(options.destination, reference, manifest, options.signal);
-      return;
-    } catch (error) {
-      if (!isIncomplete(error) || manifest.blobs.length === 0 || resends === MAX_RESENDS) throw error;
-      // A collection may have taken blobs that no manifest referred to yet, whatever a HEAD says of them.
-      await sendBlobs(manifest.blobs, meter, options, { force: true });
-    }
-  }
-}
-
-const INCOMPLETE: readonly OciErrorCode[] = [
-  'MANIFEST_BLOB_UNKNOWN',
-  'BLOB_UNKNOWN',
-  'MANIFEST_UNKNOWN',
-  'MANIFEST_INVALID',
-];
-
-/** The registry misses something that the manifest names; the specification leaves open how it says so. */
-function isIncomplete(error: unknown): boolean {
-  return error instanceof RegistryError && INCOMPLETE.includes(error.code);
+  const { blobs } = manifest;
+  await putOrResend(
+    () => putManifest(options.destination, reference, manifest, options.signal),
+    blobs.length === 0 ? undefined : () => sendBlobs(blobs, meter, options, { resend: true }),
+  );
 }
 
 async function describe(plan: CopyPlan, options: CopyOptions): Promise<CopiedImage> {

@@ -1,4 +1,7 @@
-/** Copies what refers to an image along with it: signatures, attestations, SBOMs, as the referrers API, its tag schema or cosign's tags tell. */
+/**
+ * Copies the signatures, attestations and SBOMs of an image: what the referrers API, its tag schema or
+ * cosign's tags list.
+ */
 import { COSIGN_SUFFIXES, referrersTag } from '../core/attached-tag.ts';
 import { type Digest, digestOf } from '../core/digest.ts';
 import { RegistryError } from '../core/errors.ts';
@@ -12,9 +15,9 @@ export interface CopyReferrersOptions extends Pick<
   CopyOptions,
   'destination' | 'readManifest' | 'transferBlob' | 'signal'
 > {
-  /** Manifests of the image that the destination has by now. */
+  /** Manifests of the image, which the destination has already. */
   readonly subjects: readonly Digest[];
-  /** What the source says that refers to a manifest. @throws RegistryError */
+  /** The referrers of a manifest, as the source lists them. @throws RegistryError */
   readonly listSource: (subject: Digest, signal: AbortSignal) => Promise<readonly ReferrerJson[]>;
 }
 
@@ -23,9 +26,9 @@ const MAX_DEPTH = 3;
 const MAX_ARTIFACTS = 256;
 
 /**
- * What the destination has already costs no more than asking.
+ * Artifacts that the destination has are asked for, but not sent again.
  * @returns how many artifacts refer to the image
- * @throws RegistryError; those that were copied before stay
+ * @throws RegistryError; what was copied before it stays
  */
 export async function copyReferrers(options: CopyReferrersOptions): Promise<number> {
   const artifacts = new Set<Digest>();
@@ -52,7 +55,7 @@ async function copyListed(subject: Digest, options: CopyReferrersOptions): Promi
   for (const referrer of listed) {
     if (!isManifestMediaType(referrer.mediaType)) continue;
     const { manifest } = await readManifest({ digest: referrer.digest }, signal);
-    // What a registry lists need not be so.
+    // A registry may list what does not refer to the subject.
     if (manifest.subject?.digest !== subject) continue;
     await copyImage({ ...options, reference: { digest: referrer.digest }, selection: EVERYTHING });
     copied.push(referrer);
@@ -61,7 +64,7 @@ async function copyListed(subject: Digest, options: CopyReferrersOptions): Promi
   return copied.map(({ digest }) => digest);
 }
 
-/** A registry that lacks the API lists nothing by itself: there the client keeps the list, under a tag. */
+/** A registry without the referrers API keeps no list of its own: there the client keeps it, under a tag. */
 async function makeListed(
   subject: Digest,
   referrers: readonly ReferrerJson[],

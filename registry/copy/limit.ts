@@ -1,8 +1,8 @@
-/** Work on many things, a few at a time; the first failure stops the rest. */
+/** Works on many items, a few at a time; the first failure stops the rest. */
 
 /**
- * Resolves when all are done. On a failure the signal that the others were given is aborted, and once they have ended
- * the failure is thrown.
+ * Resolves when all items are done. The first failure aborts the signal that the others were given, and is
+ * thrown once they have ended.
  */
 export async function forEachLimited<T>(
   items: readonly T[],

@@ -1,4 +1,4 @@
-/** What a copy consists of: the manifests of an image, children before parents, and the blobs that they name. */
+/** Plans a copy: the manifests of an image, children before parents, and the blobs that they name. */
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { RegistryError } from '../core/errors.ts';
@@ -12,7 +12,7 @@ import { forEachLimited } from './limit.ts';
 export interface PlannedManifest extends StoredManifest {
   /** The blobs that it names, foreign layers aside; none for an index. */
   readonly blobs: readonly Descriptor[];
-  /** Some of its children are left out. */
+  /** An index of whose children some are left out. */
   readonly sparse: boolean;
 }
 
@@ -24,7 +24,7 @@ export interface CopyPlan {
   readonly blobs: readonly Descriptor[];
   /** Bytes of all blobs and manifests. */
   readonly sizeBytes: number;
-  /** What the chosen children of indexes say that they are for. */
+  /** Those that the chosen children of indexes state. */
   readonly platforms: readonly Platform[];
 }
 

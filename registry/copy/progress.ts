@@ -1,4 +1,4 @@
-/** Counts the bytes of a copy; a transfer that has to start over takes its bytes back. */
+/** Counts the bytes of a copy. A blob whose transfer starts over is counted from zero again. */
 import type { Digest } from '../core/digest.ts';
 import type { Descriptor } from '../core/manifest.ts';
 
@@ -18,7 +18,10 @@ export class ProgressMeter {
     this.#notify = notify;
   }
 
-  /** Counts from nothing for this blob. @returns the counter to feed */
+  /**
+   * Starts to count this blob, from zero.
+   * @returns a function to call with the bytes that have come since the last call
+   */
   begin(blob: Descriptor): (bytes: number) => void {
     this.#set(blob, 0);
     return (bytes) => {
@@ -26,7 +29,7 @@ export class ProgressMeter {
     };
   }
 
-  /** The blob is there, wherever it came from. */
+  /** The destination has the blob, whether it was sent or there already. */
   finish(blob: Descriptor): void {
     this.#set(blob, blob.size);
   }

@@ -1,4 +1,4 @@
-/** Takes an image out of a repository: its tag, and those of its manifests that no other tag there leads to. */
+/** Removes an image from a repository: its tag, and those of its manifests that no other tag leads to. */
 import { attachedTo, referrersTag } from '../core/attached-tag.ts';
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
@@ -11,18 +11,21 @@ import { forEachLimited } from './limit.ts';
 
 export interface RemovalTarget {
   readonly tag: string;
-  /** What the tag is known to have named; needed when the tag may be gone already, or may never have been there. */
+  /**
+   * What the tag named, if known: without it nothing but the tag can be removed when that is gone already.
+   */
   readonly digest?: Digest | undefined;
 }
 
 const PARALLEL_READS = 8;
 
 /**
- * A manifest without a tag keeps its blobs from being collected, so that deleting the tag alone would win no space. What is attached to
- * a manifest by tags (its referrers, cosign's signatures) goes and stays with it. Nothing may be tagged in the repository meanwhile: a
- * registry deletes the tags of a manifest with it.
+ * Deleting the tag alone would free no space, since the garbage collector keeps untagged manifests and their
+ * blobs. What tags attach to a manifest (its referrers, cosign's signatures) is removed and kept with it.
+ * Nothing may be tagged in the repository meanwhile: a registry that deletes a manifest deletes its tags,
+ * too.
  * @returns the manifests that were deleted
- * @throws RegistryError; no manifest is deleted unless it is known what the other tags lead to
+ * @throws RegistryError; no manifest is deleted unless everything that the other tags lead to is known
  */
 export async function removeImage(
   client: RepositoryClient,
@@ -47,11 +50,11 @@ export async function removeImage(
   return removed;
 }
 
-/** What leads where in a repository. */
+/** Which manifests a repository's tags and manifests lead to. */
 class Contents {
   readonly #client: RepositoryClient;
   readonly #signal: AbortSignal;
-  /** Tags that attach something, by the referrers' tag of what they attach it to. */
+  /** Tags that attach something to a manifest, by that manifest's referrers tag. */
   readonly #attached: ReadonlyMap<string | undefined, readonly string[]>;
 
   constructor(client: RepositoryClient, tags: readonly string[], signal: AbortSignal) {
@@ -74,14 +77,16 @@ class Contents {
     return roots;
   }
 
-  /** Manifests that are there, all that are below them and all that is attached to those, parents first. */
+  /**
+   * Those of the manifests that are there, all below them and all attached to any of these; parents first.
+   */
   async below(roots: readonly Digest[]): Promise<Set<Digest>> {
     const into = new Set<Digest>();
     await forEachLimited(roots, PARALLEL_READS, this.#signal, (root) => this.#collect(root, into));
     return into;
   }
 
-  /** What is absent has nothing to add. */
+  /** A manifest that is absent adds nothing. */
   async #collect(digest: Digest, into: Set<Digest>): Promise<void> {
     if (into.has(digest)) return;
     const found = await find(this.#client, { digest }, this.#signal);
@@ -112,9 +117,9 @@ async function tagsOf(client: RepositoryClient, signal: AbortSignal): Promise<re
   return await unlessAbsent(list(), []);
 }
 
-async function unlessAbsent<T, U>(answer: Promise<T>, absent: U): Promise<T | U> {
+async function unlessAbsent<T, U>(result: Promise<T>, absent: U): Promise<T | U> {
   try {
-    return await answer;
+    return await result;
   } catch (error) {
     if (error instanceof RegistryError && error.reason === 'NotFound') return absent;
     throw error;

@@ -1,4 +1,4 @@
-/** Asks a registry whether it holds a whole image: every manifest and blob that the chosen platforms need. */
+/** Checks that a registry has a whole image: every manifest and blob that the chosen platforms need. */
 import type { Digest } from '../core/digest.ts';
 import type { ManifestReference } from '../core/distribution-path.ts';
 import { RegistryError } from '../core/errors.ts';
@@ -15,15 +15,17 @@ export type Verification =
       readonly complete: true;
       readonly digest: Digest;
       readonly sizeBytes: number;
-      /** What the chosen children of its indexes say that they are for. */
+      /** Those that the chosen children of its indexes state. */
       readonly platforms: readonly Platform[];
     }
-  /** Without the root nothing can be named; a missing manifest hides what is missing below it. */
+  /**
+   * Empty when the root is missing by its tag; of a missing manifest's children and blobs nothing is known.
+   */
   | { readonly complete: false; readonly missing: readonly Digest[] };
 
 const PARALLEL_HEADS = 8;
 
-/** @throws RegistryError when the registry cannot tell, or the image has nothing for the platforms */
+/** @throws RegistryError when the registry cannot be asked, or the image has nothing for the platforms */
 export async function verifyImage(
   client: RepositoryClient,
   reference: ManifestReference,

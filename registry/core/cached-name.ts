@@ -1,4 +1,4 @@
-/** Cached names: how an image's name becomes a repository of the store, and back, for every host there can be. */
+/** Cached names: an image's name as a repository in the store, and back, for every host there can be. */
 import { digestAlgorithm, digestHex } from './digest.ts';
 import { canonicalIpv6, formatHost, ipv6Groups, looksLikeHost, parseHost } from './host.ts';
 import {
@@ -12,7 +12,10 @@ import {
   reference,
 } from './reference.ts';
 
-/** A repository in the cache. `tenant` is the namespace whose credentials fetched it; without one it is public. */
+/**
+ * A repository in the cache. `tenant` is the namespace whose credentials fetched it; without a tenant it is
+ * public.
+ */
 export interface CachedName {
   readonly tenant?: string;
   readonly host: string;
@@ -22,20 +25,21 @@ export interface CachedName {
 const TENANT_SUFFIX = '.tenant';
 /** The first component of a tenant's name, perhaps with a capability (`capability.ts`). */
 const TENANT_COMPONENT = /^(.*)\.tenant(?:\.([0-9a-v]{26}))?$/;
-/** Marks a host without a port that would otherwise be read as something else; hosts never hold `_`. */
+/** Marks a host without a port that would otherwise be taken for something else. Hosts never contain `_`. */
 const HOST_SUFFIX = '_host';
 const IPV6_PREFIX = 'ipv6_';
 const ENDS_LIKE_PORT = /^(.+)-([0-9]+)$/;
 const NAMESPACE = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** The repository's name in the store. Reversible, and always a repository name of the OCI grammar (its length aside). */
+/** The repository's name in the store: reversible, and valid by OCI's grammar, though it may be too long. */
 export function encodeCachedName(name: CachedName): string {
   const tenant = name.tenant === undefined ? '' : `${name.tenant}${TENANT_SUFFIX}/`;
   return `${tenant}${encodeHost(name.host)}/${name.repository}`;
 }
 
 /**
- * The inverse of `encodeCachedName`. Names without a host, as kube-image-keeper 1.x wrote them, are Docker Hub's.
+ * The inverse of `encodeCachedName`. A name without a host, as kube-image-keeper 1.x wrote them, is Docker
+ * Hub's.
  * @throws InvalidReference
  */
 export function decodeCachedName(path: string): CachedName {
@@ -45,7 +49,7 @@ export function decodeCachedName(path: string): CachedName {
   return cached;
 }
 
-/** A cached name as a node's runtime asks for it: a tenant's carries what admission gave the Pod. */
+/** A cached name as it stands in a Pod: a tenant's carries what admission handed out. */
 export interface PulledName {
   readonly cached: CachedName;
   readonly capability?: string;
@@ -58,7 +62,7 @@ export function decodePulledName(path: string): PulledName {
   const components = path.split('/');
   const [, tenant, capability] = TENANT_COMPONENT.exec(components[0] ?? '') ?? [];
   if (components.length > 1 && tenant !== undefined) {
-    const cached = { tenant: namespaceIn(tenant), ...decodeHosted(components.slice(1)) };
+    const cached = { tenant: checkedNamespace(tenant), ...decodeHosted(components.slice(1)) };
     return capability === undefined ? { cached } : { cached, capability };
   }
   return {
@@ -66,11 +70,14 @@ export function decodePulledName(path: string): PulledName {
   };
 }
 
+/** A name below `<namespace>.tenant/`. */
+export type TenantName = CachedName & { readonly tenant: string };
+
 /** Makes what the name of a tenant's image in a Pod carries; see `makeCapability`. */
-export type CapabilityOf = (name: CachedName & { readonly tenant: string }) => string;
+export type CapabilityOf = (name: TenantName) => string;
 
 /**
- * The image that a pod gets: the same tag and digest behind the proxy, for example
+ * The image that a pod is given: the same tag and digest behind the proxy, for example
  * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long.
  * @param proxyHost host and port at which nodes reach the proxy
  */
@@ -88,10 +95,7 @@ export function rewriteImage(
   return formatReference({ ...image, host: proxyHost, repository: path });
 }
 
-function encodePulledName(
-  name: CachedName & { readonly tenant: string },
-  capabilityOf: CapabilityOf,
-): string {
+function encodePulledName(name: TenantName, capabilityOf: CapabilityOf): string {
   const { host, repository } = name;
   return `${name.tenant}${TENANT_SUFFIX}.${capabilityOf(name)}/${encodeCachedName({ host, repository })}`;
 }
@@ -103,7 +107,7 @@ export interface RestoredImage {
 }
 
 /**
- * Takes a rewritten image back to its original; undefined when it is not one of ours.
+ * The original of a rewritten image; undefined for an image that is not one of ours.
  * @throws InvalidReference when it goes through the proxy but is no cached name
  */
 export function restoreImage(image: Reference, proxyHost: string): RestoredImage | undefined {
@@ -117,12 +121,12 @@ export function restoreImage(image: Reference, proxyHost: string): RestoredImage
   };
 }
 
-/** Text for people and logs: whoever reads it needs no capability that names in it carry. */
+/** Text for people and logs, without the capabilities of names in it: to read about an image takes none. */
 export function hideCapabilities(text: string): string {
   return text.replaceAll(/\.tenant\.[0-9a-v]{26}\//g, '.tenant/');
 }
 
-/** What the cache keeps apart: a digest decides by itself, so a tag beside it is dropped. */
+/** The reference as the cache distinguishes images: a digest decides alone, so a tag beside it is dropped. */
 export function cacheReference(image: Reference): Reference {
   return image.digest === undefined ? image : reference(image, undefined, image.digest);
 }
@@ -130,8 +134,8 @@ export function cacheReference(image: Reference): Reference {
 const ANCHOR_HEX_LENGTH = 64;
 
 /**
- * The tag of a reference in the store. A digest is anchored by a tag of ours, for example `larder-sha256-…`, so that
- * no registry collects it as untagged.
+ * The tag of a reference in the store. A digest gets a tag of ours, for example `larder-sha256-…`, so that no
+ * registry collects it as untagged.
  */
 export function storeTag(image: Reference): string {
   const { digest, tag } = image;
@@ -159,7 +163,7 @@ function decodeHosted(components: readonly string[]): { host: string; repository
 
 function decodeHost(component: string): string | undefined {
   const host = decodeAnyHost(component);
-  // Only what encoding yields is accepted, so that a repository in the store has one name and no alias.
+  // Accept only what encoding yields, so that a repository in the store has one name and no alias.
   return host !== undefined && looksLikeHost(host) && encodeHost(host) === component ? host : undefined;
 }
 
@@ -174,7 +178,7 @@ function decodeAnyHost(component: string): string | undefined {
   return parseHost(host) === undefined ? undefined : host;
 }
 
-function namespaceIn(tenant: string): string {
+function checkedNamespace(tenant: string): string {
   if (!NAMESPACE.test(tenant)) throw new InvalidReference(`${JSON.stringify(tenant)} is not a namespace`);
   return tenant;
 }

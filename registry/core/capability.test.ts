@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { arbitraryCachedName } from '../../test/fakes/arbitraries.ts';
-import { decodePulledName, encodeCachedName, hideCapabilities } from './cached-name.ts';
+import { decodePulledName, encodeCachedName, hideCapabilities, type TenantName } from './cached-name.ts';
 import {
   type CapabilityKey,
   formatCapabilityKeys,
@@ -8,7 +8,6 @@ import {
   makeCapability,
   parseCapabilityKeys,
   signingKey,
-  type TenantName,
 } from './capability.ts';
 
 const DAY = 86_400_000;

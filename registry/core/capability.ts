@@ -3,7 +3,7 @@
  * node's proxy without asking anybody. Being root on the node's loopback proves nothing, since a runtime follows redirects to it (ADR 14).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { type CachedName, encodeCachedName } from './cached-name.ts';
+import { encodeCachedName, type TenantName } from './cached-name.ts';
 
 /** A key that capabilities are made with. */
 export interface CapabilityKey {
@@ -17,9 +17,6 @@ export interface CapabilityKey {
 const BYTES = 16;
 const DIGITS = 26;
 const CONTEXT = 'larder capability 1';
-
-/** A name below `<namespace>.tenant/`. */
-export type TenantName = CachedName & { readonly tenant: string };
 
 /**
  * HMAC-SHA-256 over the cached name, cut to 128 bits (RFC 2104 section 5), in digits that a repository's name may hold. The same name

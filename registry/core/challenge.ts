@@ -1,4 +1,7 @@
-/** WWW-Authenticate: what a registry wants to be shown (RFC 9110 section 11.6.1, RFC 6750, Docker's token protocol). */
+/**
+ * WWW-Authenticate: how a registry wants us to log in (RFC 9110 section 11.6.1, RFC 6750, Docker's token
+ * protocol).
+ */
 
 export interface BasicChallenge {
   readonly scheme: 'basic';
@@ -7,7 +10,7 @@ export interface BasicChallenge {
 
 export interface BearerChallenge {
   readonly scheme: 'bearer';
-  /** URL of the token server, as the registry wrote it: not to be trusted with credentials as it is. */
+  /** URL of the token server, as the registry wrote it. Check it before sending credentials there. */
   readonly realm: string;
   readonly service?: string;
   readonly scope?: string;
@@ -16,7 +19,10 @@ export interface BearerChallenge {
 export type Challenge = BasicChallenge | BearerChallenge;
 
 const MAX_LENGTH = 8192;
-/** One of: a parameter with its quoted or bare value, a scheme, or credentials in token68 form. Tried in this order. */
+/**
+ * A parameter with its quoted or bare value, or a scheme, or credentials in token68 form; tried in this
+ * order.
+ */
 const TOKEN =
   /[\s,]*(?:([!#$%&'*+.^_`|~\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"=]+(?=[\s,]|$)))|([!#$%&'*+.^_`|~\w-]+)(?=[\s,]|$)|[\w.~+/-]+=*(?=[\s,]|$))/y;
 
@@ -25,7 +31,7 @@ interface RawChallenge {
   readonly parameters: Map<string, string>;
 }
 
-/** The challenges that we can answer, in the header's order. Garbage yields none; what precedes it is kept. */
+/** The challenges that we can answer, in the header's order. Those before garbage are kept. */
 export function parseChallenges(header: string): Challenge[] {
   const challenges: RawChallenge[] = [];
   const text = header.slice(0, MAX_LENGTH);
@@ -44,7 +50,7 @@ export function parseChallenges(header: string): Challenge[] {
   return challenges.flatMap(({ scheme, parameters }) => toChallenge(scheme, parameters));
 }
 
-/** A parameter must not occur twice in a challenge; the first one stands. */
+/** A parameter must not occur twice in a challenge; the first one counts. */
 function addParameter(challenge: RawChallenge, name: string, value: string): void {
   const key = name.toLowerCase();
   if (!challenge.parameters.has(key)) challenge.parameters.set(key, value);

@@ -1,4 +1,7 @@
-/** Pull secrets: their two formats, and which of their entries the kubelet would use for an image, in which order. */
+/**
+ * Pull secrets: their two formats, and which of their entries the kubelet would try for an image, in which
+ * order.
+ */
 import { z } from 'zod';
 import { RegistryError } from './errors.ts';
 import { globMatches } from './glob.ts';
@@ -7,11 +10,11 @@ import { DOCKER_HUB, type ImageName } from './reference.ts';
 export interface Credential {
   readonly username: string;
   readonly password: string;
-  /** An OAuth 2 refresh token, given in place of a password by registries that log in through a browser. */
+  /** An OAuth 2 refresh token, which registries with a login by browser give instead of a password. */
   readonly identityToken?: string;
 }
 
-/** One entry of a pull secret: a credential and the host (with globs) and path prefix that it is for. */
+/** One entry of a pull secret: a credential, with the host (globs allowed) and path prefix that it is for. */
 export interface KeyringEntry {
   readonly pattern: string;
   readonly credential: Credential;
@@ -30,7 +33,7 @@ const dockerconfigjsonSchema = z.object({ auths: dockercfgSchema.default({}) });
 
 /**
  * @param text the value of the Secret's key, decoded from base64
- * @throws RegistryError with reason `Invalid`; its message holds nothing of the secret
+ * @throws RegistryError with reason `Invalid`; the message quotes nothing of the secret
  */
 export function parsePullSecret(type: PullSecretType, text: string): KeyringEntry[] {
   const json = parseJson(text);
@@ -38,7 +41,7 @@ export function parsePullSecret(type: PullSecretType, text: string): KeyringEntr
     type === 'kubernetes.io/dockercfg'
       ? dockercfgSchema.safeParse(json)
       : dockerconfigjsonSchema.transform(({ auths }) => auths).safeParse(json);
-  if (!result.success) throw invalid('the pull secret has not the form of its type');
+  if (!result.success) throw invalid('the pull secret does not have the form of its type');
   return Object.entries(result.data).flatMap(([location, entry]) => {
     const pattern = parseLocation(location);
     const credential = toCredential(entry);
@@ -47,11 +50,12 @@ export function parsePullSecret(type: PullSecretType, text: string): KeyringEntr
 }
 
 /**
- * The credentials to try for an image, most specific first: hosts match by equal ports and part by part with globs,
- * paths by prefix (kubelet: `pkg/credentialprovider`, "Configure a kubelet image credential provider").
+ * The credentials to try for an image, most specific first: hosts match by equal ports and part by part with
+ * globs, paths by prefix (kubelet: `pkg/credentialprovider`, "Configure a kubelet image credential
+ * provider").
  */
 export function matchCredentials(entries: readonly KeyringEntry[], image: ImageName): Credential[] {
-  // Stable reverse order by pattern is the kubelet's: longer paths of a host come before shorter ones.
+  // The kubelet's order: descending by pattern, so longer paths of a host come before shorter ones.
   const ordered = entries.toSorted((a, b) => (a.pattern < b.pattern ? 1 : a.pattern > b.pattern ? -1 : 0));
   const matching = ordered.filter(({ pattern }) => patternMatches(pattern, image));
   const hub = ordered.filter(({ pattern }) => image.host === DOCKER_HUB && pattern === 'index.docker.io');
@@ -75,7 +79,7 @@ function splitPort(host: string): { name: string; port: string } {
   return { name, port };
 }
 
-/** `https://index.docker.io/v1/` → `index.docker.io`: the scheme and the API's version are not part of a location. */
+/** Drops the scheme and the API's version: `https://index.docker.io/v1/` → `index.docker.io`. */
 function parseLocation(location: string): string | undefined {
   const bare = location.replace(/^https?:\/\//, '');
   const slash = bare.indexOf('/');
@@ -101,7 +105,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // The cause is left out: the parser's message quotes the text, which is the secret.
+    // The cause is dropped: the parser's message quotes the text, which is the secret.
     throw invalid('the pull secret is not JSON');
   }
 }

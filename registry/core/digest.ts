@@ -1,4 +1,6 @@
-/** Digests: content addresses of the algorithms that OCI registers, and hashing what streams by against one. */
+/**
+ * Digests of the algorithms that OCI registers, and checking content against one, whole or as it streams by.
+ */
 import { createHash } from 'node:crypto';
 import { RegistryError } from './errors.ts';
 
@@ -11,7 +13,7 @@ export type DigestAlgorithm = keyof typeof HEX_LENGTH;
 
 const SYNTAX = /^([a-z0-9]+(?:[+._-][a-z0-9]+)*):([a-zA-Z0-9=_-]+)$/;
 
-/** The text is no digest, or one of an algorithm that OCI does not register (image-spec 1.1, "Digests"). */
+/** The text is not a digest, or OCI does not register its algorithm (image-spec 1.1, "Digests"). */
 export class InvalidDigest extends RegistryError {
   override readonly name = 'InvalidDigest';
   constructor(message: string) {
@@ -49,7 +51,6 @@ export function digestHex(digest: Digest): string {
   return digest.slice(digest.indexOf(':') + 1);
 }
 
-/** The digest of these bytes. */
 export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}` as Digest;
 }

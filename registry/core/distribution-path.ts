@@ -1,11 +1,14 @@
-/** The paths of the OCI distribution API, parsed once at the door into one checked value, and built from it. */
+/**
+ * The paths of the OCI distribution API: parsed once at the door into one checked value, and formatted from
+ * it.
+ */
 import { type Digest, parseDigest } from './digest.ts';
 import { type OciErrorCode, RegistryError } from './errors.ts';
 import { isRepositoryName, isTag } from './reference.ts';
 
 export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };
 
-/** What a pulling client asks for. `name` is a valid repository name, as it stands in the path. */
+/** What a pulling client asks for. `name` is the repository's name as in the path, and valid. */
 export type DistributionPath =
   | { readonly kind: 'base' }
   | { readonly kind: 'manifest'; readonly name: string; readonly reference: ManifestReference }
@@ -18,14 +21,16 @@ const ROUTE = /^\/v2\/(.+)\/(?:(manifests|blobs|referrers)\/([^/]+)|tags\/(list)
 
 /**
  * @param rawPath the path of the request line, not decoded, with or without its query
- * @throws RegistryError to be answered as it is: 404 for what is not the pull API, 400 for a bad name, tag or digest
+ * @throws RegistryError, to be sent to the client: 404 outside the pull API, 400 for a bad name, tag or
+ * digest
  */
 export function parseDistributionPath(rawPath: string): DistributionPath {
   if (rawPath.length > MAX_PATH_LENGTH)
     throw invalid('NAME_INVALID', `a path has at most ${MAX_PATH_LENGTH} characters`);
   const [beforeQuery = ''] = rawPath.split('?', 1);
   if (beforeQuery === '/v2/' || beforeQuery === '/v2') return { kind: 'base' };
-  // Some clients escape the colon of a digest. Nothing else may be escaped: an escaped slash would change the name.
+  // Some clients escape the colon of a digest. Nothing else may be escaped: a decoded slash would change the
+  // name.
   const path = beforeQuery.replaceAll(/%3a/gi, ':');
   const [, name = '', kind, last = ''] = ROUTE.exec(path) ?? [];
   if (name === '') throw notPullApi();
@@ -35,7 +40,7 @@ export function parseDistributionPath(rawPath: string): DistributionPath {
     case 'manifests':
       return { kind: 'manifest', name, reference: parseManifestReference(last) };
     case 'blobs':
-      // POST /v2/<name>/blobs/uploads/ begins a push, which is no part of the pull API.
+      // POST /v2/<name>/blobs/uploads/ begins a push, which is not part of the pull API.
       if (last === 'uploads') throw notPullApi();
       return { kind: 'blob', name, digest: parseDigest(last) };
     case 'referrers':
@@ -61,7 +66,7 @@ export function formatDistributionPath(value: DistributionPath): string {
 }
 
 /**
- * A tag, or a digest when it holds a colon.
+ * A digest if the text holds a colon, else a tag.
  * @throws RegistryError with reason `Invalid`
  */
 export function parseManifestReference(text: string): ManifestReference {

@@ -1,6 +1,12 @@
-/** The one error type of everything that deals with registries: what went wrong, for a caller, a client and a status. */
+/**
+ * The error type of all that deals with registries: what went wrong, for callers, for clients, and for a
+ * status.
+ */
 
-/** Error codes of the OCI distribution specification 1.1 ("Error Codes"), and three that registries add to them. */
+/**
+ * Error codes of the OCI distribution specification 1.1 ("Error Codes"), and three that registries add to
+ * them.
+ */
 export const OCI_ERROR_CODES = [
   'BLOB_UNKNOWN',
   'BLOB_UPLOAD_INVALID',
@@ -23,7 +29,7 @@ export const OCI_ERROR_CODES = [
 
 export type OciErrorCode = (typeof OCI_ERROR_CODES)[number];
 
-/** Stable reasons that end up in conditions, Events, metrics and the copier's answers (docs/contracts.md). */
+/** Stable reasons: conditions, Events, metrics and the copier's responses repeat them (docs/contracts.md). */
 export const REASONS = [
   'NotFound',
   'Unauthorized',
@@ -66,7 +72,7 @@ const DEFAULTS: Record<Reason, ReasonDefaults> = {
 
 export interface RegistryErrorOptions {
   readonly reason: Reason;
-  /** The three below follow from the reason unless given. */
+  /** `code`, `status` and `retryable` follow from the reason unless given. */
   readonly code?: OciErrorCode;
   readonly status?: number;
   readonly retryable?: boolean;
@@ -74,14 +80,14 @@ export interface RegistryErrorOptions {
   readonly cause?: unknown;
 }
 
-/** `message` is fit for users: it never holds a credential, a query string or a signed URL. */
+/** `message` may be shown to users: it never holds a credential, a query string or a signed URL. */
 export class RegistryError extends Error {
   override readonly name: string = 'RegistryError';
   readonly reason: Reason;
   readonly code: OciErrorCode;
-  /** The HTTP status with which to pass the error on to a client of ours. */
+  /** The HTTP status to send to a client of ours. */
   readonly status: number;
-  /** Whether the same request may succeed later although nobody changes anything. */
+  /** Whether the same request may succeed later without anybody changing anything. */
   readonly retryable: boolean;
   readonly retryAfterSeconds: number | undefined;
 
@@ -96,18 +102,29 @@ export class RegistryError extends Error {
   }
 }
 
+/** Whether nobody answered, or not in time: the registry is away, rather than unwilling. */
+export function isOutage({ reason }: RegistryError): boolean {
+  return reason === 'Unreachable' || reason === 'TimedOut';
+}
+
 export interface OciErrorBody {
   readonly errors: readonly [{ readonly code: OciErrorCode; readonly message: string }];
 }
 
-/** The JSON body of an error answer (OCI distribution 1.1, "Error Codes"). Unknown errors do not tell their message. */
+/**
+ * The JSON body of an error response (OCI distribution 1.1, "Error Codes"). Messages of unknown errors are
+ * withheld.
+ */
 export function toOciErrorBody(error: unknown): OciErrorBody {
   return error instanceof RegistryError
     ? { errors: [{ code: error.code, message: error.message }] }
     : { errors: [{ code: 'UNKNOWN', message: 'internal error' }] };
 }
 
-/** Turns whatever was thrown into a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, the rest `Internal`. */
+/**
+ * Whatever was thrown, as a RegistryError: an abort is `Canceled`, a deadline `TimedOut`, anything else
+ * `Internal`.
+ */
 export function toRegistryError(error: unknown): RegistryError {
   if (error instanceof RegistryError) return error;
   const name = errorField(error, 'name');
@@ -120,7 +137,7 @@ export function toRegistryError(error: unknown): RegistryError {
   return new RegistryError('internal error', { reason: 'Internal', cause: error });
 }
 
-/** A text field of whatever was thrown, which need not be an Error of this realm; empty when it has none. */
+/** A text field of whatever was thrown; empty when it has none. The value need not be an Error. */
 export function errorField(error: unknown, field: 'name' | 'code'): string {
   const value: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, field) : undefined;
   return typeof value === 'string' ? value : '';

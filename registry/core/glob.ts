@@ -1,10 +1,15 @@
-/** Globs over one word (`*`, `?`, `[a-z]`), matched in time proportional to pattern × text, whoever wrote them. */
+/**
+ * Globs (`*`, `?`, `[a-z]`), matched in time proportional to pattern × text, so that no pattern can stall us.
+ */
 
 type Matcher = '*' | ((character: string) => boolean);
 
 const TOKEN = /\\(.)|\*|\?|\[(\^?)((?:\\.|[^\]\\])+)\]|([^[\]\\])/gsy;
 
-/** False for a malformed pattern too. `*` matches any characters, so split at separators that it must not cross. */
+/**
+ * Whether the whole text matches; false for a malformed pattern. `*` matches any characters: to keep it from
+ * crossing separators, split pattern and text at them first.
+ */
 export function globMatches(pattern: string, text: string): boolean {
   if (pattern === '*') return true;
   const matchers = compile(pattern);

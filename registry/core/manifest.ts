@@ -1,4 +1,7 @@
-/** Manifests and indexes, OCI's and Docker schema 2's: parsed once at the edge, only the fields that are used. */
+/**
+ * Manifests and indexes of OCI and of Docker schema 2: parsed once at the edge, and only the fields that we
+ * use.
+ */
 import { z } from 'zod';
 import { type Digest, isDigest, parseDigest } from './digest.ts';
 import { RegistryError } from './errors.ts';
@@ -15,7 +18,10 @@ import {
 } from './media-types.ts';
 import { normalisePlatform, type Platform } from './platform.ts';
 
-/** The largest manifest, in bytes, that registries are expected to take (OCI distribution 1.1, "Pushing Manifests"). */
+/**
+ * The largest manifest that registries are expected to accept, in bytes (OCI distribution 1.1, "Pushing
+ * Manifests").
+ */
 export const MAX_MANIFEST_BYTES = 4 * 1024 * 1024;
 
 export interface Descriptor {
@@ -25,11 +31,11 @@ export interface Descriptor {
   readonly size: number;
   readonly platform?: Platform;
   readonly annotations: Readonly<Record<string, string>>;
-  /** A layer that lies elsewhere by its licence: registries do not hold it and it is not copied. */
+  /** A layer that its licence keeps out of registries. It is fetched from elsewhere, and not copied. */
   readonly foreign: boolean;
 }
 
-/** An image, or an artifact that is not one: both are a config and layers. */
+/** An image or another artifact: both consist of a config and layers. */
 export interface ImageManifest {
   readonly kind: 'image';
   readonly mediaType: string;
@@ -56,7 +62,7 @@ const descriptorSchema = z
     mediaType: z.string().max(255).default('application/octet-stream'),
     digest: z.string().refine(isDigest, 'is not a sha256 or sha512 digest').transform(parseDigest),
     size: z.int().nonnegative(),
-    // Docker's lists of old tools hold platforms with empty or missing fields: such a child has no platform.
+    // Old tools wrote lists whose platforms have empty or missing fields: such a child has no platform.
     platform: platformSchema.optional().catch(undefined),
     annotations: z.record(z.string(), z.string()).nullish(),
     urls: z.array(z.string()).nullish(),
@@ -81,8 +87,9 @@ const headSchema = z.looseObject({
 });
 
 /**
- * @param contentType how the registry declared it; the bytes themselves must not contradict (CVE-2021-41190)
- * @throws RegistryError with reason `Invalid`: too large, not JSON, not a manifest, ambiguous, or of Docker schema 1
+ * @param contentType the registry's declaration, which the bytes must not contradict (CVE-2021-41190)
+ * @throws RegistryError with reason `Invalid`: too large, not JSON, not a manifest, ambiguous, or of Docker
+ * schema 1
  */
 export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest {
   if (bytes.byteLength > MAX_MANIFEST_BYTES) throw manifestTooLarge();
@@ -96,13 +103,13 @@ export function parseManifest(bytes: Uint8Array, contentType?: string): Manifest
   return { kind: 'image', mediaType, config, layers, ...(subject ? { subject } : {}) };
 }
 
-/** The blobs that a copy of the image must hold, each once, config first. Foreign layers are not among them. */
+/** The blobs that a copy of the image must hold, each once, config first, without foreign layers. */
 export function blobsOf(manifest: ImageManifest): Descriptor[] {
   const blobs = [manifest.config, ...manifest.layers].filter((blob) => !blob.foreign);
   return [...new Map(blobs.map((blob) => [blob.digest, blob])).values()];
 }
 
-/** The platform that an image's config states; undefined when it states none, as an artifact's does. */
+/** The platform in an image's config; undefined when there is none, as in an artifact's. */
 export function platformOfConfig(bytes: Uint8Array): Platform | undefined {
   try {
     return platformSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));

@@ -13,7 +13,7 @@ export const MANIFEST_MEDIA_TYPES: readonly string[] = [
   DOCKER_MANIFEST,
 ];
 
-/** Always sent whole: a registry converts an index that it thinks the client cannot read. */
+/** Always all of them: a registry converts an index for a client that does not seem to understand indexes. */
 export const MANIFEST_ACCEPT = MANIFEST_MEDIA_TYPES.join(', ');
 
 export function isIndexMediaType(mediaType: string): boolean {
@@ -28,7 +28,7 @@ export function isSchema1MediaType(mediaType: string): boolean {
   return mediaType.startsWith(DOCKER_SCHEMA_1);
 }
 
-/** Configs of images that run, as against those of other artifacts. */
+/** Whether it is the config of an image that can run, not of another artifact. */
 export function isImageConfigMediaType(mediaType: string): boolean {
   return (
     mediaType === 'application/vnd.oci.image.config.v1+json' ||
@@ -37,8 +37,8 @@ export function isImageConfigMediaType(mediaType: string): boolean {
 }
 
 /**
- * Layers that registries need not hold (image-spec 1.0, "Non-Distributable Layers"; Docker's foreign layers). Those of zstd they hold all the
- * same: distribution refuses a manifest when it lacks one.
+ * Layers that registries need not hold (image-spec 1.0, "Non-Distributable Layers"; Docker's foreign layers).
+ * The zstd type is missing on purpose: distribution refuses a manifest whose zstd layers it lacks.
  */
 const NON_DISTRIBUTABLE: readonly string[] = [
   'application/vnd.oci.image.layer.nondistributable.v1.tar',

@@ -1,7 +1,7 @@
-/** Platforms: what a node runs, what an index offers, and which of its children the one needs of the other. */
+/** Platforms: what a node runs, what an index offers, and whether they match. */
 import { RegistryError } from './errors.ts';
 
-/** Always normalised: `arm64` has no variant `v8`, `amd64` no `v1`, and old names of architectures are replaced. */
+/** Always normalised: no variant `v8` for `arm64` or `v1` for `amd64`, and no old names of architectures. */
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
@@ -51,8 +51,8 @@ export function normalisePlatform(os: string, architecture: string, variant?: st
 }
 
 /**
- * Whether a node of the wanted platform may run what is offered. A wanted platform without a variant stands for
- * nodes of any variant (Kubernetes does not label it); with one, lower variants will run too.
+ * Whether a node of the wanted platform may run what is offered. Without a variant, the node may be of any,
+ * since Kubernetes does not label nodes with it; with a variant, the node also runs lower ones.
  */
 export function platformMatches(wanted: Platform, offered: Platform): boolean {
   if (wanted.os !== offered.os || wanted.architecture !== offered.architecture) return false;

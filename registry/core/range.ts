@@ -1,6 +1,8 @@
-/** Byte ranges: one range of a request against a known size, and Content-Range both ways (RFC 9110 section 14). */
+/**
+ * Byte ranges: the Range header of a request, and Content-Range, parsed and formatted (RFC 9110 section 14).
+ */
 
-/** Positions are in bytes from the start; `end` is the last byte of the range, as on the wire. */
+/** Positions in bytes from the start. As in the headers, `end` is the last byte of the range. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
@@ -9,14 +11,14 @@ export interface ByteRange {
 export type RangeRequest =
   | { readonly kind: 'whole' }
   | ({ readonly kind: 'range' } & ByteRange)
-  /** To be answered 416 with `Content-Range: bytes *\/size`. */
+  /** The response is 416 with `Content-Range: bytes *\/size`. */
   | { readonly kind: 'unsatisfiable' };
 
 const WHOLE: RangeRequest = { kind: 'whole' };
 const RANGE = /^bytes=\s*(\d{0,16})\s*-\s*(\d{0,16})\s*$/i;
 const CONTENT_RANGE = /^bytes\s+(\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i;
 
-/** A header that is malformed, of another unit or of several ranges is ignored, as the RFC allows. */
+/** Ignores a header that is malformed, has another unit or several ranges, as the RFC allows. */
 export function parseRange(header: string | undefined, size: number): RangeRequest {
   const [, first = '', last = ''] = RANGE.exec(header ?? '') ?? [];
   if (first === '' && last === '') return WHOLE;
@@ -30,7 +32,7 @@ export function parseRange(header: string | undefined, size: number): RangeReque
   return { kind: 'range', start, end: last === '' ? size - 1 : Math.min(Number(last), size - 1) };
 }
 
-/** The header that asks for a range; without an end, for everything from its start. */
+/** The Range header; without an end, for everything from `start` on. */
 export function formatRange(start: number, end?: number): string {
   return `bytes=${start}-${end ?? ''}`;
 }
@@ -48,7 +50,7 @@ export function parseContentRange(header: string): ContentRange | undefined {
   return total === '*' ? { start, end } : { start, end, size };
 }
 
-/** Without a range: the answer to one that cannot be satisfied. */
+/** Without a range: for a request whose range cannot be satisfied. */
 export function formatContentRange(range: ByteRange | undefined, size: number): string {
   return range === undefined ? `bytes */${size}` : `bytes ${range.start}-${range.end}/${size}`;
 }

@@ -1,9 +1,9 @@
-/** Image references: what a pod names, normalised the way every container runtime normalises it. */
+/** Image references as pods write them, normalised as every container runtime normalises them. */
 import { type Digest, InvalidDigest, parseDigest } from './digest.ts';
 import { RegistryError } from './errors.ts';
 import { formatHost, looksLikeHost, parseHost } from './host.ts';
 
-/** A normalised reference. It always has a tag or a digest, and may have both. */
+/** A normalised reference. It has a tag or a digest, or both. */
 export interface Reference {
   /** Host with its port if one was given, for example `docker.io`, `reg.example.com:5000`, `[::1]:5000`. */
   readonly host: string;
@@ -12,7 +12,7 @@ export interface Reference {
   readonly digest?: Digest;
 }
 
-/** The message is one sentence that says what is wrong with the reference. */
+/** Its message is one sentence that says what is wrong with the reference. */
 export class InvalidReference extends RegistryError {
   override readonly name = 'InvalidReference';
   constructor(message: string) {
@@ -22,7 +22,7 @@ export class InvalidReference extends RegistryError {
 
 export const DOCKER_HUB = 'docker.io';
 
-/** The longest repository name, in characters, that registries and runtimes accept. */
+/** The longest repository name that registries and runtimes accept, in characters. */
 export const MAX_REPOSITORY_LENGTH = 255;
 
 const COMPONENT = '[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*';
@@ -49,19 +49,19 @@ export function parseReference(text: string): Reference {
   return reference(parseName(name), tag ?? (digest === undefined ? 'latest' : undefined), digest);
 }
 
-/** The full normalised text, the same for every spelling of the same reference. */
+/** The full normalised text: the same for every spelling of one reference. */
 export function formatReference(value: Reference): string {
   const tag = value.tag === undefined ? '' : `:${value.tag}`;
   const digest = value.digest === undefined ? '' : `@${value.digest}`;
   return `${value.host}/${value.repository}${tag}${digest}`;
 }
 
-/** A repository name of the OCI distribution specification ("Pulling manifests"), at most 255 characters. */
+/** By the OCI distribution specification ("Pulling manifests"), of at most 255 characters. */
 export function isRepositoryName(text: string): boolean {
   return text.length <= MAX_REPOSITORY_LENGTH && REPOSITORY.test(text);
 }
 
-/** A tag of the OCI distribution specification, at most 128 characters. */
+/** By the OCI distribution specification, of at most 128 characters. */
 export function isTag(text: string): boolean {
   return TAG.test(text);
 }
@@ -110,7 +110,10 @@ function parseName(name: string): ImageName {
   return normaliseName(formatHost(host), rest);
 }
 
-/** Names that runtimes would read in a way which no normalised text can express, or which look like an image's id. */
+/**
+ * Refuses names that no normalised text can express as runtimes read them, and those that look like an
+ * image's id.
+ */
 function refuseMisleadingName(name: string, first: string, rest: string | undefined): void {
   if (/^[0-9a-f]{64}$/.test(name))
     throw new InvalidReference('64 hex digits are an image id, not a reference');

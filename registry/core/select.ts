@@ -1,4 +1,7 @@
-/** Which children of an index are copied: those that the cluster's nodes may run, and what attests them if asked for. */
+/**
+ * Which children of an index are copied: those that the cluster's nodes may run, and their attestations on
+ * request.
+ */
 import { RegistryError } from './errors.ts';
 import type { Descriptor, ImageIndex } from './manifest.ts';
 import { formatPlatform, type Platform, platformMatches } from './platform.ts';
@@ -7,15 +10,17 @@ const ATTESTATION_TYPE = 'vnd.docker.reference.type';
 const ATTESTED_DIGEST = 'vnd.docker.reference.digest';
 
 export interface Selection {
-  /** Empty: every platform that the index offers. */
+  /** Empty: all platforms of the index. */
   readonly platforms: readonly Platform[];
-  /** Also the attestation manifests (BuildKit's provenance and SBOM) of what is chosen. Default false. */
+  /**
+   * Also the attestation manifests (BuildKit's provenance and SBOM) of the chosen children. Default false.
+   */
   readonly attestations?: boolean;
 }
 
 /**
- * Children without a platform are always chosen, since a runtime has to look into them to know.
- * @throws RegistryError with reason `NotFound` when the index offers nothing for any of the platforms
+ * Children without a platform are always chosen: only a runtime that looks into them can tell.
+ * @throws RegistryError with reason `NotFound` when the index has nothing for any of the platforms
  */
 export function selectChildren(index: ImageIndex, selection: Selection): Descriptor[] {
   const chosen = index.manifests.filter(

@@ -1,11 +1,15 @@
-/** Leaves registries alone for as long as they ask: 429 with Retry-After, and RateLimit headers that say that nothing is left. */
+/**
+ * Leaves a registry alone for as long as it asks: by 429 with Retry-After, or by RateLimit headers with
+ * nothing left.
+ */
+import { LRUCache } from 'lru-cache';
 import { RegistryError } from '../core/errors.ts';
 import { parseRetryAfter } from './http/http-error.ts';
 
 export interface PaceOptions {
-  /** After a 429 that does not say for how long, in milliseconds. */
+  /** How long to pause after a 429 that does not say for how long. Milliseconds. */
   readonly defaultPauseMs: number;
-  /** However long a registry says. */
+  /** The longest pause, whatever a registry says. Milliseconds. */
   readonly maxPauseMs: number;
   /** Milliseconds of a clock that never jumps. */
   readonly now: () => number;
@@ -13,11 +17,11 @@ export interface PaceOptions {
 
 type Header = (name: string) => string | undefined;
 
-/** The pace of one registry for one login: limits are counted by those. */
+/** One registry and one login: registries count their limits per login. */
 export interface Lane {
   /** @throws RegistryError `RateLimited` while the registry is to be left alone */
   admit(): void;
-  /** Learns from an answer. */
+  /** Learns from a response. */
   heard(status: number, header: Header): void;
 }
 
@@ -25,13 +29,13 @@ const MAX_LANES = 10_000;
 
 export class Pace {
   readonly #options: PaceOptions;
-  readonly #pausedUntil = new Map<string, number>();
+  readonly #pausedUntil = new LRUCache<string, number>({ max: MAX_LANES });
 
   constructor(options: PaceOptions) {
     this.#options = options;
   }
 
-  /** @param login tells logins apart; empty: none */
+  /** @param login identifies the login; empty for none */
   lane(host: string, login: string): Lane {
     const key = `${host} ${login}`;
     return {
@@ -61,31 +65,28 @@ export class Pace {
         ? (seconds ?? secondsUntilReset(header) ?? defaultPauseMs / 1_000) * 1_000
         : (exhaustedFor(header) ?? 0) * 1_000;
     if (pauseMs <= 0) return;
-    this.#pausedUntil.delete(key);
     this.#pausedUntil.set(key, now() + Math.min(pauseMs, maxPauseMs));
-    const [oldest] = this.#pausedUntil.keys();
-    if (this.#pausedUntil.size > MAX_LANES && oldest !== undefined) this.#pausedUntil.delete(oldest);
   }
 }
 
-/** Seconds until more requests are allowed, when an answer says that none is left and until when. */
+/** Seconds until more requests are allowed, for a response that says that none is left. */
 function exhaustedFor(header: Header): number | undefined {
   const remaining = parameter(header('ratelimit'), 'r') ?? leading(header('ratelimit-remaining'));
   return remaining === 0 ? secondsUntilReset(header) : undefined;
 }
 
-/** As the drafts of "RateLimit header fields for HTTP" have it, the old fields and the new one. */
+/** By the IETF drafts "RateLimit header fields for HTTP": the current field, else the old ones. */
 function secondsUntilReset(header: Header): number | undefined {
   return parameter(header('ratelimit'), 't') ?? leading(header('ratelimit-reset'));
 }
 
-/** The number that a field begins with; Docker Hub writes `0;w=21600`. */
+/** The number at the beginning of a field; Docker Hub writes `0;w=21600`. */
 function leading(field = ''): number | undefined {
   const [, digits] = /^\s*(\d{1,9})\s*(?:;|$)/.exec(field) ?? [];
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** `"default";r=0;t=30` */
+/** A parameter of a field such as `"default";r=0;t=30`. */
 function parameter(field: string | undefined, name: 'r' | 't'): number | undefined {
   const [, digits] = new RegExp(`;\\s*${name}=(\\d{1,9})(?:\\s*[;,]|\\s*$)`).exec(field ?? '') ?? [];
   return digits === undefined ? undefined : Number(digits);

@@ -7,12 +7,12 @@ import { createServer } from 'node:https';
 import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
-import { answer } from '../../webhook/answer.ts';
-import { SURROUNDINGS } from '../fakes/surroundings.ts';
+import { respond } from '../../webhook/admission-response.ts';
+import { CLUSTER_STATE } from '../fakes/cluster-state.ts';
 
 const UID = /"uid":"([^"]+)"/;
 const options = {
-  surroundings: () => SURROUNDINGS,
+  clusterState: () => CLUSTER_STATE,
   metrics: admissionMetrics(new Metrics('bare'), () => true),
   log: silentLogger,
 };
@@ -21,7 +21,7 @@ const answers = new Map<number, readonly string[]>();
 
 function answerTo(review: string): string {
   const uid = UID.exec(review)?.[1] ?? '';
-  const parts = answers.get(review.length) ?? JSON.stringify(answer(review, options)).split(uid);
+  const parts = answers.get(review.length) ?? JSON.stringify(respond(review, options)).split(uid);
   answers.set(review.length, parts);
   return parts.join(uid);
 }

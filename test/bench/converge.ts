@@ -26,8 +26,9 @@ import { RULES } from '../fakes/rules.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { ApiServer } from '../envtest/api-server.ts';
 import type { Bench, BenchGroup } from './group.ts';
-import { Programs, freePort, type Program } from './programs.ts';
+import { Programs, type Program } from './programs.ts';
 import { percentile } from './statistics.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 const PODS = 10_000;
 const NAMESPACES = 200;
@@ -118,7 +119,7 @@ async function measure(bench: Bench, api: ApiServer, programs: Programs): Promis
   const images = new ObjectCache<ImageRecord>();
   const watching = await cacheWatch(client, imageRecords, images, { log: silentLogger }).start(bench.signal);
   try {
-    const metricsPort = await freePort();
+    const metricsPort = await freeLoopbackPort();
     const folder = programs.subfolder('app');
     await bundle(folder);
     const started = performance.now();
@@ -162,7 +163,7 @@ async function furnish(client: KubeClient, api: ApiServer, programs: Programs, b
     }),
     'kwok',
   );
-  const port = await freePort();
+  const port = await freeLoopbackPort();
   const stages = join(programs.folder, 'stages.json');
   await writeFile(stages, KWOK_STAGES.map((one) => JSON.stringify(one)).join('\n---\n'));
   const flags = [
@@ -262,7 +263,7 @@ async function startController(
       KUBECONFIG: await api.kubeconfig(),
       LARDER_NAMESPACE: RELEASE,
       LARDER_FULLNAME: 'larder',
-      LARDER_COPIER_URL: `https://127.0.0.1:${await freePort()}`,
+      LARDER_COPIER_URL: `https://127.0.0.1:${await freeLoopbackPort()}`,
       LARDER_COPIER_SERVER_NAME: 'larder-copier',
       LARDER_COPIER_TOKEN_FILE: token,
       LARDER_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,

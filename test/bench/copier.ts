@@ -8,7 +8,8 @@ import { exportJWK, generateKeyPair, SignJWT } from 'jose';
 import { COPIER_AUDIENCE } from '../../api/names.ts';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import type { RunningStore } from './larder.ts';
-import { freePort, type Program, type Programs } from './programs.ts';
+import type { Program, Programs } from './programs.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 export interface RunningCopier {
   readonly program: Program;
@@ -33,7 +34,7 @@ export async function startCopier(
   { store, upstream }: { readonly store: RunningStore; readonly upstream: string },
 ): Promise<RunningCopier> {
   const { server, token } = await startTokenKeys();
-  const [port, metrics] = [await freePort(), await freePort()];
+  const [port, metrics] = [await freeLoopbackPort(), await freeLoopbackPort()];
   const folder = programs.subfolder('copier');
   const file = async (name: string, content: string): Promise<string> => {
     await writeFile(join(folder, name), content);
@@ -63,7 +64,7 @@ export async function startCopier(
       LARDER_UPSTREAMS_FILE: await file('upstreams.json', JSON.stringify(upstreamSettings(upstream))),
       // Nobody comes any more once it shall stop.
       LARDER_LINGER_TIME: '0s',
-      LARDER_SPOOL_DIR: programs.subfolder('spool'),
+      LARDER_SPOOL_FOLDER: programs.subfolder('spool'),
     },
     port,
   });

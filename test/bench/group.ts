@@ -19,7 +19,7 @@ export interface Bench {
 }
 
 export interface BenchGroup {
-  /** Short, to be named on the command line: `node test/bench/main.ts warm`. */
+  /** Short, to be named on the command line: `make bench ONLY=warm`. */
   readonly name: string;
   readonly figures: readonly Figure[];
   /** Records every figure of the group, or throws. */

@@ -5,7 +5,8 @@ import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
 import { bundle } from '../../build/bundle.ts';
 import { buildRegistry } from '../../build/programs.ts';
 import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
-import { freePort, type Program, type Programs } from './programs.ts';
+import type { Program, Programs } from './programs.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 export interface RunningStore {
   readonly program: Program;
@@ -30,10 +31,10 @@ export async function startStore(programs: Programs, app: string): Promise<Runni
   await makeLogin(readerLogin, join(trust, 'reader.jwks.json'));
   await makeLogin(writerLogin, join(trust, 'writer.jwks.json'));
   const [reader, writer, supervisor, metrics] = [
-    await freePort(),
-    await freePort(),
-    await freePort(),
-    await freePort(),
+    await freeLoopbackPort(),
+    await freeLoopbackPort(),
+    await freeLoopbackPort(),
+    await freeLoopbackPort(),
   ];
   const dataFolder = programs.subfolder('store-data');
   const program = await programs.start({
@@ -77,14 +78,14 @@ export async function startProxy(
     env = {},
   }: { store: RunningStore; copierUrl: string; env?: Readonly<Record<string, string>> },
 ): Promise<RunningProxy> {
-  const [port, metrics] = [await freePort(), await freePort()];
+  const [port, metrics] = [await freeLoopbackPort(), await freeLoopbackPort()];
   const peers = programs.subfolder('proxy-peers');
   const program = await programs.start({
     name: 'proxy',
     argv: [process.execPath, join(app, 'proxy.mjs')],
     env: {
       LARDER_PROXY_LISTEN_PORT: String(port),
-      LARDER_PROXY_SOCKET: join(peers, 'proxy.sock'),
+      LARDER_PROXY_OWN_SOCKET: join(peers, 'proxy.sock'),
       LARDER_METRICS_LISTEN: `127.0.0.1:${metrics}`,
       LARDER_STORE_READER_URL: store.readerUrl,
       LARDER_STORE_READER_LOGIN: store.readerLogin,

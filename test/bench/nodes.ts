@@ -151,7 +151,7 @@ class Load {
         const path = `/api/v1/namespaces/${NAMESPACE}/pods/${pod}:8080/proxy/metrics`;
         return (await this.#cluster.kubectl(['get', '--raw', path])).stdout;
       });
-      return (await Promise.all(metrics)).every((text) => /^larder_copier_blobs_in_flight\S* 0$/m.test(text));
+      return (await Promise.all(metrics)).every((text) => /^larder_copier_downloads\S* 0$/m.test(text));
     };
     await this.#cluster.waitFor('all blobs are stored', idle, { deadlineMs: 180_000, intervalMs: 500 });
   }

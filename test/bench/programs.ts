@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { accepts } from '../../platform/loopback.ts';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from '../cluster/wait.ts';
@@ -64,7 +64,7 @@ export class Programs {
         new Error(`${name} ended before it listened: ${readFileSync(logFile, 'utf8').slice(-2_000)}`),
       );
     });
-    await waitFor(`${name} listens on ${port}`, () => accepts(port), {
+    await waitFor(`${name} listens on ${port}`, () => accepts({ host: '127.0.0.1', port }), {
       signal: ended.signal,
       deadlineMs: 20_000,
       intervalMs: 20,
@@ -85,27 +85,6 @@ export class Programs {
       clearTimeout(patience);
     }
     await rm(this.folder, { recursive: true, force: true });
-  }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect({ host: '127.0.0.1', port });
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
   }
 }
 

@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildRegistry } from '../../build/programs.ts';
 import { hasProgram, run } from '../cluster/command.ts';
-import { freePort, type Program, type Programs } from './programs.ts';
+import type { Program, Programs } from './programs.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 export interface Rival {
   readonly program: Program;
@@ -16,7 +17,7 @@ export async function startNginx(
   { target, authorization, signal }: { target: string; authorization: string; signal: AbortSignal },
 ): Promise<Rival> {
   if (!hasProgram('nginx')) await installNginx(signal);
-  const port = await freePort();
+  const port = await freeLoopbackPort();
   const folder = programs.subfolder('nginx');
   const file = join(folder, 'nginx.conf');
   await writeFile(file, nginxConfig({ folder, port, target, authorization }));
@@ -77,7 +78,7 @@ export async function startDistribution(
   programs: Programs,
   { name, dataFolder, pullThrough }: { name: string; dataFolder: string; pullThrough?: string },
 ): Promise<Rival> {
-  const port = await freePort();
+  const port = await freeLoopbackPort();
   const file = join(programs.folder, `${name}.json`);
   const config = {
     version: '0.1',

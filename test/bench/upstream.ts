@@ -1,5 +1,5 @@
 /**
- * An upstream registry that makes its content up, so that gigabytes cost no disk: node test/bench/upstream.ts PORT.
+ * An upstream registry that makes its content up, so that gigabytes cost no disk. Argument: PORT.
  * Repository `bench/NAME-8x1024` is an image of 8 layers of 1024 MiB each; `GET /sent` tells the bytes of bodies sent so far.
  */
 import { createHash, hash } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** What a registry was asked: its access log, in the combined format that CNCF distribution writes. */
+/** A registry's access log, in the combined format that CNCF distribution writes. */
 import { readFileSync, statSync } from 'node:fs';
 
 export interface AccessLogEntry {
@@ -39,7 +39,7 @@ function parseTime(text: string): Date {
   return new Date(text.replace(/^(\d+)\/(\w+)\/(\d+):/, '$1 $2 $3 '));
 }
 
-/** A log that grows; `mark` now and read what came later. */
+/** A log that grows: `mark` its end, and later read what has been added. */
 export class AccessLog {
   readonly #file: string;
 
@@ -47,7 +47,7 @@ export class AccessLog {
     this.#file = file;
   }
 
-  /** The present end, in bytes, to read from later. */
+  /** The current end, in bytes, to read from later. */
   mark(): number {
     return statSync(this.#file).size;
   }

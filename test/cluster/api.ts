@@ -1,8 +1,11 @@
-/** The cluster's Kubernetes API over connections that are kept: tests look at it too often to start a `kubectl` for each look. */
+/**
+ * The cluster's Kubernetes API over kept-alive connections: tests read it too often to start a `kubectl` each
+ * time.
+ */
 import { Agent, request } from 'undici';
 import { readKubeconfig } from './kubeconfig.ts';
 
-/** Which objects of a type: one by its name, or a list of those that match. */
+/** Which objects of a type: one by name, or a list of those that match. */
 export interface Place {
   readonly namespace?: string;
   readonly name?: string;
@@ -18,12 +21,12 @@ interface Applied {
   readonly metadata: { readonly name: string; readonly namespace?: string };
 }
 
-/** Who applies, as the API server keeps it in `managedFields`. */
+/** The field manager, as the API server records it in `managedFields`. */
 const MANAGER = 'larder-tests';
-/** For an API server that hangs. */
+/** In case the API server hangs. */
 const DEADLINE_MS = 20_000;
 
-/** The API server refused. The message is its own. */
+/** The API server refused; the message is the server's. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number;
@@ -46,7 +49,7 @@ export class KubeApi {
   }
 
   /**
-   * Reads an object, or a list when no name is given; the caller says what shape the answer has.
+   * Reads an object, or a list if no name is given; the caller declares its type.
    * @param type as in its path: `v1/pods`, `apps/v1/deployments`
    * @throws {ApiError} when there is none
    */
@@ -64,7 +67,7 @@ export class KubeApi {
     return await this.#ask(path, { method: 'GET' }, signal);
   }
 
-  /** Applies an object, whoever else has a say in its fields. @throws {ApiError} when it is refused */
+  /** Applies an object, taking over fields that others manage. @throws {ApiError} when it is refused */
   async apply(object: object, signal?: AbortSignal): Promise<void> {
     const { apiVersion, kind, metadata } = object as Applied;
     const path = pathOf(`${apiVersion}/${pluralOf(kind)}`, metadata);
@@ -100,7 +103,7 @@ function pathOf(type: string, { namespace, name }: Pick<Place, 'namespace' | 'na
   return [root, ...version.reverse(), ...space, plural, ...(name === undefined ? [] : [name])].join('/');
 }
 
-/** As Kubernetes itself forms the plural of a kind that says nothing else. */
+/** The default plural of a kind, as Kubernetes forms it. */
 function pluralOf(kind: string): string {
   const singular = kind.toLowerCase();
   if (singular.endsWith('y')) return `${singular.slice(0, -1)}ies`;

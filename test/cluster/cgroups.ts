@@ -3,7 +3,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Makes the cgroup in every hierarchy; the older cpuset controller wants its processors and memory said. */
+/**
+ * Makes the cgroup in every hierarchy; the cpuset controller of version 1 must be given its processors and
+ * memory.
+ */
 export function makeCgroup(path: string): void {
   for (const hierarchy of hierarchies()) {
     let folder = hierarchy;
@@ -26,7 +29,10 @@ export function cgroupFolders(name: string): string[] {
     .filter((folder) => existsSync(folder));
 }
 
-/** Removes the cgroup and all below it; processes in it must be dead, but may take a moment to be gone. */
+/**
+ * Removes the cgroup and everything below it; its processes must have been killed, but may take a moment to
+ * go.
+ */
 export async function removeCgroups(name: string): Promise<void> {
   const deadline = performance.now() + 20_000;
   for (const folder of cgroupFolders(name)) {

@@ -1,130 +1,87 @@
-/** A cluster by hand: `node test/cluster/cli.ts help`. */
+/** A cluster by hand: `./cluster help`. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { GoMissingError } from '../../build/go-tool.ts';
+import { requirePrerequisites } from '../../build/prerequisites.ts';
+import { runProgram, UserError } from '../../build/program.ts';
+import { ProgressLine } from '../../build/progress-line.ts';
 import { Cluster } from './cluster.ts';
+import { type CommandLine, type Fault, parseCommandLine, parseFault, type Verb } from './command-line.ts';
+import { interruptible } from '../../build/interrupt.ts';
 import { findLab } from './lab.ts';
-import { PrerequisiteError } from './prerequisites.ts';
-import { allSlots, parseSlot, planOf, type Slot } from './slot.ts';
+import type { Link } from './network.ts';
+import { selfCheck } from './self-check.ts';
+import { allSlots, planOf, type Slot } from './slot.ts';
 import { startCluster } from './start.ts';
 import { readState } from './state.ts';
-import { isTaken, SlotsTakenError, stopCluster } from './take-slot.ts';
+import { isTaken, stopCluster } from './take-slot.ts';
 
 const help = `A real Kubernetes cluster on this machine.
 
-  up [--slot N] [--nodes N]       start one that stays, and say how to use it
-  down [--slot N]                 end it and remove all that it made
-  status                          what runs in which slot
-  kubectl|helm [--slot N] -- …    run the client against it
-  exec NODE [--slot N] -- …       run a command on a node, such as node-1
-  fault SITE cut|black-hole|reject|slow|restore [--slot N]
-                                  take an upstream registry (plain, example) away, and back
-  push SITE REPOSITORY TAG [--slot N] [--layer BYTES …]
-                                  make a test image and push it to an upstream registry
-  programs [--slot N]             the cluster's programs
-  freeze|thaw|stop|restart PROGRAM [--slot N]
+  ./cluster up [--slot N] [--nodes N]    start one that stays, and print how to use it
+  ./cluster down [--slot N]              end it and remove everything it made (default: slot 0)
+  ./cluster status                       what runs in each slot
+  ./cluster kubectl|helm -- …            run the client against it
+  ./cluster exec NODE -- …               run a command on a node, such as node-1
+  ./cluster fault SITE FAULT             take an upstream registry (plain, example) away, and back:
+                                         cut, black-hole, reject, slow, restore
+  ./cluster push SITE REPOSITORY TAG [--layer BYTES …]
+                                         make a test image and push it to an upstream registry
+  ./cluster programs                     list the cluster's programs
+  ./cluster freeze|thaw|stop|restart PROGRAM
+  ./cluster self-check [--slot N]        start a cluster, use every part of the harness once, end it
+
+Each takes --slot N (0 to 5). Without it, \`up\` and \`self-check\` take the first free slot, and all others
+but \`down\` use the first cluster that runs.
 `;
 
-const faults = {
-  cut: (cluster: Cluster, site: string) => cluster.internet.site(site).link.cut(),
-  'black-hole': (cluster: Cluster, site: string) => cluster.internet.site(site).link.blackHole(),
-  reject: (cluster: Cluster, site: string) => cluster.internet.site(site).link.reject(),
-  slow: (cluster: Cluster, site: string) => cluster.internet.site(site).link.slow(1024),
-  restore: (cluster: Cluster, site: string) => cluster.internet.site(site).link.restore(),
+const faults: Record<Fault, (link: Link) => Promise<void>> = {
+  cut: (link) => link.cut(),
+  'black-hole': (link) => link.blackHole(),
+  reject: (link) => link.reject(),
+  slow: (link) => link.slow(1024),
+  restore: (link) => link.restore(),
 };
-
-interface Words {
-  readonly slot: Slot | undefined;
-  readonly nodes: number;
-  readonly layers: readonly number[] | undefined;
-  /** After the verb. */
-  readonly words: readonly string[];
-  /** After `--`. */
-  readonly rest: readonly string[];
-}
 
 /** A verb that gives a number ends the program with that exit code. */
-const verbs: Record<string, (given: Words) => unknown> = {
-  up: ({ slot, nodes }) => up(slot, nodes),
-  down: ({ slot }) => stopCluster(slot ?? 0),
-  status: () => {
-    print(allSlots.map(statusLine).join('\n'));
-  },
-  kubectl: (given) => handOverTo(attach(given), 'kubernetes', 'kubectl', given.rest),
-  helm: (given) => handOverTo(attach(given), 'helm', 'helm', given.rest),
-  exec: (given) => {
-    const cluster = attach(given);
-    return handOver(cluster, [...cluster.machine(given.words[0] ?? 'node-1').enter(), ...given.rest]);
-  },
-  fault: (given) => {
-    const [site = '', kind = ''] = given.words;
-    if (!(kind in faults)) throw new RangeError(`a fault is one of ${Object.keys(faults).join(', ')}`);
-    return faults[kind as keyof typeof faults](attach(given), site);
-  },
-  push: async (given) => {
-    const [site = '', repository = '', tag = ''] = given.words;
-    const { layers } = given;
-    const pushed = await attach(given).pushImage({ site, repository, tag, ...(layers ? { layers } : {}) });
-    print(JSON.stringify(pushed, undefined, 2));
-  },
-  programs: (given) => {
-    print(attach(given).programs.names.join('\n'));
-  },
-  freeze: (given) => {
-    attach(given).programs.freeze(given.words[0] ?? '');
-  },
-  thaw: (given) => {
-    attach(given).programs.thaw(given.words[0] ?? '');
-  },
-  stop: (given) => attach(given).programs.stop(given.words[0] ?? ''),
-  restart: (given) => attach(given).programs.restart(given.words[0] ?? ''),
-  help: () => {
-    print(help);
+type Run = (given: CommandLine) => Promise<number | undefined>;
+
+const runs: Record<Verb, Run> = {
+  up,
+  down,
+  status,
+  kubectl: (given) => client(given, 'kubernetes', 'kubectl'),
+  helm: (given) => client(given, 'helm', 'helm'),
+  exec,
+  fault,
+  push,
+  programs,
+  freeze: (given) => signalProgram(given, 'freeze'),
+  thaw: (given) => signalProgram(given, 'thaw'),
+  stop: (given) => signalProgram(given, 'stop'),
+  restart: (given) => signalProgram(given, 'restart'),
+  'self-check': async ({ slot }) => {
+    await selfCheck(slot);
+    return undefined;
   },
 };
 
-async function main(argv: readonly string[]): Promise<number> {
-  const split = argv.indexOf('--');
-  const { positionals, values } = parseArgs({
-    args: split < 0 ? [...argv] : argv.slice(0, split),
-    allowPositionals: true,
-    options: {
-      slot: { type: 'string' },
-      nodes: { type: 'string', default: '2' },
-      layer: { type: 'string', multiple: true },
-    },
-  });
-  const [name = 'help', ...words] = positionals;
-  const verb = verbs[name];
-  if (!verb) throw new RangeError(`there is no verb "${name}"; see \`node test/cluster/cli.ts help\``);
-  const result = await verb({
-    slot: values.slot === undefined ? undefined : parseSlot(values.slot),
-    nodes: Number(values.nodes),
-    layers: values.layer?.map(Number),
-    words,
-    rest: split < 0 ? [] : argv.slice(split + 1),
-  });
-  return typeof result === 'number' ? result : 0;
+async function main(argv: readonly string[]): Promise<number | undefined> {
+  if (argv.length === 0) {
+    print(help.trimEnd());
+    return undefined;
+  }
+  const given = parseCommandLine(argv);
+  requirePrerequisites('linux', ...(given.verb === 'status' ? [] : (['root'] as const)));
+  return await runs[given.verb](given);
 }
 
-function attach({ slot }: Words): Cluster {
-  return Cluster.attach(slot ?? firstRunning());
-}
-
-async function handOverTo(
-  cluster: Cluster,
-  tool: string,
-  program: string,
-  args: readonly string[],
-): Promise<number> {
-  return await handOver(cluster, [join(cluster.tool(tool), program), ...args]);
-}
-
-async function up(slot: Slot | undefined, nodes: number): Promise<void> {
+async function up({ slot, nodes }: CommandLine): Promise<undefined> {
+  requirePrerequisites('go');
   const started = performance.now();
-  const cluster = await startCluster({ keep: true, nodes, ...(slot === undefined ? {} : { slot }) });
+  const progress = new ProgressLine(process.stderr);
+  const wanted = { keep: true, nodes, progress, ...(slot === undefined ? {} : { slot }) };
+  const cluster = await interruptible((signal) => startCluster({ ...wanted, signal }));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const lines = [
     `slot ${cluster.plan.slot}: ${nodes} nodes ready in ${seconds} s`,
@@ -135,6 +92,17 @@ async function up(slot: Slot | undefined, nodes: number): Promise<void> {
   print(lines.join('\n'));
 }
 
+async function down({ slot = 0 }: CommandLine): Promise<undefined> {
+  const ran = findLab(planOf(slot)) !== undefined;
+  await stopCluster(slot);
+  print(ran ? `slot ${slot}: the cluster is gone` : `slot ${slot}: no cluster was running`);
+}
+
+function status(): Promise<undefined> {
+  print(allSlots.map(statusLine).join('\n'));
+  return Promise.resolve(undefined);
+}
+
 function statusLine(slot: Slot): string {
   const plan = planOf(slot);
   const state = readState(plan.folder);
@@ -143,12 +111,59 @@ function statusLine(slot: Slot): string {
   return `slot ${slot}: ${state?.phase ?? 'unknown'}, ${state?.nodes.length ?? 0} nodes, ${join(plan.folder, 'pki/admin.kubeconfig')}`;
 }
 
+async function client(given: CommandLine, tool: string, program: string): Promise<number> {
+  const cluster = attach(given);
+  return await handOver(cluster, [join(cluster.tool(tool), program), ...given.command]);
+}
+
+async function exec(given: CommandLine): Promise<number> {
+  const cluster = attach(given);
+  const [name = ''] = given.words;
+  const node = cluster.nodes.find((candidate) => candidate.name === name);
+  if (!node) {
+    const names = cluster.nodes.map((candidate) => candidate.name);
+    throw new UserError(`the cluster has no node "${name}"; it has ${names.join(', ')}`);
+  }
+  return await handOver(cluster, [...node.machine.enter(), ...given.command]);
+}
+
+async function fault(given: CommandLine): Promise<undefined> {
+  const [site = '', kind = ''] = given.words;
+  const change = faults[parseFault(kind)];
+  await change(attach(given).internet.site(site).link);
+}
+
+async function push(given: CommandLine): Promise<undefined> {
+  const [site = '', repository = '', tag = ''] = given.words;
+  const { layers } = given;
+  const pushed = await attach(given).pushImage({ site, repository, tag, ...(layers ? { layers } : {}) });
+  print(JSON.stringify(pushed, undefined, 2));
+}
+
+function programs(given: CommandLine): Promise<undefined> {
+  print(attach(given).programs.names.join('\n'));
+  return Promise.resolve(undefined);
+}
+
+async function signalProgram(
+  given: CommandLine,
+  action: 'freeze' | 'thaw' | 'stop' | 'restart',
+): Promise<undefined> {
+  const [name = ''] = given.words;
+  await attach(given).programs[action](name);
+}
+
+function attach({ slot }: CommandLine): Cluster {
+  return Cluster.attach(slot ?? firstRunning());
+}
+
 function firstRunning(): Slot {
   const slot = allSlots.find((candidate) => findLab(planOf(candidate)));
-  if (slot === undefined) throw new Error('no cluster runs; start one with `node test/cluster/cli.ts up`');
+  if (slot === undefined) throw new UserError('no cluster is running: `./cluster up` starts one');
   return slot;
 }
 
+/** Runs a program with our input and output; gives its exit code. */
 async function handOver(cluster: Cluster, [program = '', ...args]: readonly string[]): Promise<number> {
   const env = { ...process.env, KUBECONFIG: cluster.kubeconfig };
   const child = spawn(program, args, { stdio: 'inherit', env });
@@ -160,15 +175,4 @@ function print(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  // What the user can put right is one sentence; all else is ours to find, with its stack.
-  const expected = [PrerequisiteError, GoMissingError, SlotsTakenError, RangeError].some(
-    (kind) => error instanceof kind,
-  );
-  process.stderr.write(
-    `${expected || !(error instanceof Error) ? String(error) : (error.stack ?? error.message)}\n`,
-  );
-  process.exitCode = 1;
-}
+await runProgram(help, main);

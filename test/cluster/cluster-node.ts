@@ -12,7 +12,7 @@ export interface NodeTools {
 }
 
 export interface Pulled {
-  /** The runtime's id of the image: digest of its config. */
+  /** The runtime's id of the image: the digest of its config. */
   readonly imageRef: string;
   readonly milliseconds: number;
 }
@@ -84,7 +84,7 @@ export class ClusterNode {
     return (await this.machine.run([...list, `name==${name},target.digest==${digest}`])).stdout.trim() !== '';
   }
 
-  /** The first process of each running container of a pod, by container; ids are the node's own. */
+  /** The first process of each running container of a pod, by container; process ids as on the node. */
   async containerProcesses(namespace: string, pod: string): Promise<{ container: string; pid: number }[]> {
     return JSON.parse(await this.#cri(['pids', `${namespace}/${pod}`])) as {
       container: string;
@@ -94,7 +94,7 @@ export class ClusterNode {
 
   /**
    * Signals every process of a container, or those whose command line contains `matching`.
-   * SIGSTOP freezes it, SIGCONT goes on, SIGKILL ends it.
+   * SIGSTOP freezes it, SIGCONT resumes it, SIGKILL ends it.
    * @throws {Error} when no such process runs.
    */
   async signalContainer(

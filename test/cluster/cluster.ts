@@ -1,6 +1,10 @@
-/** A running cluster, and what tests, demo and benchmarks do with it. `startCluster` makes one, `Cluster.attach` finds one. */
+/**
+ * A running cluster, as tests, demo and benchmarks use it. `startCluster` makes one, `Cluster.attach` finds
+ * one.
+ */
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { UserError } from '../../build/program.ts';
 import { KubeApi, type Place } from './api.ts';
 import { ClusterNode } from './cluster-node.ts';
 import { type Output, run, type RunOptions } from './command.ts';
@@ -34,7 +38,7 @@ export interface PushedImage {
   readonly repository: string;
   /** Of the index. */
   readonly digest: string;
-  /** Digest of the platform's manifest, and bytes of the manifest, its config and its layers together. */
+  /** The digest of the platform's manifest, and the bytes of manifest, config and layers together. */
   readonly platforms: Readonly<
     Partial<Record<Platform, { readonly digest: string; readonly bytes: number }>>
   >;
@@ -58,11 +62,14 @@ export class Cluster {
     this.internet = new Internet({ plan, state, lab: this.lab, programs: this.programs, machine, inside });
   }
 
-  /** @throws {Error} when no cluster runs in the slot. */
+  /** @throws {UserError} when no cluster runs in the slot. */
   static attach(slot: Slot): Cluster {
     const plan = planOf(slot);
     const state = readState(plan.folder);
-    if (!state || !findLab(plan)) throw new Error(`no cluster runs in slot ${slot}`);
+    if (!state || !findLab(plan))
+      throw new UserError(
+        `no cluster is running in slot ${slot}: \`./cluster up --slot ${slot}\` starts one`,
+      );
     return new Cluster(plan, new StateFile(plan.folder, state));
   }
 
@@ -102,13 +109,13 @@ export class Cluster {
     const first = this.state.current.machines[name];
     if (!first)
       throw new Error(
-        `the cluster has no machine ${name}; it has ${Object.keys(this.state.current.machines).join(', ')}`,
+        `the cluster has no machine "${name}"; it has ${Object.keys(this.state.current.machines).join(', ')}`,
       );
     const folder = name.startsWith('up-') ? join('sites', name.slice('up-'.length)) : name;
     return new Machine(name, name === 'lab' ? this.plan.folder : join(this.plan.folder, folder), first);
   }
 
-  /** The Kubernetes API; from when the control plane was planned. */
+  /** The Kubernetes API. */
   get api(): KubeApi {
     return (this.#connected ??= new KubeApi(this.kubeconfig));
   }
@@ -117,7 +124,7 @@ export class Cluster {
     return await this.#client(join(this.tool('kubernetes'), 'kubectl'), args, options);
   }
 
-  /** As {@link KubeApi.read}: for what is looked at again and again. */
+  /** As {@link KubeApi.read}. */
   async read<T>(type: string, place: Place = {}, signal?: AbortSignal): Promise<T> {
     return await this.api.read<T>(type, place, signal);
   }
@@ -132,7 +139,7 @@ export class Cluster {
     return await this.#client(join(this.tool('helm'), 'helm'), args, options);
   }
 
-  /** As {@link waitFor}; when it does not come, the error shows the pods, the last events and which programs are gone. */
+  /** As {@link waitFor}; its error shows the pods, the last events and which programs are gone. */
   async waitFor<T>(
     what: string,
     condition: () => Promise<T | undefined | false>,
@@ -141,7 +148,7 @@ export class Cluster {
     return await waitFor(what, condition, { dump: () => this.describe(), ...options });
   }
 
-  /** Makes an image and sends it to a site, over the site's link. */
+  /** Makes an image and pushes it to a site, over the site's link. */
   async pushImage(request: PushRequest): Promise<PushedImage> {
     const platforms = request.platforms ?? ['linux/amd64', 'linux/arm64'];
     const image = buildImage({
@@ -170,7 +177,9 @@ export class Cluster {
     };
   }
 
-  /** Working set in bytes of a container, as the kubelet measured it last; undefined while it has not. */
+  /**
+   * The working set of a container in bytes, as the kubelet last measured it; undefined if it has not yet.
+   */
   async workingSet(namespace: string, pod: string, container: string): Promise<number | undefined> {
     const found = await this.read<{ spec: { nodeName: string } }>('v1/pods', { namespace, name: pod });
     const path = `/api/v1/nodes/${found.spec.nodeName}/proxy/stats/summary`;
@@ -180,7 +189,7 @@ export class Cluster {
       ?.containers?.find(({ name }) => name === container)?.memory?.workingSetBytes;
   }
 
-  /** Pods, last events, and programs that are gone, as text for a person. */
+  /** The pods, the last events and the programs that are gone, as text for a person. */
   async describe(): Promise<string> {
     const args = ['--all-namespaces', '--output=wide', '--request-timeout=5s'];
     const pods = await this.kubectl(['get', 'pods', ...args]).catch((error: unknown) => ({
@@ -198,7 +207,7 @@ export class Cluster {
     return [...this.programs.lastWords(), pods.stdout, events].join('\n\n');
   }
 
-  /** Ends the cluster and removes all that it made. */
+  /** Ends the cluster and removes everything it made. */
   async stop(): Promise<void> {
     await this.#connected?.close();
     await clearSlot(this.plan);

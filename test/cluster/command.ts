@@ -1,4 +1,4 @@
-/** Running commands to their end, and starting programs that outlive this process, in the namespaces of a machine. */
+/** Runs commands to their end, and starts programs that outlive this process. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, readlinkSync } from 'node:fs';
@@ -11,13 +11,13 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a command said; its exit code was 0. */
+/** The output of a command that exited with 0. */
 export interface Output {
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A command ended with another exit code than 0, or could not be run. */
+/** A command did not exit with 0, or could not be run. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly argv: readonly string[];
@@ -33,16 +33,19 @@ export class CommandError extends Error {
   }
 }
 
-/** The environment of every command: this process's own would carry its proxies and certificates into the cluster. */
+/**
+ * The environment of every command: this process's own would bring its proxies and certificates into the
+ * cluster.
+ */
 const cleanEnvironment = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
   HOME: '/root',
   LANG: 'C.UTF-8',
-  // Nearly all of it is written in Go: memory is plentiful here, and processors are few.
+  // Nearly everything is written in Go, and processors are scarcer than memory.
   GOGC: '400',
 };
 
-/** @throws {CommandError} when the command ends with another code than 0; an AbortError when `signal` fires. */
+/** @throws {CommandError} when the command does not exit with 0; an AbortError when `signal` fires */
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Output> {
   const [program = '', ...args] = argv;
   const child = spawn(program, args, {
@@ -100,15 +103,15 @@ export async function waitForEnd(target: ProcessIdentity, deadlineMs = 10_000): 
   }
 }
 
-/** Files that take the output of a program that goes on without us. */
+/** Files for the output of a program that outlives this process. */
 export interface Logs {
   readonly stdout: string;
   readonly stderr: string;
 }
 
 /**
- * Starts a program that goes on when this process ends. What merely enters namespaces (`flock`, `nsenter`, `unshare`) is
- * passed over: the process returned is the program itself, by its id on this machine.
+ * Starts a program that outlives this process. Gives the process of the program itself, not of a wrapper that
+ * enters namespaces (`flock`, `nsenter`, `unshare`), by its id on this machine.
  */
 export async function startDetached(
   argv: readonly string[],
@@ -174,7 +177,7 @@ function parentOf(pid: number): number | undefined {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
 }
 
-/** Whether a program can be found, as a shell would find it. */
+/** Whether a shell would find the program. */
 export function hasProgram(name: string): boolean {
   return (
     spawnSync('sh', ['-c', 'command -v "$0"', name], { env: cleanEnvironment, stdio: 'ignore' }).status === 0

@@ -4,7 +4,7 @@ import { writeKubeconfig } from './kubeconfig.ts';
 import { type Authority, createServiceAccountKey } from './pki.ts';
 import { type Plan, serviceNetwork } from './slot.ts';
 
-/** Paths and addresses that the rest of the cluster takes from the control plane. */
+/** What the rest of the cluster needs to know about the control plane. */
 export interface ControlPlane {
   readonly server: string;
   readonly adminKubeconfig: string;
@@ -19,7 +19,7 @@ export interface Binaries {
   readonly kubernetes: string;
 }
 
-/** Writes keys and kubeconfigs into `<folder>/pki`, and says what to run. */
+/** Writes keys and kubeconfigs into `<folder>/pki`, and gives the command lines. */
 export async function planControlPlane(
   plan: Plan,
   authority: Authority,
@@ -61,7 +61,7 @@ export async function planControlPlane(
         '--listen-client-urls=http://127.0.0.1:2379',
         '--advertise-client-urls=http://127.0.0.1:2379',
         '--listen-peer-urls=http://127.0.0.1:2380',
-        // What a test cluster writes need not outlive the machine's power.
+        // A test cluster's data need not survive a power failure.
         '--unsafe-no-fsync',
         '--log-level=warn',
       ],

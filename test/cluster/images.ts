@@ -1,4 +1,7 @@
-/** Test images: they run (a static program waits in them), weigh what is asked, and are the same for the same seed. */
+/**
+ * Test images: they run (a static program waits in them), have the size asked for, and are the same for the
+ * same seed.
+ */
 import { createCipheriv, createHash } from 'node:crypto';
 import { tarBlock, tarEnd, tarHeader, tarOf } from './tar.ts';
 
@@ -11,7 +14,7 @@ const mediaTypes = {
   layer: 'application/vnd.oci.image.layer.v1.tar',
 } as const;
 
-/** Something in a registry that is named by the hash of its bytes; `bytes` gives them anew at each call. */
+/** Content that a registry names by the hash of its bytes; `bytes` generates them at each call. */
 export interface Content {
   readonly mediaType: string;
   readonly digest: string;
@@ -36,9 +39,9 @@ export interface ImageRequest {
   /** Images of the same seed, sizes and platforms are the same, byte for byte. */
   readonly seed: string;
   readonly platforms: readonly Platform[];
-  /** Size in bytes of each layer beside the program's: multiples of 512, at least 2048. They cannot be compressed. */
+  /** Bytes of each layer besides the program's: multiples of 512, at least 2048. They do not compress. */
   readonly layers: readonly number[];
-  /** Images that say the same here have those layers in common, and no other content. Default: the seed. */
+  /** Images with the same value share these layers, and nothing else. Default: the seed. */
   readonly base?: string;
   /** The static program for each platform. */
   readonly program: Readonly<Record<Platform, Buffer>>;
@@ -59,7 +62,7 @@ export function buildImage(request: ImageRequest): TestImage {
 function platformImage(request: ImageRequest, platform: Platform): PlatformImage {
   const program = tarOf([
     { path: 'pause', content: request.program[platform], mode: 0o755 },
-    // Makes the layer one of its own: no node has it from another image.
+    // Makes the layer unique: no node has it from another image.
     { path: 'seed', content: Buffer.from(request.seed), mode: 0o644 },
   ]);
   const layers = [
@@ -85,7 +88,7 @@ function platformImage(request: ImageRequest, platform: Platform): PlatformImage
   return { platform, manifest, blobs: [config, ...layers] };
 }
 
-/** A layer with one file of noise, so that neither transport nor disk makes it smaller. */
+/** A layer with one file of noise, which neither transport nor disk can compress. */
 function randomLayer(seed: string, size: number): Content {
   const content = size - tarBlock - tarEnd.length;
   if (size % tarBlock !== 0 || content < tarBlock) throw new RangeError(`no layer can have ${size} bytes`);

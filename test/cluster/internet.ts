@@ -1,7 +1,8 @@
-/** The "internet" of a running cluster: the servers on it, new ones, and the loss of all of it. */
+/** The "internet" of a running cluster: its servers, and how to add one. */
 import { Resolver } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { UserError } from '../../build/program.ts';
 import type { Machine } from './machine.ts';
 import { Authority } from './pki.ts';
 import type { Programs } from './programs.ts';
@@ -11,7 +12,7 @@ import type { Plan } from './slot.ts';
 import type { SiteRecord, StateFile } from './state.ts';
 import { waitFor } from './wait.ts';
 
-/** What the internet needs of the cluster it is part of. */
+/** What the internet needs from its cluster. */
 export interface InternetParts {
   readonly plan: Plan;
   readonly state: StateFile;
@@ -39,7 +40,7 @@ export class Internet {
   /** A cluster begins with `plain` (http, by address) and `example` (TLS, `registry.example.test`). */
   site(name: string): Site {
     const record = this.#parts.state.current.sites[name];
-    if (!record) throw new Error(`there is no site ${name}; there are ${this.siteNames.join(', ')}`);
+    if (!record) throw new UserError(`there is no site "${name}"; there are ${this.siteNames.join(', ')}`);
     return new Site(record, this.#parts.lab, this.#parts.machine(`up-${name}`), this.caFile);
   }
 
@@ -49,7 +50,10 @@ export class Internet {
     return await this.addSite(options, (site) => distributionCommand(registry, site));
   }
 
-  /** Adds any server: `command` says what to run on its machine, which may be a hostile upstream. It has to listen on the site's port. */
+  /**
+   * Adds any server, such as a hostile upstream: `command` gives its command line. It must listen on the
+   * site's port.
+   */
   async addSite(
     options: SiteOptions,
     command: (site: SitePlan) => Promise<readonly string[]>,
@@ -71,15 +75,6 @@ export class Internet {
     await programs.start(programOf(options.name), machine, await command(site));
     await Promise.all([listening(machine, site.record.port), this.#named(site.record)]);
     return this.site(options.name);
-  }
-
-  /** Takes all of it away, and back. */
-  async cut(): Promise<void> {
-    await this.#parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'down']);
-  }
-
-  async restore(): Promise<void> {
-    await this.#parts.lab.runInNetwork(['ip', 'link', 'set', 'internet', 'up']);
   }
 
   async #named({ host, address }: SiteRecord): Promise<void> {

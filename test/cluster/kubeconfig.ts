@@ -21,7 +21,7 @@ interface Kubeconfig {
   readonly 'current-context': string;
 }
 
-/** How to reach the API server, and as whom; all but the address is PEM. */
+/** How to reach the API server, and as which user; everything but the address is PEM. */
 export interface Credentials {
   readonly server: string;
   readonly ca: string;
@@ -61,7 +61,7 @@ export async function writeKubeconfig(
   return file;
 }
 
-/** What a kubeconfig says that {@link writeKubeconfig} wrote. */
+/** Reads a kubeconfig that {@link writeKubeconfig} wrote. */
 export function readKubeconfig(file: string): Credentials {
   const { clusters, users } = JSON.parse(readFileSync(file, 'utf8')) as Kubeconfig;
   const text = (base64: string): string => Buffer.from(base64, 'base64').toString();

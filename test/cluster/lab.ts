@@ -1,4 +1,7 @@
-/** The lab: the outermost machine, router between nodes, "internet" and this machine. All others live and die in it. */
+/**
+ * The lab: the outermost machine, and the router between nodes, "internet" and this machine. All others run
+ * in it and end with it.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -70,7 +73,7 @@ function commandLine(pid: string): string[] {
   }
 }
 
-/** Ends whatever holds the slot and removes all that it made. Does nothing when nothing is there. */
+/** Ends whatever holds the slot and removes everything it made. Does nothing if the slot is empty. */
 export async function clearSlot(plan: Plan): Promise<void> {
   const first = findLab(plan);
   if (first) {
@@ -80,11 +83,11 @@ export async function clearSlot(plan: Plan): Promise<void> {
   await gone('processes', () => wrappersOf(plan).length === 0);
   await removeCgroups(plan.name);
   await rm(plan.folder, { recursive: true, force: true });
-  // The kernel takes the link to this machine away shortly after the lab's network.
+  // The kernel removes the link to this machine shortly after the lab's network.
   await gone('link', () => !existsSync(linkFile(plan)));
 }
 
-/** What is still there of the slot's cluster, in words; empty after it was stopped. */
+/** Describes what is left of the slot's cluster; empty after it was stopped. */
 export function leftovers(plan: Plan): string[] {
   const lab = findLab(plan);
   const mounts = readFileSync('/proc/mounts', 'utf8').split('\n');
@@ -101,7 +104,7 @@ function linkFile(plan: Plan): string {
   return `/sys/class/net/${plan.name}`;
 }
 
-/** The processes outside the lab that waited for one inside; they end just after it. */
+/** The processes outside the lab that wait for one inside; they end just after it. */
 function wrappersOf(plan: Plan): number[] {
   return readdirSync('/proc')
     .filter((entry) => /^\d+$/.test(entry))

@@ -1,6 +1,6 @@
 /**
- * A machine of the cluster: network, mounts, processes and host name of its own, held by one first process.
- * When that process is killed, the kernel ends every other process of the machine and takes its mounts and links away.
+ * A machine of the cluster: its own network, mounts, processes and host name, held by a first process.
+ * When that one is killed, the kernel ends the machine's other processes and removes its mounts and links.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,15 +17,15 @@ export interface MachineOptions {
   readonly name: string;
   /** Holds what the machine sees as /var/lib and /var/log, and the logs of its programs. */
   readonly folder: string;
-  /** Path of the program that waits and reaps. */
+  /** Path of the first process: it waits, and reaps the others. */
   readonly pausePath: string;
   readonly nameServer: string;
   readonly address: string;
 }
 
 /**
- * Settings of the kernel that the kubelet writes and that are not per namespace: each machine gets a file of its own in their place,
- * so that this machine's stay as they are.
+ * Kernel settings that the kubelet writes and that no namespace isolates: each machine gets a file in place
+ * of each, so that the real ones stay as they are.
  */
 const kubeletSettings = {
   'vm/overcommit_memory': '1',
@@ -47,7 +47,7 @@ export class Machine {
     this.first = first;
   }
 
-  /** Starts a machine inside `outer`; ending `outer` ends it too. */
+  /** Starts a machine inside `outer`, and ends with it. */
   static async start(outer: Machine, options: MachineOptions): Promise<Machine> {
     const { name, folder, pausePath } = options;
     for (const part of ['var-lib', 'var-log', 'etc', 'sysctl'])
@@ -70,7 +70,7 @@ export class Machine {
     return machine;
   }
 
-  /** The words that put the command after them into this machine. */
+  /** A command line that runs the command after it in this machine. */
   enter(): string[] {
     return ['nsenter', '--target', String(this.first.pid), '--net', '--mount', '--pid', '--uts', '--'];
   }
@@ -80,17 +80,20 @@ export class Machine {
     return await run([...this.enter(), ...argv], options);
   }
 
-  /** Runs a script of `sh`; its first failing line ends it. */
+  /** Runs a script with `sh`; the first failing command ends it. */
   async shell(script: string, options?: RunOptions): Promise<Output> {
     return await this.run(['sh', '-euc', script], options);
   }
 
-  /** Runs a command in the machine's network only, with this machine's process ids (`ip … netns PID` needs those). */
+  /**
+   * Runs a command in only the machine's network, with the process ids outside (`ip … netns PID` needs
+   * those).
+   */
   async runInNetwork(argv: readonly string[], options?: RunOptions): Promise<Output> {
     return await run(['nsenter', `--net=/proc/${this.first.pid}/ns/net`, '--', ...argv], options);
   }
 
-  /** Starts a program that goes on by itself; its output is added to its log. */
+  /** Starts a program in the background; its output is appended to its log. */
   async start(
     name: string,
     argv: readonly string[],
@@ -116,7 +119,7 @@ function setUpScript(folder: string, name: string): string {
     'mount -t tmpfs -o mode=755 tmpfs /run',
     `mount --bind ${folder}/var-lib /var/lib`,
     `mount --bind ${folder}/var-log /var/log`,
-    // The file may be a link into /run, which is empty now.
+    // The file may link into /run, which is empty now.
     ...['resolv.conf', 'hosts'].map(
       (file) =>
         `real=$(readlink -m /etc/${file}); mkdir -p "$(dirname "$real")"; [ -e "$real" ] || : > "$real"; ` +

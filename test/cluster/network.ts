@@ -1,8 +1,13 @@
-/** Cables: each machine hangs on a bridge of the lab by one link, which can be pulled, filtered and slowed. */
+/**
+ * Cables: each machine hangs on a bridge of the lab by one link, which can be pulled, filtered and slowed.
+ */
 import type { Machine } from './machine.ts';
 import type { Plan } from './slot.ts';
 
-/** Gives the machine an `eth0` with the address, on the lab's bridge; the lab's end of the link has the machine's name. */
+/**
+ * Gives the machine an `eth0` with the address, on the lab's bridge; the lab's end of the link is named after
+ * the machine.
+ */
 export async function connect(
   lab: Machine,
   machine: Machine,
@@ -30,13 +35,13 @@ export function bridges(plan: Plan): { readonly lan: Bridge; readonly internet: 
   };
 }
 
-/** The kernel takes 15 characters at most. */
+/** The kernel allows at most 15 characters. */
 function linkName(machine: string): string {
   if (machine.length > 15) throw new RangeError(`a machine's name has at most 15 characters: ${machine}`);
   return machine;
 }
 
-/** A node forwards for its pods, and knows where the pods of the others are. */
+/** Makes a node forward for its pods, and gives it routes to the pods of the others. */
 export async function routePods(
   machine: Machine,
   routes: readonly { network: string; via: string }[],
@@ -77,17 +82,17 @@ export class Link {
   }
 
   /**
-   * Lets through what the machine sends at this pace only. (A token bucket: the kernel may lack `netem`, so for latency alone
-   * put a site of your own on the internet, which answers late.)
+   * Limits what the machine sends to this rate. (It is a token bucket, since the kernel may lack `netem`; for
+   * latency alone, add a site that answers late.)
    */
   async slow(bytesPerSecond: number): Promise<void> {
-    // A burst has to hold a packet, and what the pace gives between two ticks of a slow clock.
+    // A burst must hold one packet, and what the rate allows between two ticks of a slow clock.
     const burst = Math.max(4096, Math.ceil(bytesPerSecond / 50));
     const shape = ['tbf', 'rate', `${bytesPerSecond}bps`, 'burst', `${burst}b`, 'latency', '60s'];
     await this.#machine.run(['tc', 'qdisc', 'replace', 'dev', 'eth0', 'root', ...shape]);
   }
 
-  /** Takes every fault away. */
+  /** Removes every fault. */
   async restore(): Promise<void> {
     await this.#machine.shell(
       'nft delete table inet fault 2>/dev/null || true; tc qdisc del dev eth0 root 2>/dev/null || true',

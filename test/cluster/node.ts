@@ -43,7 +43,7 @@ export function planNode(plan: Plan, index: number): NodePlan {
   };
 }
 
-/** Writes the node's configuration files and says what to run. */
+/** Writes the node's configuration files and gives its command lines. */
 export async function configureNode(
   plan: Plan,
   node: NodePlan,
@@ -81,7 +81,7 @@ export async function configureNode(
   };
 }
 
-/** One folder for all nodes; containerd reads it anew at each pull. */
+/** One folder for all nodes; containerd reads it at each pull. */
 export function hostsFolder(plan: Plan): string {
   return join(plan.folder, 'certs.d');
 }
@@ -155,16 +155,16 @@ function kubeletConfig(node: NodePlan, clientCa: string): object {
     enforceNodeAllocatable: [],
     failCgroupV1: false,
     failSwapOn: false,
-    // A developer's disk is often nearly full, and images must not vanish behind a test's back.
+    // A developer's disk is often nearly full, and images must not vanish during a test.
     evictionHard: { 'imagefs.available': '1%', 'nodefs.available': '1%', 'memory.available': '50Mi' },
     imageGCHighThresholdPercent: 100,
     makeIPTablesUtilChains: false,
     nodeStatusUpdateFrequency: '2s',
-    // What has not changed need not be told as often, to all who watch nodes; that the node lives is in its lease.
+    // Spares those who watch nodes updates without news; the lease shows that the node is alive.
     nodeStatusReportFrequency: '5m',
     resolvConf: '/etc/resolv.conf',
     serializeImagePulls: false,
-    // How soon a changed Secret or ConfigMap arrives in a pod; a minute is long for a test.
+    // How soon a changed Secret or ConfigMap reaches a pod; the default of a minute is long for a test.
     syncFrequency: '10s',
   };
 }
@@ -176,7 +176,7 @@ function kubeProxyConfig(plan: Plan, node: NodePlan, kubeconfig: string): object
     bindAddress: node.address,
     clientConnection: { kubeconfig },
     clusterCIDR: `${plan.pods}.0.0/16`,
-    // These settings of the kernel belong to the whole machine.
+    // These kernel settings are those of the whole machine.
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: '0s', tcpCloseWaitTimeout: '0s' },
     hostnameOverride: node.name,
     mode: 'nftables',

@@ -56,7 +56,7 @@ export class Authority {
     return authority;
   }
 
-  /** Takes up an authority that another process created. */
+  /** Opens an authority that another process created. */
   static async open(folder: string, name: string): Promise<Authority> {
     const [der] = x509.PemConverter.decode(readFileSync(join(folder, `${name}-ca.key`), 'utf8'));
     if (!der) throw new Error(`no key in ${name}-ca.key`);
@@ -106,7 +106,7 @@ export class Authority {
   }
 }
 
-/** The key pair that signs ServiceAccount tokens; RSA, as most clusters have it. */
+/** The key pair that signs ServiceAccount tokens; RSA, as in most clusters. */
 export function createServiceAccountKey(folder: string): {
   readonly publicKey: string;
   readonly privateKey: string;
@@ -133,7 +133,7 @@ async function privatePem(key: webcrypto.CryptoKey): Promise<string> {
   return x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 }
 
-/** A day back, too: the clocks of a suspended machine jump. */
+/** From a day ago: the clock of a suspended machine may jump. */
 function validity(notAfter = new Date(Date.now() + 365 * oneDay)): { notBefore: Date; notAfter: Date } {
   return { notBefore: new Date(Math.min(Date.now(), notAfter.getTime()) - oneDay), notAfter };
 }

@@ -1,5 +1,6 @@
-/** What the machine itself has to bring: Linux, root, and a few programs of its distribution. */
+/** What a cluster needs of the machine: Linux, root, and a few programs of its distribution. */
 import { existsSync } from 'node:fs';
+import { PrerequisiteError, requirePrerequisites } from '../../build/prerequisites.ts';
 import { hasProgram, run } from './command.ts';
 
 /** Program → Debian package. */
@@ -14,11 +15,6 @@ const packages = {
   perl: 'perl-base',
 };
 
-/** Something is missing that only the user can bring; the message says what to do. */
-export class PrerequisiteError extends Error {
-  override readonly name = 'PrerequisiteError';
-}
-
 /**
  * Checks the machine, and installs missing packages where it is a Debian.
  * @throws {PrerequisiteError}
@@ -27,14 +23,7 @@ export async function ensurePrerequisites(
   report: (line: string) => void,
   signal?: AbortSignal,
 ): Promise<void> {
-  if (process.platform !== 'linux') {
-    throw new PrerequisiteError('The real cluster needs Linux: run this in a Linux machine or container.');
-  }
-  if (process.getuid?.() !== 0) {
-    throw new PrerequisiteError(
-      'The real cluster needs root (network namespaces, mounts, cgroups): run this as root.',
-    );
-  }
+  requirePrerequisites('linux', 'root');
   const missing = [
     ...new Set(Object.entries(packages).flatMap(([program, name]) => (hasProgram(program) ? [] : [name]))),
   ];
@@ -49,7 +38,7 @@ async function install(
 ): Promise<void> {
   if (!hasProgram('apt-get')) {
     throw new PrerequisiteError(
-      `These packages are missing; install them with your package manager: ${missing.join(' ')}`,
+      `these packages are missing: install ${missing.join(', ')} with your package manager`,
     );
   }
   report(`installing ${missing.join(' ')} …`);
@@ -58,7 +47,10 @@ async function install(
   await run(['apt-get', 'install', '-y', '-qq', '--no-install-recommends', ...missing], { env, signal });
 }
 
-/** Some kernels have these built in, and some cannot load modules at all: what is really missing shows later. */
+/**
+ * Some kernels have these built in, and some cannot load modules at all; if one is really missing, the
+ * cluster does not start.
+ */
 async function loadKernelModules(): Promise<void> {
   const wanted = {
     overlay: '/sys/module/overlay',

@@ -1,5 +1,6 @@
 /** The programs of a running cluster: each can be frozen, ended and started again by its name. */
 import { readFileSync } from 'node:fs';
+import { UserError } from '../../build/program.ts';
 import { isAlive, signalProcess, waitForEnd } from './command.ts';
 import type { Machine } from './machine.ts';
 import type { ProgramRecord, StateFile } from './state.ts';
@@ -18,7 +19,7 @@ export class Programs {
     return Object.keys(this.#state.current.programs);
   }
 
-  /** Starts a program on a machine and keeps in mind how. */
+  /** Starts a program on a machine and records how. */
   async start(
     name: string,
     machine: Machine,
@@ -31,7 +32,7 @@ export class Programs {
     });
   }
 
-  /** Ends a program, by SIGTERM unless said otherwise, and waits until it is gone; does nothing when it is. */
+  /** Ends a program, by default with SIGTERM, and waits until it is gone; does nothing if it is already. */
   async stop(name: string, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     const { process } = this.#record(name);
     signalProcess(process, signal);
@@ -40,7 +41,8 @@ export class Programs {
   }
 
   /**
-   * Starts a program again as it was, after ending it if it still runs. Nobody else does: a kubelet that finds no containerd ends.
+   * Starts a program again as it was, ending it first if it still runs. Nothing else restarts programs: a
+   * kubelet that finds no containerd exits for good.
    */
   async restart(name: string): Promise<void> {
     await this.stop(name);
@@ -48,7 +50,7 @@ export class Programs {
     await this.start(name, this.#machine(machine), argv, env);
   }
 
-  /** Freezes a program: it holds its connections, and answers nothing. */
+  /** Freezes a program: it keeps its connections open, and answers nothing. */
   freeze(name: string): void {
     signalProcess(this.#record(name).process, 'SIGSTOP');
   }
@@ -57,7 +59,7 @@ export class Programs {
     signalProcess(this.#record(name).process, 'SIGCONT');
   }
 
-  /** What the programs that are gone said last, as text for a person. */
+  /** The last output of the programs that are gone, as text for a person. */
   lastWords(): string[] {
     return Object.entries(this.#state.current.programs)
       .filter(([, { process }]) => !isAlive(process))
@@ -69,7 +71,7 @@ export class Programs {
 
   #record(name: string): ProgramRecord {
     const record = this.#state.current.programs[name];
-    if (!record) throw new Error(`the cluster has no program ${name}; it has ${this.names.join(', ')}`);
+    if (!record) throw new UserError(`the cluster has no program "${name}"; it has ${this.names.join(', ')}`);
     return record;
   }
 }

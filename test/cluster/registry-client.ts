@@ -1,4 +1,7 @@
-/** Sends test images to a registry; plain requests of its own, so that the code under test is not needed to test itself. */
+/**
+ * Sends test images to a registry; plain requests of its own, so that the code under test is not needed to
+ * test itself.
+ */
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher, request } from 'undici';
 import type { Content, TestImage } from './images.ts';

@@ -1,14 +1,11 @@
-/** Checks the cluster harness by using all of it once: `node test/cluster/self-check.ts [--slot N]`. */
+/** Checks the cluster harness by using every part of it once: `./cluster self-check`. */
 import assert from 'node:assert/strict';
-import { parseArgs } from 'node:util';
 import type { Cluster } from './cluster.ts';
 import { CommandError } from './command.ts';
 import { leftovers } from './lab.ts';
-import { parseSlot } from './slot.ts';
+import type { Slot } from './slot.ts';
 import { startCluster } from './start.ts';
 import { staticVolume } from './volumes.ts';
-
-const { values } = parseArgs({ options: { slot: { type: 'string' } } });
 
 let last = performance.now();
 function done(what: string): void {
@@ -214,21 +211,28 @@ async function measures(cluster: Cluster): Promise<void> {
   done(`working set of a pod read from the kubelet: ${(bytes / 1024).toFixed(0)} KiB`);
 }
 
-const cluster = await startCluster(values.slot === undefined ? {} : { slot: parseSlot(values.slot) });
-const { plan } = cluster;
-done(`slot ${plan.slot}: two nodes are Ready`);
-try {
-  await pullsFromBothRegistries(cluster);
-  await bindsVolume(cluster);
-  await requiresLogin(cluster);
-  await faultsOfLinks(cluster);
-  await names(cluster);
-  await faultsOfPrograms(cluster);
-  await measures(cluster);
-} finally {
+/**
+ * Prints what has been checked, line by line.
+ * @throws {AssertionError} at the first thing that is not as it should be
+ */
+export async function selfCheck(slot?: Slot): Promise<void> {
   last = performance.now();
-  await cluster.stop();
-  done('stopped');
+  const cluster = await startCluster(slot === undefined ? {} : { slot });
+  const { plan } = cluster;
+  done(`slot ${plan.slot}: two nodes are Ready`);
+  try {
+    await pullsFromBothRegistries(cluster);
+    await bindsVolume(cluster);
+    await requiresLogin(cluster);
+    await faultsOfLinks(cluster);
+    await names(cluster);
+    await faultsOfPrograms(cluster);
+    await measures(cluster);
+  } finally {
+    last = performance.now();
+    await cluster.stop();
+    done('stopped');
+  }
+  assert.deepEqual(leftovers(plan), []);
+  done('nothing is left');
 }
-assert.deepEqual(leftovers(plan), []);
-done('nothing is left');

@@ -1,4 +1,7 @@
-/** Making a site of the "internet": a machine with one link, a name, a certificate, and what containerd is told of it. */
+/**
+ * Makes a site of the "internet": a machine with one link, a name, a certificate, and containerd's
+ * configuration for it.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Authority, CertificateFiles } from './pki.ts';
@@ -16,21 +19,21 @@ export interface SiteOptions {
   readonly host?: string;
   /** Default 443 with TLS, else 5000. */
   readonly port?: number;
-  /** Gives the site a certificate of the private CA, and tells the nodes' containerd of that CA. */
+  /** Gives the site a certificate of the private CA, which the nodes' containerd trusts for it. */
   readonly tls?: boolean;
   readonly credentials?: { readonly username: string; readonly password: string };
-  /** When the certificate ends; in the past for one that has expired. */
+  /** When the certificate expires; may be in the past. */
   readonly certificateEnds?: Date;
 }
 
-/** What a site's program is given. */
+/** What the command line of a site's program is made from. */
 export interface SitePlan {
   readonly record: SiteRecord;
   readonly folder: string;
   readonly certificate?: CertificateFiles;
 }
 
-/** The site's address as an image reference begins: `10.77.100.1:5000`, `registry.example.test`. */
+/** The site as image references name it: `10.77.100.1:5000`, `registry.example.test`. */
 export function registryOf(site: SiteRecord): string {
   const name = site.host ?? site.address;
   return site.tls && site.port === 443 ? name : `${name}:${site.port}`;
@@ -40,7 +43,7 @@ export function originOf(site: SiteRecord): string {
   return `${site.tls ? 'https' : 'http'}://${registryOf(site)}`;
 }
 
-/** Makes the machine, the names and the certificate of a site; its program is the caller's to start. */
+/** Makes the machine, the names and the certificate of a site; the caller starts its program. */
 export async function buildSite(
   plan: Plan,
   lab: Machine,
@@ -77,12 +80,13 @@ export async function buildSite(
   return { machine, site: { record, folder, ...(certificate ? { certificate } : {}) } };
 }
 
-/** Tells the nodes' containerd how to speak to the site, as an administrator would. */
+/** Configures the nodes' containerd for the site, as an administrator would. */
 function writeHostsToml(plan: Plan, site: SiteRecord, authority: Authority): void {
   const folder = join(hostsFolder(plan), registryOf(site));
   mkdirSync(folder, { recursive: true });
   const ca = site.tls ? `ca = "${authority.certFile}"\n` : '';
-  // No [host] beside the server, or the runtime would try the same address twice; by default it gives up a black hole after 30 s.
+  // No [host] besides the server, or the runtime would try the same address twice; by default it takes 30 s
+  // to give up.
   const toml = `server = "${originOf(site)}"\ncapabilities = ["pull", "resolve"]\ndial_timeout = "10s"\n${ca}`;
   writeFileSync(join(folder, 'hosts.toml'), toml);
 }
@@ -114,13 +118,13 @@ export async function distributionCommand(
   return [binary, 'serve', file];
 }
 
-/** Perl is on every Debian, and its crypt knows bcrypt, the only hash that distribution takes. */
+/** Every Debian has Perl, whose crypt knows bcrypt, the only hash that distribution accepts. */
 async function bcrypt(password: string): Promise<string> {
   const script = 'print crypt($ARGV[0], q($2y$04$) . "larderlarderlarderlard")';
   return (await run(['perl', '-e', script, password])).stdout;
 }
 
-/** Writes the "internet"'s names as a zone; its name server sees a longer list of sites a moment later. */
+/** Writes the "internet"'s names as a zone file; its name server notices a new site a moment later. */
 export function writeNames(plan: Plan, sites: readonly SiteRecord[]): void {
   const serial = sites.length + 1;
   const names = sites.flatMap(({ host, address }) =>
@@ -134,7 +138,7 @@ function zoneFile(plan: Plan): string {
   return join(plan.folder, 'internet.zone');
 }
 
-/** Configuration of the name server that stands for the internet's: nothing but the sites' names exists. */
+/** Configuration of the internet's name server: only the sites' names exist. */
 export function internetDnsConfig(plan: Plan): string {
   return `. {
   bind ${plan.nameServer}

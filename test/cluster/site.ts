@@ -1,4 +1,7 @@
-/** A server on the "internet" of a running cluster: what was asked of it, what it holds, and the faults of its link. */
+/**
+ * A server on the "internet" of a running cluster: its access log, a client for it, and the faults of its
+ * link.
+ */
 import { readFileSync } from 'node:fs';
 import { AccessLog, type AccessLogEntry } from './access-log.ts';
 import type { Machine } from './machine.ts';
@@ -12,7 +15,7 @@ export class Site {
   /** As an image reference begins. */
   readonly registry: string;
   readonly machine: Machine;
-  /** Cut, black hole, refusal, slowness, and their end. */
+  /** To cut, black-hole, reject, slow, and restore. */
   readonly link: Link;
   readonly #caFile: string;
   readonly #log: AccessLog;
@@ -26,17 +29,17 @@ export class Site {
     this.#log = new AccessLog(machine.logs(programOf(record.name)).stdout);
   }
 
-  /** What was asked of it, from the beginning or from a `mark`. */
+  /** The requests it has received, from the beginning or from a `mark`. */
   accessLog(from?: number): AccessLogEntry[] {
     return this.#log.entries(from);
   }
 
-  /** The present end of the access log. */
+  /** The current end of the access log. */
   mark(): number {
     return this.#log.mark();
   }
 
-  /** Speaks to it from this machine, over the link that the faults are on; close it after use. */
+  /** A client on this machine, over the link that the faults are on; close it after use. */
   client(): RegistryClient {
     const { address, credentials, tls } = this.record;
     return new RegistryClient({

@@ -1,16 +1,17 @@
-/** Slots: up to six clusters stand side by side, each with addresses, names and a folder of its own. */
+/** Slots: up to six clusters stand side by side, each with its own addresses, names and folder. */
 import { join } from 'node:path';
+import { UsageError } from '../../build/program.ts';
 
 export type Slot = 0 | 1 | 2 | 3 | 4 | 5;
 
-/** Where the clusters of this machine keep their files; short, because socket paths are. */
+/** Where clusters keep their files; short, because the paths of sockets must be. */
 export const clustersFolder = '/var/tmp/larder-clusters';
 
 /** Everything about a slot that follows from its number. */
 export interface Plan {
   readonly slot: Slot;
   readonly folder: string;
-  /** Name of the link in this machine's own network, and of the cgroup. */
+  /** Of the link in this machine's network, and of the cgroup. */
   readonly name: string;
   /** Prefix of the nodes' network: `10.77.0`. */
   readonly lan: string;
@@ -45,12 +46,12 @@ export function planOf(slot: Slot): Plan {
 
 export const allSlots: readonly Slot[] = [0, 1, 2, 3, 4, 5];
 
-/** The demo's cluster stays up; whoever names no slot never gets it. */
+/** The demo's cluster stays up, so its slot is taken only by those who name it. */
 export const demoSlot: Slot = 3;
 
-/** @throws {RangeError} when the text names no slot. */
+/** @throws {UsageError} when the text names no slot. */
 export function parseSlot(text: string): Slot {
   const slot = allSlots.find((candidate) => String(candidate) === text);
-  if (slot === undefined) throw new RangeError(`a slot is one of ${allSlots.join(', ')}, not "${text}"`);
+  if (slot === undefined) throw new UsageError(`a slot is one of ${allSlots.join(', ')}, not "${text}"`);
   return slot;
 }

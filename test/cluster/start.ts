@@ -1,8 +1,9 @@
-/** Brings a cluster up; everything that can be done at the same time is. */
+/** Brings a cluster up, doing in parallel whatever can be. */
 import { Resolver } from 'node:dns/promises';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
+import type { ProgressLine } from '../../build/progress-line.ts';
 import { makeCgroup } from './cgroups.ts';
 import { type Cluster, testPrograms } from './cluster.ts';
 import { type ControlPlane, planControlPlane } from './control-plane.ts';
@@ -24,8 +25,10 @@ export interface StartOptions extends SlotOptions {
   /** Default 2. */
   readonly nodes?: number;
   readonly signal?: AbortSignal;
-  /** Progress for a person; default: standard error. */
+  /** Prints a line for a person; default: to standard error. */
   readonly report?: (line: string) => void;
+  /** Shows how far the first build is; default: `report`, every 20 seconds. */
+  readonly progress?: ProgressLine;
 }
 
 /** The upstream registries that every cluster begins with. */
@@ -35,14 +38,15 @@ const firstSites = [
 ] as const;
 
 /**
- * Builds what is missing, starts a cluster and waits until its nodes are Ready. When that fails, nothing stays.
- * @throws {PrerequisiteError | GoMissingError | SlotsTakenError} when the user has to do something first.
+ * Builds what is missing, starts a cluster and waits until its nodes are Ready. If that fails, nothing is
+ * left behind.
+ * @throws {PrerequisiteError | SlotsTakenError} when the user has to do something first.
  */
 export async function startCluster(options: StartOptions = {}): Promise<Cluster> {
   const report = options.report ?? ((line: string) => process.stderr.write(`${line}\n`));
-  const { signal } = options;
+  const { signal, progress } = options;
   await ensurePrerequisites(report, signal);
-  const tools = await buildClusterTools({ report, ...(signal ? { signal } : {}) });
+  const tools = await buildClusterTools({ report, signal, progress });
   const cluster = await takeSlot(options, tools);
   try {
     await bringUp(cluster, options.nodes ?? 2, signal);
@@ -231,7 +235,7 @@ async function nodesReady(cluster: Cluster, signal?: AbortSignal): Promise<void>
     },
     { deadlineMs: 60_000, intervalMs: 250, signal },
   );
-  // Without it, pods are refused.
+  // The API server refuses pods without it.
   await cluster.waitFor(
     'the default ServiceAccount is there',
     async () => await cluster.read('v1/serviceaccounts', { namespace: 'default', name: 'default' }),

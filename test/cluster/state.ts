@@ -1,4 +1,4 @@
-/** What is written down about a running cluster, so that another process can go on with it, or clean up after it. */
+/** What is recorded about a running cluster, so that another process can use it, or clean up after it. */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ProcessIdentity } from './command.ts';
@@ -25,7 +25,7 @@ export interface SiteRecord {
 
 export interface ClusterState {
   phase: 'starting' | 'running';
-  /** The cluster goes on when the process that started it ends. */
+  /** The cluster outlives the process that started it. */
   readonly keep: boolean;
   readonly owner: ProcessIdentity;
   nodes: readonly string[];
@@ -36,7 +36,7 @@ export interface ClusterState {
   readonly sites: Record<string, SiteRecord>;
 }
 
-/** Undefined when there is none, or none that can be read: then nothing but a dead cluster's rest can be there. */
+/** Undefined when there is none, or it cannot be read: then at most a dead cluster's leftovers are there. */
 export function readState(folder: string): ClusterState | undefined {
   try {
     return JSON.parse(readFileSync(join(folder, 'state.json'), 'utf8')) as ClusterState;
@@ -59,7 +59,9 @@ export class StateFile {
     return this.#state;
   }
 
-  /** Changes the state on disk in one step; reads it again first, since another process may have changed it. */
+  /**
+   * Changes the state on disk in one step; reads it again first, since another process may have changed it.
+   */
   update(change: (state: ClusterState) => void): void {
     this.#state = readState(this.folder) ?? this.#state;
     change(this.#state);

@@ -1,8 +1,12 @@
-/** Who may have which slot: a cluster that is meant to stay keeps its own, what a crash left is cleared away. */
+/**
+ * Which slots are free: a cluster that is meant to stay keeps its own; what a crash left behind is cleared
+ * away.
+ */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { withFileLock } from '../../build/file-lock.ts';
 import { cacheFolder } from '../../build/go-tool.ts';
+import { UserError } from '../../build/program.ts';
 import { Cluster } from './cluster.ts';
 import { identify, isAlive } from './command.ts';
 import { clearSlot, findLab, startLab } from './lab.ts';
@@ -11,18 +15,18 @@ import { type ClusterState, readState, StateFile } from './state.ts';
 import type { ClusterTools } from './tools.ts';
 
 export interface SlotOptions {
-  /** Default: the first that is free and not the demo's. */
+  /** Default: the first free one except the demo's. */
   readonly slot?: Slot;
-  /** The cluster goes on when this process ends; otherwise the next start may take its slot. */
+  /** The cluster outlives this process; otherwise the next start may take its slot. */
   readonly keep?: boolean;
 }
 
 /** No slot, or not the one asked for, is free. */
-export class SlotsTakenError extends Error {
+export class SlotsTakenError extends UserError {
   override readonly name = 'SlotsTakenError';
 }
 
-/** Ends whatever cluster is in the slot, and removes its rest. */
+/** Ends whatever cluster is in the slot, and removes everything it made. */
 export async function stopCluster(slot: Slot): Promise<void> {
   await withSlotsLocked(() => clearSlot(planOf(slot)));
 }
@@ -42,8 +46,8 @@ export async function takeSlot(options: SlotOptions, tools: ClusterTools): Promi
     const plan = candidates.map(planOf).find((candidate) => !isTaken(candidate));
     if (!plan) {
       throw new SlotsTakenError(
-        `A cluster runs in ${candidates.map((slot) => `slot ${slot}`).join(', ')} already: ` +
-          `stop one with \`node test/cluster/cli.ts down --slot ${candidates[0]}\`.`,
+        `a cluster runs in ${candidates.map((slot) => `slot ${slot}`).join(', ')} already: ` +
+          `\`./cluster down --slot ${candidates[0]}\` ends it`,
       );
     }
     await clearSlot(plan);
@@ -51,7 +55,10 @@ export async function takeSlot(options: SlotOptions, tools: ClusterTools): Promi
   });
 }
 
-/** A slot is taken by a cluster that is meant to stay, or whose owner lives. What else is in it, is what a crash left. */
+/**
+ * A slot is taken by a cluster that is meant to stay, or whose owner is alive. Anything else in it is what a
+ * crash left.
+ */
 export function isTaken(plan: Plan): boolean {
   if (!findLab(plan)) return false;
   const state = readState(plan.folder);
@@ -60,7 +67,7 @@ export function isTaken(plan: Plan): boolean {
 
 async function openSlot(plan: Plan, options: SlotOptions, tools: ClusterTools): Promise<Cluster> {
   const owner = identify(process.pid);
-  if (!owner) throw new Error('this process does not find itself in /proc');
+  if (!owner) throw new Error('this process is not in /proc');
   mkdirSync(plan.folder, { recursive: true });
   const state: ClusterState = {
     phase: 'starting',
@@ -72,11 +79,11 @@ async function openSlot(plan: Plan, options: SlotOptions, tools: ClusterTools): 
     programs: {},
     sites: {},
   };
-  // Written down first: a lab without a state would count as what a crash left.
+  // Written first: a lab without a state would count as left by a crash.
   const file = new StateFile(plan.folder, state);
   file.update(() => undefined);
   const lab = await startLab(plan, join(tools.pause, 'pause'));
-  // The machines have a /var/lib and a /run of their own, and the cache may lie there.
+  // The machines have their own /var/lib and /run, which would hide a cache in there.
   const seen = join(plan.folder, 'tools');
   await lab.shell(`mkdir -p ${seen}; mount --bind ${join(cacheFolder(), 'go')} ${seen}`);
   file.update((current) => (current.machines['lab'] = lab.first));

@@ -1,4 +1,7 @@
-/** Just enough of the tar format (POSIX ustar) to write image layers: deterministic, streamed, of an exact size. */
+/**
+ * Just enough of the tar format (POSIX ustar) to write image layers: deterministic, streamed, of an exact
+ * size.
+ */
 
 export const tarBlock = 512;
 
@@ -23,7 +26,7 @@ export function tarHeader(path: string, size: number, mode: number): Buffer {
   return header;
 }
 
-/** What follows a file's content up to the next block. */
+/** The padding after a file's content up to the next block. */
 export function tarPadding(size: number): Buffer {
   return Buffer.alloc((tarBlock - (size % tarBlock)) % tarBlock);
 }

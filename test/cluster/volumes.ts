@@ -1,4 +1,4 @@
-/** Storage for claims: a cluster of the harness has no provisioner, so volumes are made beforehand. */
+/** Storage for claims: the clusters have no provisioner, so volumes are made beforehand. */
 
 export interface StaticVolume {
   readonly name: string;
@@ -7,7 +7,10 @@ export interface StaticVolume {
   readonly storage: string;
 }
 
-/** A PersistentVolume without a class, in a folder of the node; a claim with `storageClassName: ""` is bound to it. */
+/**
+ * A PersistentVolume without a class, in a folder of the node; it binds to a claim with `storageClassName:
+ * ""`.
+ */
 export function staticVolume({ name, node, storage }: StaticVolume): object {
   return {
     apiVersion: 'v1',

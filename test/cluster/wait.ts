@@ -1,7 +1,7 @@
-/** Waiting for a condition of the cluster, with something to read when it does not come. */
+/** Waits for a condition of the cluster, and says what was seen when it never holds. */
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** The condition did not come in time. The message has what was seen last, and the dump. */
+/** The condition did not hold in time. The message has what was seen last, and the dump. */
 export class WaitError extends Error {
   override readonly name = 'WaitError';
 }
@@ -9,14 +9,15 @@ export class WaitError extends Error {
 export interface WaitOptions {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Between two looks; default 100. */
+  /** Between two checks; default 100. */
   readonly intervalMs?: number;
-  /** Says how things stand when the time is over. */
+  /** Describes the situation when time is up. */
   readonly dump?: () => Promise<string>;
 }
 
 /**
- * Looks until `condition` gives something other than `undefined` or `false`, and gives that. A look that throws counts as not yet.
+ * Calls `condition` until it gives something other than `undefined` or `false`, and gives that. One that
+ * throws is called again.
  * @throws {WaitError} after the deadline.
  */
 export async function waitFor<T>(

@@ -1,4 +1,7 @@
-/** What our client expects of any registry: run on the fake and on the real thing, so that the fake cannot lie. */
+/**
+ * What our client expects of any registry. Both the fake and the real registry must pass, so that the fake
+ * stays true.
+ */
 import { digestOf } from '../../registry/core/digest.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
@@ -40,7 +43,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       await registry.close();
     });
 
-    /** A repository that no other test has touched. */
+    /** A repository that no other test uses. */
     function repository(): RepositoryClient {
       sequence++;
       return new RepositoryClient({ ...registry, repository: `suite/repository-${sequence}` });
@@ -69,27 +72,27 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
 
     const code = (expected: string): unknown => expect.objectContaining({ code: expected });
 
-    it('gives back a blob that was uploaded in one PUT', async () => {
+    it('returns a blob that was uploaded in one PUT', async () => {
       const client = repository();
       const blob = await upload(client, 'one put');
       expect(await headBlob(client, blob.digest, signal)).toEqual({ size: 7 });
       expect((await readBlob(client, blob, signal)).toString()).toBe('one put');
     });
 
-    it('gives back a blob of unknown size that was uploaded in chunks', async () => {
+    it('returns a blob of unknown size that was uploaded in chunks', async () => {
       const client = repository();
       const digest = digestOf(Buffer.from('first second'));
       await uploadBlob(client, { digest, size: undefined, body: chunks('first ', 'second'), signal });
       expect((await readBlob(client, { digest, size: 12 }, signal)).toString()).toBe('first second');
     });
 
-    it('takes an empty blob', async () => {
+    it('accepts an empty blob', async () => {
       const client = repository();
       const blob = await upload(client, '');
       expect(await headBlob(client, blob.digest, signal)).toEqual({ size: 0 });
     });
 
-    it('commits nothing when the bytes have another digest', async () => {
+    it('commits nothing when the digest does not match', async () => {
       const client = repository();
       const digest = digestOf(Buffer.from('promised'));
       const size = 8;
@@ -118,21 +121,21 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       expect(Buffer.concat((await body.toArray()) as Buffer[]).toString()).toBe('456789');
     });
 
-    it('says that it has not a blob', async () => {
+    it('reports that a blob is missing', async () => {
       const client = repository();
       const digest = digestOf(Buffer.from('absent'));
       expect(await headBlob(client, digest, signal)).toBeUndefined();
       await expect(getBlob(client, digest, { signal })).rejects.toEqual(code('BLOB_UNKNOWN'));
     });
 
-    it('mounts a blob of another repository', async () => {
+    it('mounts a blob from another repository', async () => {
       const [from, to] = [repository(), repository()];
       const blob = await upload(from, 'shared');
       expect(await mountBlob(to, blob.digest, from.repository, signal)).toEqual({ mounted: true });
       expect((await readBlob(to, blob, signal)).toString()).toBe('shared');
     });
 
-    it('says where to upload what cannot be mounted', async () => {
+    it('says where to upload a blob that cannot be mounted', async () => {
       const [from, to] = [repository(), repository()];
       await upload(from, 'something else');
       const blob = testDescriptor(Buffer.from('not there'), 'text/plain');
@@ -157,7 +160,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       }
     });
 
-    it('refuses a manifest whose blobs it has not', async () => {
+    it('refuses a manifest whose blobs are missing', async () => {
       const client = repository();
       const { root } = testImage(['never sent']);
       await expect(putManifest(client, { tag: 'v1' }, root, signal)).rejects.toEqual(
@@ -168,7 +171,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       });
     });
 
-    it('takes an index whose other children are absent', async () => {
+    it('accepts an index with some of its children missing', async () => {
       const client = repository();
       const index = testIndex({
         'linux/amd64': testImage(['a']),
@@ -204,7 +207,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       });
     });
 
-    it('lists what refers to a manifest, by its API or by tag', async () => {
+    it('lists the referrers of a manifest, by the API or by tag', async () => {
       const client = repository();
       const image = testImage(['signed']);
       await push(client, image, 'v1');
@@ -218,13 +221,13 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
         { manifests: [testDescriptor(signature.bytes, OCI_MANIFEST)] },
         'application/vnd.oci.image.index.v1+json',
       );
-      // A registry without the API leaves it to the client to keep this tag; one with it ignores the tag.
+      // Without the referrers API the client maintains this tag; a registry with the API ignores it.
       await putManifest(client, { tag: digest.replace(':', '-') }, listed, signal);
       const referrers = await listReferrers(client, digest, signal);
       expect(referrers.map((referrer) => referrer.digest)).toEqual([signature.digest]);
     });
 
-    it('receives a copy of one platform of an image, which is complete for that platform only', async () => {
+    it('receives one platform of an image, which is then complete for that platform only', async () => {
       const [from, to] = [repository(), repository()];
       const index = testIndex({
         'linux/amd64': testImage(['x']),
@@ -259,7 +262,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       });
     });
 
-    it('loses an image with its manifests, but nothing that another tag leads to', async () => {
+    it('removes an image with its manifests, except those that another tag leads to', async () => {
       const client = repository();
       const shared = testImage(['shared']);
       const other = testImage(['other'], 'linux/arm64');
@@ -282,7 +285,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       });
     });
 
-    it('loses with an image what is attached to it, and keeps that with one that another tag names', async () => {
+    it('removes the attachments of an image with it, and keeps them when another tag names the image', async () => {
       const client = repository();
       const [gone, kept] = [testImage(['gone']), testImage(['kept'])];
       const [signature, other] = [testImage(['signature']), testImage(['other signature'])];
@@ -299,7 +302,7 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       );
     });
 
-    it('loses an image that no tag names any more, and one that was never there', async () => {
+    it('removes an image that no tag names any more, and one that was never there', async () => {
       const client = repository();
       const [before, after] = [testImage(['before']), testImage(['after'])];
       await push(client, before, 'v1');

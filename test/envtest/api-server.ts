@@ -14,7 +14,7 @@ import { createCa, issueServerCertificate, type KeyPairPem } from '../../platfor
 import { waitFor } from '../cluster/wait.ts';
 import { buildTool } from '../cluster/tools.ts';
 
-/** Who a token of {@link ApiServer.connect} stands for. */
+/** The user of a token for {@link ApiServer.connect}. */
 const USERS = { admin: 'system:masters', nobody: 'larder:nobody' } as const;
 export type TestUser = keyof typeof USERS;
 
@@ -58,14 +58,16 @@ export class ApiServer {
         `--service-account-signing-key-file=${join(folder, 'sa.key')}`,
         `--token-auth-file=${join(folder, 'tokens.csv')}`,
         '--authorization-mode=RBAC',
-        // There is no controller manager that would make the accounts which pods are required to have.
+        // There is no controller manager to make the ServiceAccounts that pods need.
         '--disable-admission-plugins=ServiceAccount',
         '--shutdown-delay-duration=0s',
       ],
     };
   }
 
-  /** Starts both and waits until the API is ready. The programs are taken from `KUBEBUILDER_ASSETS` when it is set. */
+  /**
+   * Starts both and waits until the API is ready. Uses the programs in `KUBEBUILDER_ASSETS` when it is set.
+   */
   static async start(): Promise<ApiServer> {
     const binaries = await findBinaries();
     const now = Date.now();
@@ -83,14 +85,14 @@ export class ApiServer {
     }
   }
 
-  /** A connection of its own; closed when the server is stopped. */
+  /** A new connection, closed when the server stops. */
   connect(user: TestUser = 'admin'): Connection {
     const connection = connect(this.#config(user));
     this.#connections.push(connection);
     return connection;
   }
 
-  /** Path of a kubeconfig, for programs. */
+  /** Path of a kubeconfig for child processes. */
   async kubeconfig(user: TestUser = 'admin'): Promise<string> {
     const file = join(this.folder, `${user}.kubeconfig`);
     await writeFile(file, this.#config(user).exportConfig(), { mode: 0o600 });
@@ -107,7 +109,7 @@ export class ApiServer {
     return config;
   }
 
-  /** Freezes the API server: connections stay open and nothing is answered. */
+  /** Freezes the API server: connections stay open, but nothing is answered. */
   freeze(): void {
     this.#running.get('kube-apiserver')?.kill('SIGSTOP');
   }
@@ -137,7 +139,7 @@ export class ApiServer {
     });
   }
 
-  /** Makes etcd forget the history before now, as the API server asks it to every five minutes. */
+  /** Makes etcd forget the history before now, as the API server does every five minutes. */
   async compact(): Promise<void> {
     const key = Buffer.from('/').toString('base64');
     const range = await post(`${this.#etcdUrl}/v3/kv/range`, { key });
@@ -169,7 +171,7 @@ export class ApiServer {
   #launch(name: 'etcd' | 'kube-apiserver'): void {
     const [program = '', ...args] = this.#commands[name];
     const log = openSync(join(this.folder, `${name}.log`), 'a');
-    // Both are written in Go: memory is plentiful here, and processors are few.
+    // Both are written in Go. Test machines have plenty of memory but few processors.
     const env = { ...process.env, GOGC: '400' };
     this.#running.set(name, spawn(program, args, { env, stdio: ['ignore', log, log] }));
     closeSync(log);
@@ -180,7 +182,7 @@ export class ApiServer {
     this.#running.delete(name);
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
-    // Nothing of it shall last, and a frozen process hears of nothing else.
+    // SIGKILL, since no data needs to be kept and a frozen process reacts to nothing else.
     child.kill('SIGKILL');
     await exited;
   }

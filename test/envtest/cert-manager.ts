@@ -1,4 +1,7 @@
-/** cert-manager beside a bare Kubernetes API: what makes certificates from a CA, and what puts that CA into webhook configurations. */
+/**
+ * cert-manager beside a bare Kubernetes API: it issues certificates from a CA, and puts that CA into webhook
+ * configurations.
+ */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,14 +9,14 @@ import { promisify } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type KubeObject, type Resource, secrets } from '../../platform/kube/resource.ts';
 import { createCa } from '../../platform/x509.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import type { Programs } from '../bench/programs.ts';
 import { buildTool, toolModules } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { RELEASE, type ControllerBench } from './controller.ts';
 
 const MODULE = 'github.com/cert-manager/cert-manager';
-/** Name of the issuer in the release's namespace, and of the Secret with its CA. */
+/** Name of the issuer in the release's namespace, and of the Secret that holds its CA. */
 export const ISSUER = 'internal';
 
 interface Certificate extends KubeObject {
@@ -30,7 +33,7 @@ const issuers = untyped('cert-manager.io', 'Issuer');
 const definitions = untyped('apiextensions.k8s.io', 'CustomResourceDefinition', false);
 
 /**
- * Its definitions, its programs (which end with the others), and an issuer.
+ * Installs the CRDs, starts the programs, which end with the API server, and makes an issuer.
  * @returns the certificate of the issuer's CA
  */
 export async function startCertManager(bench: ControllerBench, programs: Programs): Promise<string> {
@@ -52,7 +55,7 @@ export async function startCertManager(bench: ControllerBench, programs: Program
   return ca.cert;
 }
 
-/** As the module of its pinned version has them. */
+/** The CRDs in the module of the pinned version. */
 async function readDefinitions(...plurals: string[]): Promise<KubeObject[]> {
   const { folder } = toolModules['cert-manager'];
   const args = ['mod', 'download', '-json', MODULE];

@@ -1,7 +1,6 @@
-/** The controller's leader against a real API server, with a copier that answers as it is told. */
+/** The controller's leader against a real API server, with a fake copier. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AddressInfo, createServer } from 'node:net';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { parseDocument } from 'yaml';
@@ -34,6 +33,7 @@ import { waitFor } from '../cluster/wait.ts';
 import { FakeCopier } from '../fakes/copier.ts';
 import { RULES } from '../fakes/rules.ts';
 import { ApiServer, type TestUser } from './api-server.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 const CRDS = join(import.meta.dirname, '../../manifests/chart/larder/files/crds');
 export const NAMES = releaseNames('larder');
@@ -48,9 +48,9 @@ const definitions: Resource<KubeObject> = {
   decode: (raw) => raw as KubeObject,
 };
 
-/** A replica of the controller that leads. */
+/** One leader, until it is stopped or loses the lease. */
 export interface Leader {
-  /** It leads until this is set to true. */
+  /** Set `lost` to true to take the lease away. */
   readonly fence: { lost: boolean };
   readonly stop: () => Promise<void>;
 }
@@ -69,7 +69,10 @@ export class ControllerBench {
     this.#env = env;
   }
 
-  /** An API server with our definitions, a node, a namespace `team-a` that opted in and `team-b` that did not, and a first leader. */
+  /**
+   * An API server with our CRDs, a node, the namespaces `team-a` (opted in) and `team-b` (not), and a first
+   * leader.
+   */
   static async start(settings: Readonly<Record<string, string>> = {}): Promise<ControllerBench> {
     const api = await ApiServer.start();
     const client = new KubeClient(api.connect(), 'test');
@@ -88,7 +91,7 @@ export class ControllerBench {
     const served = (): Promise<unknown> =>
       Promise.all([client.list(imageRecords), client.list(watchedPolicies)]);
     await waitFor('our resources to be served', served, { deadlineMs: 10_000 });
-    const port = await freePort();
+    const port = await freeLoopbackPort();
     const token = join(api.folder, 'token');
     await writeFile(token, 'token-of-the-controller');
     const env = {
@@ -100,7 +103,7 @@ export class ControllerBench {
       LARDER_COPY_RETRY_BASE: '200ms',
       ...settings,
     };
-    const first = newLeader(api, env);
+    const first = startLeader(api, env);
     const copier = new FakeCopier(await certificateOfCopier(client));
     await copier.listen(port);
     const bench = new ControllerBench(api, client, copier, env);
@@ -109,29 +112,29 @@ export class ControllerBench {
     return bench;
   }
 
-  /** A replica of its own process, as it runs in the cluster: it competes for the lease. */
+  /** A replica in a process of its own, as in a cluster: it competes for the lease. */
   async startReplica(name: string): Promise<Replica> {
     const env = { ...this.#env, KUBECONFIG: await this.kubeconfig(), LARDER_POD_NAME: name };
-    return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freePort()}` });
+    return Replica.start({ ...env, LARDER_METRICS_LISTEN: `127.0.0.1:${await freeLoopbackPort()}` });
   }
 
   get leader(): Leader | undefined {
     return this.#leaders.at(-1);
   }
 
-  /** Path of a kubeconfig of an administrator. */
+  /** Path of an administrator's kubeconfig. */
   kubeconfig(): Promise<string> {
     return this.#api.kubeconfig();
   }
 
-  /** A connection as somebody who has no rights by themselves. */
+  /** A connection of a user without any rights. */
   connect(user: TestUser): Connection {
     return this.#api.connect(user);
   }
 
-  /** Another leader; the one before is not stopped. */
+  /** Starts another leader without stopping the former one. */
   lead(settings: Readonly<Record<string, string>> = {}): Leader {
-    const leader = newLeader(this.#api, { ...this.#env, ...settings });
+    const leader = startLeader(this.#api, { ...this.#env, ...settings });
     this.#leaders.push(leader);
     return leader;
   }
@@ -158,7 +161,7 @@ export class ControllerBench {
     await this.client.create(pods, { metadata: { name, namespace }, spec });
   }
 
-  /** What the kubelet would tell of a pod that runs. */
+  /** Writes the status that the kubelet would report for a running pod. */
   async runPod(name: string, imageID: string, namespace = 'team-a'): Promise<void> {
     const containerStatuses = [
       { name: 'main', ready: true, restartCount: 0, image: 'of-the-spec', imageID, state: { running: {} } },
@@ -171,13 +174,13 @@ export class ControllerBench {
     await this.client.delete(pods, { name, namespace });
   }
 
-  /** As a user would with `kubectl apply`. */
+  /** Writes as a user with `kubectl apply` would. */
   async applyImage(name: string, spec: object): Promise<void> {
     const body = { metadata: { name }, spec };
     await this.client.patch(imageRecords, { name }, { type: 'apply', body, fieldManager: 'a-user' });
   }
 
-  /** Waits until the CachedImage is as told. */
+  /** Waits until the CachedImage is as described. */
   async becomes(name: string, what: string, holds: (image: CachedImage) => boolean): Promise<CachedImage> {
     let seen: CachedImage | undefined;
     return waitFor(
@@ -202,7 +205,7 @@ export class ControllerBench {
 export const readyBecause = (reason: string) => (image: CachedImage) =>
   findCondition(image.status?.conditions, 'Ready')?.reason === reason;
 
-function newLeader(api: ApiServer, env: Record<string, string>): Leader {
+function startLeader(api: ApiServer, env: Record<string, string>): Leader {
   const stop = new AbortController();
   const fence = { lost: false };
   const done = lead(
@@ -210,7 +213,7 @@ function newLeader(api: ApiServer, env: Record<string, string>): Leader {
       settings: loadConfig(controllerConfig, env),
       client: new KubeClient(api.connect(), 'larder-controller'),
       assertLeader: () => {
-        if (fence.lost) throw new Error('another leads');
+        if (fence.lost) throw new Error('another process leads');
       },
       metrics: controllerMetrics(new Metrics('controller')),
       clock: systemClock,
@@ -253,7 +256,7 @@ function webhookConfiguration(): MutatingWebhookConfiguration {
   };
 }
 
-/** A controller that can be frozen and killed. */
+/** A controller process, which can be frozen and killed. */
 export class Replica {
   readonly #child: ChildProcess;
   readonly #metricsAddress: string;
@@ -277,7 +280,7 @@ export class Replica {
     return new Replica(child, env['LARDER_METRICS_LISTEN'] ?? '');
   }
 
-  /** What it has logged. */
+  /** Its log so far. */
   get log(): string {
     return this.#output;
   }
@@ -289,7 +292,7 @@ export class Replica {
     });
   }
 
-  /** Requests to the API server that changed something and were answered. */
+  /** How many of its write requests the API server has answered. */
   async writes(): Promise<number> {
     const metrics = await (await fetch(`http://${this.#metricsAddress}/metrics`)).text();
     const answers = metrics.matchAll(
@@ -308,13 +311,4 @@ export class Replica {
     this.#child.kill('SIGKILL');
     await exited;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,4 +1,4 @@
-/** A Secret in a folder, as the kubelet of a Pod that mounts it would keep it. */
+/** Keeps a Secret in a folder, as the kubelet does for a Pod that mounts it. */
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -6,7 +6,10 @@ import type { KubeClient } from '../../platform/kube/client.ts';
 import { isNotFound } from '../../platform/kube/error.ts';
 import { type ObjectRef, type Secret, secrets } from '../../platform/kube/resource.ts';
 
-/** Kubelets look about once a minute: a certificate is served for a while after it has been replaced. */
+/**
+ * A kubelet looks about once a minute, so a certificate is still served for a while after it has been
+ * replaced.
+ */
 const LOOK_EVERY_MS = 500;
 
 export class MountedSecret {
@@ -25,7 +28,7 @@ export class MountedSecret {
 
   /**
    * Waits until the Secret is there, as a Pod does.
-   * @param folder is there, and empty
+   * @param folder exists and is empty
    */
   static async mount(client: KubeClient, ref: ObjectRef, folder: string): Promise<MountedSecret> {
     const mounted = new MountedSecret(client, ref, folder);
@@ -43,7 +46,7 @@ export class MountedSecret {
     while (!this.#over.signal.aborted) await this.#lookAgain();
   }
 
-  /** What has been deleted stays as it was. */
+  /** A deleted Secret stays as it was. */
   async #lookAgain(): Promise<void> {
     await pause(LOOK_EVERY_MS);
     try {
@@ -53,7 +56,7 @@ export class MountedSecret {
     }
   }
 
-  /** Every version has a folder of its own, and a link to it is swapped: all files change at once. */
+  /** Each version has a folder of its own, and a link to it is swapped, so that all files change at once. */
   async #write({ metadata, data = {} }: Secret): Promise<void> {
     const version = `..${metadata?.resourceVersion ?? ''}`;
     if (version === this.#version) return;

@@ -1,4 +1,4 @@
-/** The store with the real registry program, on free ports of this machine, and its two logins. */
+/** The store with the real registry program, on free ports, with its two logins. */
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
@@ -18,7 +18,7 @@ import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts
 import { Transport } from '../../registry/transport/transport.ts';
 import { supervisorApi } from '../../store/api.ts';
 import type { StorageDriver } from '../../store/distribution-config.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { Supervisor } from '../../store/supervisor.ts';
 import { readTrust } from '../../store/trust.ts';
 import { waitFor } from '../cluster/wait.ts';
@@ -47,7 +47,7 @@ export class StoreBench {
     this.restarts = restarts;
   }
 
-  /** @param storage where images are kept; absent: a folder. `env` is for what keeps them. */
+  /** @param storage where images are kept, default: in a folder. `env` holds the credentials for it. */
   static async start(storage?: StorageDriver, env: NodeJS.ProcessEnv = {}): Promise<StoreBench> {
     const folder = await mkdtemp(join(tmpdir(), 'larder-store-'));
     const registryProgram = await quietRegistry(folder);
@@ -76,9 +76,7 @@ export class StoreBench {
       events: { onRestart: (role) => restarts.push(role), onCollection: () => undefined },
     });
     const running = await supervisor.start();
-    const api = createServer(
-      supervisorApi({ supervisor, writerKeys: () => trust.get().writer, log: silentLogger }),
-    );
+    const api = createServer(supervisorApi({ supervisor, trust, log: silentLogger }));
     api.listen(0, '127.0.0.1');
     await once(api, 'listening');
     const ready = (): Promise<boolean> =>
@@ -112,7 +110,7 @@ export class StoreBench {
     });
   }
 
-  /** Stores an image, but for those of its manifests that are left out. */
+  /** Pushes an image, except for the manifests that are left out. */
   async push(
     repository: string,
     image: TestImage,
@@ -142,7 +140,7 @@ export class StoreBench {
     return storeStatusSchema.parse(await (await this.ask('GET', '/status')).json());
   }
 
-  /** Has garbage collected and waits for the end of it. */
+  /** Orders a garbage collection and waits for its end. */
   async collect(): Promise<StoreStatus> {
     const before = await this.status();
     await this.ask('POST', '/collect');
@@ -171,7 +169,7 @@ export class StoreBench {
   }
 }
 
-/** The registry, its access log in a file instead of between the lines of the tests. */
+/** The registry program, with its access log in a file rather than in the output of the tests. */
 async function quietRegistry(folder: string): Promise<string> {
   const script = join(folder, 'registry.sh');
   const lines = ['#!/bin/sh', `exec ${await buildRegistry()} "$@" >>${folder}/registry.log 2>&1`, ''];
@@ -179,7 +177,10 @@ async function quietRegistry(folder: string): Promise<string> {
   return script;
 }
 
-/** A new key pair: the private half in a folder of that name, the public one among what the store trusts. */
+/**
+ * Makes a key pair: the private key goes into the login's folder, the public one among those that the store
+ * trusts.
+ */
 export async function makeLogin(folder: string, trustFolder: string, side: Side): Promise<void> {
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true });
   await mkdir(join(folder, side), { recursive: true });

@@ -7,7 +7,7 @@ import { normaliseName, reference } from '../../registry/core/reference.ts';
 
 const word = fc.stringMatching(/^[a-z0-9]{1,5}$/);
 
-/** Labels with dashes, and the ones that cached names give a meaning to. */
+/** Labels with dashes, and those that mean something in cached names. */
 const label = fc.oneof(
   word,
   fc.tuple(word, fc.constantFrom('-', '--'), word).map((parts) => parts.join('')),
@@ -20,7 +20,7 @@ const ipv6 = fc.ipV6().map((address) => canonicalIpv6(`[${address}]`) ?? '[::1]'
 const portless = fc.oneof(dotted, fc.ipV4(), ipv6, fc.constant('localhost'));
 const withPort = fc.tuple(fc.oneof(portless, label), port).map(([host, number]) => `${host}:${number}`);
 
-/** As a parsed reference has it. */
+/** In the form that a parsed reference has. */
 export const arbitraryHost = fc.oneof(portless, withPort).map((host) => normaliseName(host, 'a/b').host);
 
 const component = fc.oneof(

@@ -1,11 +1,11 @@
-/** One HTTP request of a test, on a connection of its own, and all of its answer, however that ends. */
+/** One HTTP request on a connection of its own, and the whole response, complete or cut short. */
 import { request as httpRequest } from 'node:http';
 
 export interface Reply {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly body: Buffer;
-  /** Whether the body was not cut short. */
+  /** Whether the body arrived in full. */
   readonly complete: boolean;
 }
 
@@ -15,7 +15,7 @@ export interface Asking {
   readonly body?: string;
 }
 
-/** @throws the connection's error when no answer begins */
+/** @throws the connection's error when no response begins */
 export function ask(
   port: number,
   path: string,

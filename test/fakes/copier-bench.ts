@@ -1,4 +1,4 @@
-/** A copier between a fake upstream and a fake store, for tests of what it does on the wire. */
+/** A copier between a fake upstream and a fake store, for tests over real HTTP. */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { parseCachePolicy } from '../../api/cache-policy.ts';
-import { composeCopier, type Copier } from '../../copier/compose.ts';
+import { Copier } from '../../copier/compose.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { Placement } from '../../copier/api/placement.ts';
 import type { PolicyRecord } from '../../api/policy-records.ts';
@@ -19,34 +19,34 @@ import { ask, type Asking, type Reply } from './ask.ts';
 import type { TestImage } from './images.ts';
 import { FakeRegistry } from './registry.ts';
 
-/** The one that tests speak of unless they say otherwise. */
+/** Upstream's repository, unless a test names another. */
 export const REPOSITORY = 'acme/app';
 export const REVALIDATE_MS = 150;
 const HEAD_MS = 500;
 
-/** For every image. */
+/** A policy for every image. */
 export function policy(spec: object): PolicyRecord {
   const metadata = { name: 'policy' };
   return { metadata, policy: parseCachePolicy({ metadata, spec }) };
 }
 
-/** Where one replica stands, beside others. */
+/** What a replica shares with the others, and its place among them. */
 export interface Replica {
   readonly upstream: FakeRegistry;
   readonly store: FakeRegistry;
   readonly placement: Placement;
 }
 
-/** Behind plain HTTP. */
+/** The copier is served over plain HTTP. */
 export class CopierBench {
   readonly upstream: FakeRegistry;
   readonly store: FakeRegistry;
   readonly secrets = new Map<string, unknown>();
   secretNames: readonly string[] = [];
   policies: readonly PolicyRecord[] = [];
-  /** Addresses; ours is 10.0.0.1. */
+  /** Addresses of all replicas; the copier's own is 10.0.0.1. */
   replicas: readonly string[] = [];
-  /** Undefined: a stranger. */
+  /** Of whoever asks; undefined: its token is refused. */
   role: 'reader' | 'operator' | undefined = 'operator';
   readonly #folder: string;
   readonly #stop = new AbortController();
@@ -72,20 +72,20 @@ export class CopierBench {
     const settings = loadConfig(copierConfig, {
       LARDER_STORE_READER_URL: bench.store.origin,
       LARDER_STORE_WRITER_URL: bench.store.origin,
-      LARDER_SPOOL_DIR: bench.#folder,
+      LARDER_SPOOL_FOLDER: bench.#folder,
       LARDER_REVALIDATE_DEADLINE: `${REVALIDATE_MS}ms`,
-      LARDER_ANSWER_DEADLINE: `${HEAD_MS}ms`,
+      LARDER_RESPONSE_DEADLINE: `${HEAD_MS}ms`,
       LARDER_FRESH_FOR: '0',
       LARDER_UPSTREAM_TRANSFERS: '2',
       LARDER_NAMESPACE: 'larder',
       ...env,
     });
-    bench.#copier = composeCopier({
+    bench.#copier = new Copier({
       settings,
       upstreams: {
         get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
       },
-      policies: () => bench.policies,
+      policies: { values: () => bench.policies },
       secrets: {
         readSecret: (namespace, name) => Promise.resolve(bench.secrets.get(`${namespace}/${name}`)),
         secretNames: () => Promise.resolve(bench.secretNames),
@@ -94,10 +94,10 @@ export class CopierBench {
       signal: bench.#stop.signal,
     });
     const handler = copierHandler({
-      authenticator: {
-        authenticate: () =>
+      verifier: {
+        verify: () =>
           bench.role === undefined
-            ? Promise.reject(new RegistryError('who are you', { reason: 'Unauthorized' }))
+            ? Promise.reject(new RegistryError('unknown caller', { reason: 'Unauthorized' }))
             : Promise.resolve(bench.role),
       },
       manifests: bench.#copier.manifests,
@@ -118,7 +118,7 @@ export class CopierBench {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** How the cache calls one of upstream's repositories. */
+  /** The cached name of one of upstream's repositories. */
   name(tenant?: string, repository = REPOSITORY): string {
     return `${tenant === undefined ? '' : `${tenant}.tenant/`}${this.upstream.host.replace(':', '-')}/${repository}`;
   }
@@ -127,7 +127,7 @@ export class CopierBench {
     return ask(this.port, path, asking);
   }
 
-  /** Asks, and hangs up as soon as the first bytes have come. */
+  /** Sends a request, and hangs up when the first bytes have come. */
   async leaveDuring(path: string): Promise<void> {
     const { port } = this;
     const request = httpRequest({ host: '127.0.0.1', port, path, agent: false });
@@ -155,12 +155,12 @@ export class CopierBench {
     return { ...reply, lines };
   }
 
-  /** What upstream gives. */
+  /** Puts an image into one of upstream's repositories. */
   offer(offered: TestImage, tag?: string, repository = REPOSITORY): void {
     this.upstream.repository(repository).add(offered, tag);
   }
 
-  /** Orders the image `:1` of a repository. @returns how that ended */
+  /** Orders a copy of a repository's image `:1`. @returns the last event */
   async copy(repository: string, order: object = {}): Promise<Record<string, unknown> | undefined> {
     const image = `${this.upstream.host}/${repository}:1`;
     return (await this.order('copy', { image, ...order })).lines.at(-1);
@@ -174,20 +174,20 @@ export class CopierBench {
     return this.store.repository(this.name());
   }
 
-  /** Taken by blobs on their way. */
+  /** Taken by downloads. */
   get spoolBytes(): number {
     return this.#copier.spool.reserved;
   }
 
   async settled(): Promise<void> {
-    await this.#copier.flights.settle();
+    await this.#copier.downloads.settle();
   }
 
   async stop(): Promise<void> {
     await Promise.all([this.upstream.close(), this.store.close(), this.stopReplica()]);
   }
 
-  /** Without upstream and store, which it shares with others. */
+  /** Leaves upstream and store running, which other replicas share. */
   async stopReplica(): Promise<void> {
     this.#stop.abort();
     this.#server.closeAllConnections();
@@ -197,12 +197,12 @@ export class CopierBench {
   }
 }
 
-/** Waits for what follows from what was begun. */
+/** Waits until work in the background has had its effect. */
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await setImmediate();
 }
 
-/** The first OCI error of an answer. */
+/** The first OCI error of a response. */
 export function errorOf({ body }: Reply): unknown {
   return (JSON.parse(body.toString()) as { errors: unknown[] }).errors[0];
 }

@@ -1,4 +1,4 @@
-/** A copier for tests of the controller: it answers orders from a made-up upstream and a made-up store, and records them. */
+/** A copier for tests of the controller: it records orders, and answers them from upstream and store in memory. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { once } from 'node:events';
@@ -34,15 +34,15 @@ export class FakeCopier {
   readonly checks: string[] = [];
   /** `tenant/image`, or the image alone. */
   readonly removals: string[] = [];
-  /** How a copy of an image ends instead of well. */
+  /** Images whose copy fails, and how. */
   readonly failures = new Map<string, Extract<CopyEventJson, { type: 'failed' }>>();
-  /** What upstream has under a name; {@link FAKE_DIGEST} unless told otherwise, undefined when it has it no more. */
+  /** Digests at upstream: {@link FAKE_DIGEST} for a name that is not in here, undefined when the image is gone. */
   readonly upstream = new Map<string, string | undefined>();
-  /** What the store has, by `tenant/image`. */
+  /** Digests in the store, by `tenant/image`. */
   readonly stored = new Map<string, string>();
-  /** Awaited before a copy is carried out. */
+  /** Awaited before each copy. */
   beforeCopy: () => Promise<void> = () => Promise.resolve();
-  /** Awaited before a removal is carried out. */
+  /** Awaited before each removal. */
   beforeRemoval: () => Promise<void> = () => Promise.resolve();
   readonly #server: Server;
 

@@ -1,4 +1,7 @@
-/** Many nodes' proxies and two replicas of the copier behind one Service, over real HTTP and TLS: what a crowd costs upstream. */
+/**
+ * The proxies of many nodes and two replicas of the copier behind one Service, over real HTTP and TLS, to see
+ * what a crowd costs upstream.
+ */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
 import { Agent } from 'node:https';
@@ -6,6 +9,7 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { createServer as createTlsServer } from 'node:tls';
 import { ownerOf, Placement } from '../../copier/api/placement.ts';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { createCa, issueServerCertificate, type KeyPairPem } from '../../platform/x509.ts';
 import { Forwarder } from '../../proxy/origins/forward.ts';
@@ -22,11 +26,11 @@ import { FakeRegistry } from './registry.ts';
 const REPLICAS = ['127.0.0.2', '127.0.0.3'];
 const SERVICE = '127.0.0.1';
 const SIGN_MS = 100;
-/** Longer than any test machine keeps somebody busy who is not held up on purpose. */
+/** Longer than anything takes on a busy test machine, unless a test holds it up. */
 const HEAD_MS = 20_000;
 const NAME = 'larder-copier';
 
-/** What a replica does with a connection: after so many milliseconds it looks at it; never, when it is frozen. */
+/** After how many milliseconds a replica looks at a new connection; a frozen one never does. */
 export type Manner = { readonly afterMs: number } | 'frozen';
 
 export interface CrowdOptions {
@@ -55,7 +59,7 @@ export class Crowd {
     const crowd = new Crowd(await FakeRegistry.start(), await FakeRegistry.start());
     const ca = await createCa('crowd', 1, Date.now());
     const certificate = await issueServerCertificate(ca, [NAME], 1, Date.now());
-    // As kube-proxy does: any replica gets the next connection.
+    // As with kube-proxy, the next connection may go to any replica.
     let turn = 0;
     const port = await crowd.#listen(
       createServer((client) => {
@@ -69,12 +73,12 @@ export class Crowd {
     return crowd;
   }
 
-  /** Address of the replica that upstream's repository belongs to. */
+  /** Address of the replica that owns upstream's repository. */
   ownerOf(repository: string): string {
     return ownerOf(this.#name(repository), REPLICAS) ?? '';
   }
 
-  /** Every proxy pulls the image `:1`, all at once. @returns their answers, by path */
+  /** All proxies pull the image `:1` at once. @returns their responses, by path */
   async pull(repository: string, digests: readonly string[]): Promise<Map<string, Set<string>>> {
     const answers = new Map<string, Set<string>>();
     const base = `/v2/${this.#name(repository)}`;
@@ -138,13 +142,12 @@ export class Crowd {
     };
     const breaker = (): CircuitBreaker =>
       new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: HEAD_MS });
-    const now = (): number => performance.now();
     const copier = new Peer({
       name: 'copier',
       target: new URL(`https://${SERVICE}:${copierPort}`),
       deadlines: { signMs: SIGN_MS, headMs: HEAD_MS },
       patienceMs,
-      replicas: { breaker: breaker(), now },
+      replicas: { breaker: breaker(), now: systemClock.monotonic },
       agent: () => agent,
       credentials,
     });
@@ -170,16 +173,16 @@ export class Crowd {
         upstream: new UpstreamOrigin(transport, upstreams),
       },
       breaker: breaker(),
-      now,
+      now: systemClock.monotonic,
       onFailure: () => undefined,
     });
     const handler = pullHandler({
       forwarder,
-      metrics: { observe: () => undefined, failed: () => undefined },
+      metrics: { observe: () => undefined },
       log: silentLogger,
       silenceMs: HEAD_MS,
-      capabilityKeys: () => [],
-      admitsToTenants: () => Promise.resolve(true),
+      capabilities: { get: () => [] },
+      isRuntime: () => Promise.resolve(true),
     });
     const port = await this.#listen(createHttpServer(handler), { host: SERVICE, port: 0 });
     this.#proxies.push(`http://${SERVICE}:${port}`);

@@ -1,4 +1,4 @@
-/** Images for tests: real manifests and indexes over small made-up blobs. */
+/** Images for tests: valid manifests and indexes over small made-up blobs. */
 import { type Digest, digestOf } from '../../registry/core/digest.ts';
 import { parseManifest } from '../../registry/core/manifest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../registry/core/media-types.ts';
@@ -24,7 +24,7 @@ export function testDescriptor(
   return { mediaType, digest: digestOf(bytes), size: bytes.byteLength };
 }
 
-/** @param layers their contents; the text makes the image unlike others */
+/** @param layers the contents of the layers; the text makes the image differ from others */
 export function testImage(layers: readonly (string | Uint8Array)[], platform = 'linux/amd64'): TestImage {
   const config = Buffer.from(
     JSON.stringify({ ...parsePlatform(platform), config: {}, rootfs: { type: 'layers' } }),
@@ -44,7 +44,7 @@ export function testImage(layers: readonly (string | Uint8Array)[], platform = '
   };
 }
 
-/** A signature, an SBOM: an artifact that is no image and refers to one, with one blob. */
+/** An artifact with one blob that refers to an image, such as a signature or an SBOM. */
 export function testArtifact(subject: StoredManifest, content: string, artifactType: string): TestImage {
   const empty = Buffer.from('{}');
   const blob = Buffer.from(content);

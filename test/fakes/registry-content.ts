@@ -1,4 +1,4 @@
-/** What a fake registry holds, and the specification's rules about it. */
+/** The content of a fake registry, and the specification's rules about it. */
 import { type Digest, digestOf } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
@@ -21,11 +21,13 @@ export class FakeRepository {
     return digest === undefined || found === undefined ? undefined : { ...found, digest };
   }
 
-  /** @throws RegistryError when bytes and reference disagree, or something that the manifest names is missing */
+  /**
+   * @throws RegistryError when the digest does not match, or something that the manifest refers to is missing
+   */
   put(reference: ManifestReference, manifest: FakeManifest, sparseIndexes: boolean): Digest {
     const digest = digestOf(manifest.bytes);
     if ('digest' in reference && reference.digest !== digest) {
-      throw new RegistryError('digest of the manifest differs', {
+      throw new RegistryError('the digest of the manifest does not match', {
         reason: 'Invalid',
         code: 'DIGEST_INVALID',
       });
@@ -61,7 +63,7 @@ export class FakeRepository {
     );
   }
 
-  /** Puts a whole image here, as a push would. */
+  /** Stores a whole image, as a push would. */
   add(image: TestImage, tag?: string): void {
     for (const [digest, bytes] of image.blobs) this.blobs.set(digest, bytes);
     for (const { digest, bytes, manifest } of image.manifests) {

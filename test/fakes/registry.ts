@@ -1,4 +1,7 @@
-/** A registry for tests, over real HTTP: the whole distribution API in memory, three ways to log in, faults on demand. */
+/**
+ * A registry for tests, over real HTTP: the whole distribution API in memory, three ways to log in, faults on
+ * demand.
+ */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -13,12 +16,12 @@ import { FakeRepository } from './registry-content.ts';
 export type FakeLogin =
   | { readonly kind: 'none' }
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
-  /** Tokens from `/token` at the same origin; without a password for everybody. */
+  /** Tokens from `/token` at the same origin, for everybody when there is no password. */
   | { readonly kind: 'token'; readonly username?: string; readonly password?: string };
 
 export interface FakeRegistryOptions {
   readonly login?: FakeLogin;
-  /** Take an index whose children are absent. Default true, as our store is configured. */
+  /** Accept an index with missing children. Default true, as in our store. */
   readonly sparseIndexes?: boolean;
 }
 
@@ -29,7 +32,7 @@ export interface RecordedRequest {
   readonly authorization: string | undefined;
 }
 
-/** Answers in place of the registry and returns true, or lets the request pass. */
+/** Answers instead of the registry and returns true, or returns false to let the request pass. */
 export type Intercept = (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>;
 
 export class FakeRegistry {
@@ -68,13 +71,13 @@ export class FakeRegistry {
     return repository;
   }
 
-  /** Requests of one method whose path ends like this. */
+  /** The requests with this method whose path ends like this. */
   count(method: string, pathEnd = ''): number {
     return this.requests.filter((request) => request.method === method && request.path.endsWith(pathEnd))
       .length;
   }
 
-  /** Tokens given out so far are no longer taken. */
+  /** Revokes all tokens issued so far. */
   revokeTokens(): void {
     this.#tokens.clear();
   }
@@ -241,7 +244,7 @@ function serveBlob(request: IncomingMessage, response: ServerResponse, bytes: Ui
   }
 }
 
-/** Node leaves the body out by itself when the request was a HEAD. */
+/** For a HEAD, Node omits the body by itself. */
 function answer(
   response: ServerResponse,
   status: number,

@@ -1,4 +1,4 @@
-/** The administrator's rules as the chart writes them when nobody changes anything. */
+/** The administrator's rules as the chart writes them with its default values. */
 import type { Rules } from '../../api/rules.ts';
 
 export const RULES: Rules = {

@@ -1,4 +1,4 @@
-/** A certificate for servers of tests, as if it had been read from mounted files that never change. */
+/** A fixed certificate for test servers, in place of one that is read from mounted files. */
 import { FileValue } from '../../platform/file-watch.ts';
 import { silentLogger } from '../../platform/log.ts';
 import type { TlsKeyPair } from '../../platform/tls-files.ts';

@@ -1,4 +1,4 @@
-/** What the hostile registry holds: an image for every repository, made from its name when somebody asks. */
+/** The content of the hostile registry: an image for every repository, made from its name on request. */
 import { createHash } from 'node:crypto';
 import { buildImage, type Content, type PlatformImage } from '../cluster/images.ts';
 
@@ -6,7 +6,7 @@ import { buildImage, type Content, type PlatformImage } from '../cluster/images.
 export const TAG = 'v1';
 
 const LAYER_BYTES = 256 * 1024;
-/** At 1 KB/s this still comes within a few seconds. */
+/** Small enough to arrive within a few seconds at 1 KB/s. */
 const SLOW_LAYER_BYTES = 2048;
 
 interface Held {
@@ -37,14 +37,15 @@ export class HostileContent {
   }
 }
 
-/** The digest under which `TAG` of a repository is found. */
+/** The digest that `TAG` of a repository names. */
 export function digestOfTag(repository: string): string {
   return make(repository).tagged.digest;
 }
 
 /**
- * Two platforms, one of which no node of a test cluster has; a repository named `…/single` has no index. All named `…/based-…` share
- * their layers; one named `thief/<hex>` claims to have the layer of that SHA-256 digest, which it has not.
+ * An index of two platforms, one of which no node of a test cluster has; a repository named `…/single` has no
+ * index. Those named `…/based-…` share their layers; `thief/<hex>` claims to have the layer with that SHA-256
+ * digest, but does not.
  */
 function make(repository: string): Held {
   const [, stolen] = /^thief\/([0-9a-f]{64})$/.exec(repository) ?? [];

@@ -1,4 +1,4 @@
-/** The faults of the hostile registry, by name: what each does to a request once it is armed. */
+/** The faults of the hostile registry, by name: how each changes the response once it is armed. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { sendContent, type Found } from './send.ts';
@@ -6,9 +6,9 @@ import { sendContent, type Found } from './send.ts';
 export interface FaultyExchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** What an honest registry would send; undefined when there is nothing. */
+  /** The response of an honest registry; undefined when it has nothing to send. */
   readonly found: Found | undefined;
-  /** Host that no packet comes back from. */
+  /** A host that never sends a packet back. */
   readonly deadHost: string;
 }
 
@@ -17,7 +17,7 @@ type Fault = (exchange: FaultyExchange) => Promise<void> | void;
 const SLOW_BYTES_PER_TICK = 103;
 const TICK_MS = 100;
 
-/** The first part of a repository's name says which of them it suffers from. */
+/** The first part of a repository's name is the name of its fault. */
 export const FAULTS = {
   none: sendContent,
   unauthorized: ({ response }) => {
@@ -35,17 +35,17 @@ export const FAULTS = {
   broken: ({ response }) => {
     refuse(response, 500, 'UNKNOWN');
   },
-  /** Transfers of blobs break in the middle of what was asked for, until little is left. */
+  /** Transfers of blobs break halfway, until little is left. */
   reset: (exchange) => {
     if (exchange.found?.kind !== 'blob') return sendContent(exchange);
     return sendContent({ ...exchange, cutAfter: 'half' });
   },
-  /** The same, and always at the same byte, because ranges are not understood. */
+  /** The same, but always at the same byte, since ranges are ignored. */
   cut: (exchange) => {
     if (exchange.found?.kind !== 'blob') return sendContent(exchange);
     return sendContent({ ...exchange, cutAfter: 'half', ranges: false });
   },
-  /** Blobs have the right length and wrong bytes. */
+  /** Blobs have the right length but wrong bytes. */
   liar: (exchange) => {
     if (exchange.found?.kind !== 'blob') return sendContent(exchange);
     return sendContent({ ...exchange, alter: (bytes) => Buffer.from(bytes).fill(0x21, -16) });

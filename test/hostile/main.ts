@@ -1,4 +1,7 @@
-/** The hostile registry as a program: each fault at a port of its own, so that each is a registry of its own to those who ask. */
+/**
+ * The hostile registry as a program. Each fault has a port of its own, so that clients take each for a
+ * separate registry.
+ */
 import { readFileSync } from 'node:fs';
 import { createServer as createPlainServer, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
@@ -11,11 +14,11 @@ interface CertificatePaths {
 
 export interface HostileSettings {
   readonly deadHost: string;
-  /** Plain http; the first is for orders too. */
+  /** For plain HTTP; the first also takes orders. */
   readonly ports: readonly number[];
   /** Refuses connections once armed. */
   readonly refusingPort: number;
-  /** Shows the second certificate once armed. */
+  /** Presents the second certificate once armed. */
   readonly tls: { readonly port: number; readonly good: CertificatePaths; readonly armed: CertificatePaths };
 }
 
@@ -27,7 +30,7 @@ function read({ cert, key }: CertificatePaths): { cert: Buffer; key: Buffer } {
 
 const registry = new HostileRegistry(settings.deadHost, (armed) => {
   secure.setSecureContext(read(armed ? settings.tls.armed : settings.tls.good));
-  // Connections that are open would show nothing of it.
+  // Open connections would not notice the change.
   secure.closeAllConnections();
   if (armed) {
     refusing.close();

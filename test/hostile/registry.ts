@@ -1,6 +1,7 @@
 /**
- * A registry that holds an image for every name, and misbehaves once it is armed: the first part of a repository's name says how.
- * `POST /hostile/arm` and `/hostile/disarm` switch; `GET /hostile/requests` tells what was asked.
+ * A registry that has an image for every name, and misbehaves once it is armed, as the first part of a
+ * repository's name says. `POST /hostile/arm` and `/hostile/disarm` switch it; `GET /hostile/requests`
+ * returns the requests so far.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { HostileContent } from './content.ts';
@@ -14,7 +15,7 @@ export interface Asked {
 }
 
 const ROUTE = /^\/v2\/(.+)\/(manifests|blobs)\/([^/?]+)$/;
-/** Repositories below this name are read with a token of our own token server. */
+/** Repositories below this name require a token from our own token server. */
 const TOKEN_PREFIX = 'token/';
 const TOKEN = 'a-token-of-the-hostile-registry';
 
@@ -25,7 +26,7 @@ export class HostileRegistry {
   readonly #asked: Asked[] = [];
   #armed = false;
 
-  /** @param onSwitch for faults that are not those of requests */
+  /** @param onSwitch called on arming and disarming, for faults that do not concern single requests */
   constructor(deadHost: string, onSwitch: (armed: boolean) => void = () => undefined) {
     this.#deadHost = deadHost;
     this.#onSwitch = onSwitch;

@@ -1,4 +1,4 @@
-/** Sends content of the hostile registry, with whatever is to go wrong on the way. */
+/** Sends content of the hostile registry, with the faults that a test wants. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Content } from '../cluster/images.ts';
 
@@ -11,16 +11,16 @@ export interface Sending {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly found: Found | undefined;
-  /** The connection is reset there. */
+  /** Where the connection is reset. */
   readonly cutAfter?: 'half';
-  /** Default: understood, for blobs. */
+  /** Whether ranges are understood; default: for blobs. */
   readonly ranges?: boolean;
   readonly alter?: (bytes: Buffer) => Buffer;
   readonly chunkBytes?: number;
   readonly betweenChunks?: () => Promise<void>;
 }
 
-/** So much is never cut: who takes a transfer up again comes to its end. */
+/** A rest as small as this is never cut, so that a client that resumes a transfer reaches its end. */
 const CUT_BYTES = 64 * 1024;
 
 export async function sendContent(sending: Sending): Promise<void> {
@@ -50,7 +50,7 @@ export async function sendContent(sending: Sending): Promise<void> {
 async function sendBody(sending: Sending, bytes: Buffer): Promise<void> {
   const { request, response, cutAfter, chunkBytes = bytes.length, betweenChunks } = sending;
   if (cutAfter === 'half' && bytes.length > CUT_BYTES) {
-    // Flushed first, so that the half arrives before the reset.
+    // Flushed, so that the first half arrives before the reset.
     response.write(bytes.subarray(0, bytes.length >> 1), () => request.socket.resetAndDestroy());
     return;
   }
@@ -61,7 +61,7 @@ async function sendBody(sending: Sending, bytes: Buffer): Promise<void> {
   response.end();
 }
 
-/** Ranges to the end only: nobody asks for others when a transfer is taken up again. */
+/** Only ranges to the end: no others are needed to resume a transfer. */
 function rangeOf(
   { request, found, ranges = true }: Sending,
   size: number,

@@ -9,7 +9,7 @@ import type { Asked } from './registry.ts';
 
 const FIRST_PORT = 5000;
 const REFUSING_PORT = 5100;
-/** From the first port on, one for each registry that a test wants. */
+/** How many registries there are, each at a port of its own from the first on. */
 const PORTS = 40;
 const PROGRAM = join(import.meta.dirname, 'main.ts');
 
@@ -26,7 +26,7 @@ export class HostileSite {
     this.expiring = `${site.record.address}:${TLS_PORT}`;
   }
 
-  /** The one of the cluster; whoever needs it first starts it. */
+  /** The hostile registry of the cluster, started on first use. */
   static async of(cluster: Cluster): Promise<HostileSite> {
     const { plan, internet } = cluster;
     const name = 'hostile';
@@ -49,7 +49,7 @@ export class HostileSite {
     return new HostileSite(site);
   }
 
-  /** Host of the n-th registry: those that ask take each for one of its own. */
+  /** Host of the n-th registry; clients take each for a separate one. */
   host(index: number): string {
     if (index >= PORTS) throw new RangeError(`there are ${PORTS} hostile registries`);
     return `${this.#site.record.address}:${FIRST_PORT + index}`;

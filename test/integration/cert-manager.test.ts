@@ -10,7 +10,7 @@ import {
   secrets,
 } from '../../platform/kube/resource.ts';
 import { isTrusted, splitBundle } from '../../platform/x509.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { Programs } from '../bench/programs.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { certificates, ISSUER, startCertManager, untyped } from '../envtest/cert-manager.ts';

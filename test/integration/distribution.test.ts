@@ -3,7 +3,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
@@ -12,6 +11,7 @@ import { createConnections } from '../../registry/transport/http/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { registrySuite } from '../conformance/registry-suite.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 
 registrySuite('CNCF distribution with tokens signed by our own login', async () => {
   const program = await buildRegistry();
@@ -24,7 +24,7 @@ registrySuite('CNCF distribution with tokens signed by our own login', async () 
   const jwk = { ...(await exportJWK(publicKey)), kid: 'test-key', alg: 'ES256', use: 'sig' };
   await writeFile(join(folder, 'jwks.json'), JSON.stringify({ keys: [jwk] }));
 
-  const port = await freePort();
+  const port = await freeLoopbackPort();
   const config = join(folder, 'config.json');
   await writeFile(config, JSON.stringify(configuration(folder, port)));
   const child = spawn(program, ['serve', config], { stdio: 'ignore' });
@@ -66,15 +66,6 @@ function configuration(folder: string, port: number): object {
     },
     validation: { manifests: { indexes: { platforms: 'none' }, urls: { allow: ['^https?://'] } } },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** @throws Error when the program ends instead */

@@ -9,12 +9,13 @@ import { join } from 'node:path';
 import { exportJWK, generateKeyPair } from 'jose';
 import { buildRegistry } from '../../build/programs.ts';
 import { CircuitBreaker } from '../../platform/circuit-breaker.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { silentLogger } from '../../platform/log.ts';
 import { Forwarder } from '../../proxy/origins/forward.ts';
 import { pullHandler } from '../../proxy/server.ts';
 import { storeOrigin } from '../../proxy/origins/store-origin.ts';
 import { digestOf } from '../../registry/core/digest.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { CopierBench } from '../fakes/copier-bench.ts';
@@ -160,14 +161,14 @@ describe.each<[string, Door]>([
             maxOpenMs: 1_000,
             probeMs: 1_000,
           }),
-          now: () => performance.now(),
+          now: systemClock.monotonic,
           onFailure: () => undefined,
         }),
-        metrics: { observe: () => undefined, failed: () => undefined },
+        metrics: { observe: () => undefined },
         log: silentLogger,
         silenceMs: 5_000,
-        capabilityKeys: () => [],
-        admitsToTenants: () => Promise.resolve(true),
+        capabilities: { get: () => [] },
+        isRuntime: () => Promise.resolve(true),
       }),
     );
     const origin = `http://127.0.0.1:${await listen(proxy)}/v2/${bench.name(undefined, 'acme/first')}`;
@@ -209,7 +210,7 @@ describe.each<[string, Door]>([
     const before = entries(door.log).length;
     await bench.copy('acme/first');
     const asked = entries(door.log).length;
-    // Pull and push: for the repository, for the shelf of what is shared, and for both at once.
+    // Pull and push: for the repository, for the one of shared blobs, and for both at once.
     expect(asked - before).toBeLessThanOrEqual(5);
     await bench.copy('acme/first');
     expect(entries(door.log).length).toBe(asked);

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { composeCopier, type Copier } from '../../copier/compose.ts';
+import { Copier } from '../../copier/compose.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { loadConfig } from '../../platform/config.ts';
 import { createLogger } from '../../platform/log.ts';
@@ -50,15 +50,15 @@ beforeEach(async () => {
     // So that nothing but the rules on trial keeps anybody from it.
     { host: new URL(collectorUrl()).host, plainHttp: true, allowAddresses: ['127.0.0.1', '::1'] },
   ];
-  copier = composeCopier({
+  copier = new Copier({
     settings: loadConfig(copierConfig, {
       LARDER_STORE_READER_URL: store.origin,
       LARDER_STORE_WRITER_URL: store.origin,
-      LARDER_SPOOL_DIR: folder,
-      LARDER_ANSWER_DEADLINE: '2s',
+      LARDER_SPOOL_FOLDER: folder,
+      LARDER_RESPONSE_DEADLINE: '2s',
     }),
     upstreams: { get: () => upstreams },
-    policies: () => [],
+    policies: [],
     secrets: {
       readSecret: (namespace) => Promise.resolve(namespace === TENANT ? pullSecret() : undefined),
       secretNames: () => Promise.resolve(['regcred']),

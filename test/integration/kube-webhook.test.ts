@@ -23,7 +23,7 @@ import { admissionMetrics } from '../../webhook/admission-metrics.ts';
 import { ClusterView } from '../../webhook/cluster-view.ts';
 import { webhookApp } from '../../webhook/server.ts';
 import { waitFor } from '../cluster/wait.ts';
-import { SURROUNDINGS } from '../fakes/surroundings.ts';
+import { CLUSTER_STATE } from '../fakes/cluster-state.ts';
 import { fixedTls } from '../fakes/tls.ts';
 import { ApiServer } from '../envtest/api-server.ts';
 import { render } from '../larder/render.ts';
@@ -54,7 +54,7 @@ beforeAll(async () => {
     return (counter?.values ?? []).reduce((sum, { value }) => sum + value, 0);
   };
   const handler = webhookApp({
-    surroundings: () => ({ ...SURROUNDINGS, hasProxy: (node) => node !== 'virtual' }),
+    clusterState: () => ({ ...CLUSTER_STATE, hasProxy: (node) => node !== 'virtual' }),
     metrics: admissionMetrics(metrics, () => true),
     log: silentLogger,
   });
@@ -324,7 +324,7 @@ it('the rights that the chart gives the webhook suffice to follow rules and prox
     rulesName: 'larder-rules',
     proxySelector: 'app.kubernetes.io/component=proxy',
     proxyAddress: 'localhost:7439',
-    capabilityOf: SURROUNDINGS.capabilityOf,
+    capabilityOf: CLUSTER_STATE.capabilityOf,
     log: silentLogger,
     onGate: ({ open }) => opened.push(open),
   });
@@ -334,7 +334,7 @@ it('the rights that the chart gives the webhook suffice to follow rules and prox
     await waitFor('rules and proxies to be known', () => Promise.resolve(view.missing() === undefined), {
       deadlineMs: 10_000,
     });
-    expect(view.isOpen).toBe(false);
+    expect(view.isGateOpen()).toBe(false);
     const metadata = { name: 'proxy-1', namespace, labels: { 'app.kubernetes.io/component': 'proxy' } };
     const containers = [{ name: 'proxy', image: 'larder' }];
     await client.create(pods, { metadata, spec: { nodeName: 'node-1', containers } });
@@ -342,12 +342,12 @@ it('the rights that the chart gives the webhook suffice to follow rules and prox
       const body = { status: { conditions: [{ type: 'Ready', status }] } };
       const options = { subresource: 'status' } as const;
       await client.patch(pods, { name: 'proxy-1', namespace }, { type: 'merge', body }, options);
-      await waitFor('the gate to follow', () => Promise.resolve(view.isOpen === (status === 'True')), {
+      await waitFor('the gate to follow', () => Promise.resolve(view.isGateOpen() === (status === 'True')), {
         deadlineMs: 10_000,
       });
     };
     await ready('True');
-    expect(view.surroundings()?.hasProxy('node-1')).toBe(true);
+    expect(view.clusterState()?.hasProxy('node-1')).toBe(true);
     await ready('False');
     await ready('True');
     expect(opened).toEqual([true, false, true]);

@@ -33,7 +33,7 @@ const recorded = rules.flatMap(({ record }) => record ?? []);
 function exported(): Map<string, readonly string[]> {
   const metrics = new Metrics('test');
   controllerMetrics(metrics);
-  copierMetrics(metrics, { flights: () => 0, spoolBytes: () => 0 });
+  copierMetrics(metrics, { downloads: { size: 0 }, spool: { reserved: 0 } });
   proxyMetrics(metrics);
   supervisorEvents(metrics);
   observeSupervisor(metrics, { ready: () => true, status: () => Promise.reject(new Error('not asked')) });

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { FakeRegistry } from '../fakes/registry.ts';
 import { testImage } from '../fakes/images.ts';
@@ -54,7 +54,7 @@ describe('what a proxy pulls from a registry itself', () => {
     await writeFile(join(folder, 'upstreams.json'), JSON.stringify(upstreams));
     await start('proxy/main.ts', [], {
       LARDER_PROXY_LISTEN_PORT: String(port),
-      LARDER_PROXY_SOCKET: join(folder, 'proxy.sock'),
+      LARDER_PROXY_OWN_SOCKET: join(folder, 'proxy.sock'),
       LARDER_METRICS_LISTEN: `127.0.0.1:${metrics}`,
       LARDER_STORE_READER_URL: store.origin,
       LARDER_COPIER_URL: `http://127.0.0.1:${nobody}`,

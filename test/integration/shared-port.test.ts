@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
 import { buildSteerPort } from '../../build/programs.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../proxy/main.ts');
@@ -61,7 +61,7 @@ describe('a port that one proxy takes over from another', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         LARDER_PROXY_LISTEN_PORT: String(port),
-        LARDER_PROXY_SOCKET: socket,
+        LARDER_PROXY_OWN_SOCKET: socket,
         LARDER_METRICS_LISTEN: `127.0.0.1:${metricsPort}`,
         LARDER_STORE_READER_URL: `http://127.0.0.1:${(store.address() as AddressInfo).port}`,
         LARDER_COPIER_URL: 'http://127.0.0.1:9',

@@ -9,7 +9,7 @@ import { storeStatusSchema, type StoreStatus } from '../../api/store-api.ts';
 import { buildRegistry } from '../../build/programs.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { readStoreLogin, signStoreToken } from '../../registry/transport/auth/store-login.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makeLogin, type Side } from '../envtest/store.ts';
 

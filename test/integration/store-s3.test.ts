@@ -6,8 +6,8 @@ import { loadConfig } from '../../platform/config.ts';
 import { deleteManifest, getManifest } from '../../registry/client/manifests.ts';
 import { headBlob } from '../../registry/client/blobs.ts';
 import { digestOf } from '../../registry/core/digest.ts';
-import { config } from '../../store/config.ts';
-import { freeLoopbackPort } from '../../store/probe.ts';
+import { storeConfig } from '../../store/config.ts';
+import { freeLoopbackPort } from '../../platform/loopback.ts';
 import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { StoreBench } from '../envtest/store.ts';
@@ -62,7 +62,10 @@ describe('a bucket in the values', () => {
     };
     rendered = await renderStore(bucket);
     const env = rendered.spec.template.spec.containers[0]?.env ?? [];
-    const { storage } = loadConfig(config, Object.fromEntries(env.map(({ name, value }) => [name, value])));
+    const { storage } = loadConfig(
+      storeConfig,
+      Object.fromEntries(env.map(({ name, value }) => [name, value])),
+    );
     store = await StoreBench.start(storage, KEYS);
   }, 600_000);
 

@@ -1,4 +1,4 @@
-/** Asks the API server of a test cluster how it would admit pods; nothing is stored (server-side dry run). */
+/** Asks the API server how it would admit pods, in server-side dry runs that store nothing. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { request } from 'undici';
 import { connect, loadKubeConfig, type Connection } from '../../platform/kube/connection.ts';
@@ -15,7 +15,7 @@ export interface Admitted {
   readonly milliseconds: number;
 }
 
-/** What became of the pods that were asked about in a loop. */
+/** The result of asking in a loop. */
 export interface Losses {
   readonly asked: number;
   /** Refused, or not sent through the cache. */
@@ -62,7 +62,7 @@ export class DryAdmission {
     return (await this.admit(image, spec)).image.startsWith(`${PROXY_HOST}/`);
   }
 
-  /** Asks again and again while the work goes on. */
+  /** Asks in a loop while the work goes on. */
   async during(work: () => Promise<unknown>): Promise<Losses> {
     const over = new AbortController();
     let asked = 0;

@@ -1,4 +1,7 @@
-/** An HTTP proxy as sites have them, as a program: tunnels and plain requests; `GET /reached` tells which hosts it was asked for. */
+/**
+ * A program: an outbound HTTP proxy for tunnels and plain requests; `GET /reached` lists the hosts it was
+ * asked for.
+ */
 import { createServer, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 

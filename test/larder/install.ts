@@ -1,4 +1,7 @@
-/** Larder on a cluster of the harness: its image on every node, its chart by helm, as the README tells a user to. */
+/**
+ * Installs Larder on a test cluster: its image on every node, its chart with helm, as the README tells a user
+ * to.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildImage } from '../../build/image.ts';
@@ -10,18 +13,18 @@ export const NAMESPACE = 'larder';
 const CA_OBJECT = 'internet-ca';
 
 export interface InstallOptions {
-  /** Chart values over those that every test needs. */
+  /** Chart values on top of those that every test needs. */
   readonly values?: Readonly<Record<string, unknown>>;
   readonly report?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
-/** Port of sites that speak TLS and are known by their address. */
+/** Port of the TLS sites that have no name. */
 export const TLS_PORT = 5443;
 
 /**
- * Values of a test cluster: its registries' peculiarities, those of sites that tests add later too, no volume provisioner, and room
- * for two nodes.
+ * Chart values for a test cluster: how to reach its registries and the sites that tests add later, and no
+ * persistent volume, since there is no provisioner.
  */
 function testValues(cluster: Cluster): Record<string, unknown> {
   const ca = readFileSync(cluster.internet.caFile, 'utf8');
@@ -41,7 +44,10 @@ function testValues(cluster: Cluster): Record<string, unknown> {
   };
 }
 
-/** The authority of the sites' certificates as administrators keep theirs: a Secret and a ConfigMap beside the release. */
+/**
+ * Applies the CA of the sites' certificates as an administrator would: a Secret and a ConfigMap beside the
+ * release.
+ */
 async function applyAuthority(cluster: Cluster): Promise<void> {
   const metadata = { name: CA_OBJECT, namespace: NAMESPACE };
   const pem = readFileSync(cluster.internet.caFile, 'utf8');
@@ -52,7 +58,10 @@ async function applyAuthority(cluster: Cluster): Promise<void> {
   ]);
 }
 
-/** Builds the container image when the sources changed, and imports it on every node: no registry is needed to start Larder. */
+/**
+ * Builds the container image if the sources changed, and imports it on every node, so that no registry is
+ * needed.
+ */
 export async function loadLarderImage(
   cluster: Cluster,
   report: (line: string) => void = () => undefined,
@@ -65,7 +74,7 @@ export async function loadLarderImage(
   );
 }
 
-/** `helm install` (or upgrade) and wait until every pod of Larder is Ready. Gives helm's notes. */
+/** Installs or upgrades with helm, and waits until every pod of Larder is Ready. Gives helm's notes. */
 export async function installLarder(cluster: Cluster, options: InstallOptions = {}): Promise<string> {
   await loadLarderImage(cluster, options.report);
   await applyAuthority(cluster);
@@ -78,12 +87,12 @@ export async function installLarder(cluster: Cluster, options: InstallOptions = 
       ...(options.signal ? { signal: options.signal } : {}),
     })
     .catch(async (error: unknown) => {
-      throw new Error(`helm did not bring Larder up\n${await describeLarder(cluster)}`, { cause: error });
+      throw new Error(`helm could not install Larder\n${await describeLarder(cluster)}`, { cause: error });
     });
   return stdout;
 }
 
-/** The pods of Larder and what they logged last, for a person who has to find out why they do not come up. */
+/** Larder's pods and the end of their logs, to find out why they do not start. */
 export async function describeLarder(cluster: Cluster): Promise<string> {
   const logs = ['webhook', 'proxy', 'copier', 'controller', 'store'].map(async (process) => {
     const selector = `app.kubernetes.io/component=${process}`;

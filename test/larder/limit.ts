@@ -1,4 +1,4 @@
-/** Lets a few things run side by side, the rest in turn. */
+/** Runs at most a few tasks at a time; the others wait their turn. */
 export function limit(places: number): <T>(run: () => Promise<T>) => Promise<T> {
   let free = places;
   const waiting: (() => void)[] = [];

@@ -1,4 +1,4 @@
-/** Brings the cache of a shared cluster to its limit, by images made to measure, and tells how it stands. */
+/** Fills the cache of a shared cluster up to its limit with images made to measure, and reports on it. */
 import type { Cluster, PushedImage } from '../cluster/cluster.ts';
 import { RELEASE } from './install.ts';
 import { nodeFetch } from './node-fetch.ts';
@@ -6,9 +6,9 @@ import { podsOf } from './parts.ts';
 import { CACHED_IMAGES } from './preheat.ts';
 
 const MEBIBYTE = 1024 * 1024;
-/** What each of the images takes that fill the cache, besides the program in it. */
+/** Bytes of each image that fills the cache, without its program. */
 const LAYER = 48 * MEBIBYTE;
-/** The nodes' own; for others nothing is copied. */
+/** That of the nodes, the only one that is copied. */
 const PLATFORM = process.arch === 'arm64' ? 'linux/arm64' : 'linux/amd64';
 const POLICY = 'limited-cache';
 const WAIT = { deadlineMs: 60_000, intervalMs: 200 };
@@ -41,20 +41,20 @@ async function cacheOf(cluster: Cluster): Promise<CacheView> {
   return await cluster.read<CacheView>('larder.dev/v1alpha1/imagecaches', { name: RELEASE });
 }
 
-/** A limit that leaves room for two of the images that fill the cache, as the chart takes it. */
+/** A limit, in the form that the chart accepts, with room for two of the images that fill the cache. */
 export async function roomyLimit(cluster: Cluster): Promise<string> {
   const { sizeBytes } = (await cacheOf(cluster)).status;
   return `${Math.ceil(sizeBytes / MEBIBYTE) + 120}Mi`;
 }
 
-/** Has garbage collected as an administrator does, and waits until that has ended well. */
+/** Has garbage collected as an administrator would, and waits until that has succeeded. */
 async function collectByAnnotation(cluster: Cluster): Promise<void> {
   const asked = new Date();
   const request = `larder.dev/collect=${asked.toISOString()}`;
   await cluster.kubectl(['annotate', 'imagecache', RELEASE, request, '--overwrite']);
   const ended = async (): Promise<boolean> => {
     const after = (await cacheOf(cluster)).status.lastCollection;
-    // One that was under way already may have passed by what went since.
+    // One that was already running may have missed what was removed since.
     return after !== undefined && new Date(after.startedAt) >= asked && after.error === undefined;
   };
   await cluster.waitFor('the collection', ended, WAIT);
@@ -64,7 +64,7 @@ export class LimitedCache {
   readonly #cluster: Cluster;
   readonly #namespace: string;
   readonly #images = new Map<string, PushedImage>();
-  /** No other's, so that what is left of former runs goes. */
+  /** Used by no other test, so that leftovers of earlier runs are evicted. */
   readonly #project = `full-${Date.now()}`;
 
   constructor(cluster: Cluster, namespace: string) {
@@ -73,15 +73,16 @@ export class LimitedCache {
   }
 
   /**
-   * Two images fill the cache, used one after the other; a third is more than fits.
-   * @returns bytes on the store's disk that were won when the first had gone, and which images the cache holds then
+   * Two images fill the cache, used one after the other; a third exceeds it.
+   * @returns bytes freed on the store's disk once the first was evicted, and the images that the cache holds
+   * then
    */
   async fill(): Promise<{ readonly wonBytes: number; readonly held: readonly string[] }> {
     await this.#cluster.apply({
       apiVersion: 'larder.dev/v1alpha1',
       kind: 'CachePolicy',
       metadata: { name: POLICY },
-      // What else is unused goes for its age before it would for the limit.
+      // Other unused images expire by age before the limit would evict them.
       spec: { match: { images: [`*/${this.#project}/*`] }, expireAfter: '30d' },
     });
     await this.#cluster.waitFor('nothing is on its way out', () => this.#isAtRest(), WAIT);
@@ -106,7 +107,7 @@ export class LimitedCache {
     return { wonBytes: before + bytes - (await this.#bytesOnDisk()), held: await this.held() };
   }
 
-  /** Whatever may go does, and still the cache holds more than it may. */
+  /** Everything that may be evicted is, and the cache still exceeds its limit. */
   async overfill(): Promise<void> {
     await this.#use('more', (await this.#room()) + LAYER + LAYER / 2);
     await this.#isGone('two');
@@ -118,7 +119,7 @@ export class LimitedCache {
     await this.#cluster.waitFor('the cache says that it holds too much', isOver, WAIT);
   }
 
-  /** Those of the images that the cache holds whole. */
+  /** Those of the images that the cache holds completely. */
   async held(): Promise<string[]> {
     const images = await this.#list();
     const isHeld = (reference: string): boolean =>
@@ -126,7 +127,7 @@ export class LimitedCache {
     return [...this.#images].filter(([, { reference }]) => isHeld(reference)).map(([name]) => name);
   }
 
-  /** What the leading controller tells Prometheus, in bytes. */
+  /** As the leading controller reports it to Prometheus, in bytes. */
   async excess(): Promise<number> {
     const leaders = (await podsOf(this.#cluster, 'controller')).map(async ({ address }) => {
       const { body } = await nodeFetch(this.#cluster.node(1), `http://${address}:8080/metrics`);
@@ -135,7 +136,7 @@ export class LimitedCache {
     return Math.max(...(await Promise.all(leaders)));
   }
 
-  /** Ends what uses the images; they then expire as all others do. */
+  /** Removes what uses the images; they then expire like all others. */
   async forget(): Promise<void> {
     const pods = [...this.#images.keys()].map((name) => `pod/full-${name}`);
     const now = ['--ignore-not-found', '--wait=false'];

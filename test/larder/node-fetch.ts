@@ -1,4 +1,6 @@
-/** Any HTTP request from a node, as a program with the node's network would send it; certificates are not verified. */
+/**
+ * Sends an HTTP request from a node, as a program in the node's network would; certificates are not verified.
+ */
 import type { ClusterNode } from '../cluster/cluster-node.ts';
 import { RequestError, sendFrom } from './node-requests.ts';
 
@@ -6,13 +8,13 @@ export interface NodeRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Id of the user that asks, instead of root. */
+  /** Id of the user that sends it; default: root. */
   readonly user?: number;
 }
 
 const DEADLINE_MS = 20_000;
 
-/** Status 0 when nobody answers; the body then says why. */
+/** The status is 0 if nobody answers; the body then says why. */
 export async function nodeFetch(
   node: ClusterNode,
   url: string,

@@ -1,4 +1,6 @@
-/** Sends HTTP requests from a node: one program there sends them all, since to start one costs more than a request. */
+/**
+ * Sends HTTP requests from a node through one program there, since starting one costs more than a request.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -18,10 +20,10 @@ export interface RawAnswer {
   readonly body: Buffer;
 }
 
-/** Nobody answered. */
+/** There was no response. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
-  /** The system's name of why, such as ECONNREFUSED, where it has one. */
+  /** The system's error code, such as ECONNREFUSED, if there is one. */
   readonly code: string;
 
   constructor(code: string, message: string) {
@@ -30,10 +32,10 @@ export class RequestError extends Error {
   }
 }
 
-/** So long a program waits for a further request. */
+/** How long an idle program waits for another request, in milliseconds. */
 const IDLE_MS = 5_000;
 
-/** Uses a connection of its own for each request, follows no redirect, and verifies no certificate. */
+/** Uses a new connection for each request, follows no redirects, and verifies no certificates. */
 const program = `
 const { createInterface } = require('node:readline');
 const clients = { 'http:': require('node:http'), 'https:': require('node:https') };
@@ -74,7 +76,7 @@ class NodeRequests {
   #idle: NodeJS.Timeout | undefined;
   #last = 0;
 
-  /** @param onEnd when it takes no more requests */
+  /** @param onEnd called when it accepts no more requests */
   constructor(argv: readonly string[], onEnd: () => void) {
     this.#onEnd = onEnd;
     const [command, ...args] = [...argv, process.execPath, '-e', program];
@@ -116,7 +118,7 @@ class NodeRequests {
     }, IDLE_MS).unref();
   }
 
-  /** Whether this process stays for it: only while an answer is awaited. */
+  /** Whether this process stays alive for it: only while a response is awaited. */
   #hold(on: boolean): void {
     for (const part of [this.#child, this.#child.stdin, this.#child.stdout] as (
       ChildProcess | Socket | null
@@ -130,7 +132,7 @@ class NodeRequests {
 const running = new Map<string, NodeRequests>();
 
 /**
- * @param user id of the user that asks, instead of root
+ * @param user id of the user that sends it; default: root
  * @throws {RequestError} when nobody answers
  */
 export async function sendFrom(node: ClusterNode, request: RawRequest, user?: number): Promise<RawAnswer> {

@@ -1,4 +1,4 @@
-/** The running parts of Larder on a test cluster, to be killed, frozen and sent away. */
+/** The running parts of Larder on a test cluster, to be killed, frozen and removed. */
 import type { Cluster } from '../cluster/cluster.ts';
 import type { ClusterNode } from '../cluster/cluster-node.ts';
 import { NAMESPACE, RELEASE } from './install.ts';
@@ -48,7 +48,7 @@ export async function signalPods(
   );
 }
 
-/** How many replicas a Deployment of Larder has; 0 sends it away. */
+/** Scales a Deployment of Larder. */
 export async function scale(cluster: Cluster, part: Part, replicas: number): Promise<void> {
   await cluster.kubectl([
     'scale',
@@ -59,7 +59,7 @@ export async function scale(cluster: Cluster, part: Part, replicas: number): Pro
   ]);
 }
 
-/** Sends the proxy away from the nodes that are named and waits until it has gone; from none of them: lets it come back everywhere. */
+/** Removes the proxy from the named nodes, waits until it has gone, and lets it return to all others. */
 export async function keepProxyOff(cluster: Cluster, nodes: readonly string[]): Promise<void> {
   const expression = { key: 'kubernetes.io/hostname', operator: 'NotIn', values: nodes };
   const terms = { nodeSelectorTerms: [{ matchExpressions: [expression] }] };
@@ -92,7 +92,7 @@ export async function toldAboutPod(cluster: Cluster, namespace: string, pod: str
     .map(({ reason }) => reason);
 }
 
-/** Waits until every workload of Larder has all its pods Ready again, and no other. */
+/** Waits until every workload of Larder has exactly its pods, all Ready. */
 export async function settled(cluster: Cluster): Promise<void> {
   const where = { namespace: NAMESPACE, selector: `app.kubernetes.io/instance=${RELEASE}` };
   const look = async (): Promise<boolean> => {
@@ -107,7 +107,10 @@ export async function settled(cluster: Cluster): Promise<void> {
   await cluster.waitFor('all parts of Larder are ready', look, { deadlineMs: 60_000, intervalMs: 300 });
 }
 
-/** Waits until every node's proxy asks the copier for what is not cached: after an outage it asks upstream for a while instead. */
+/**
+ * Waits until every node's proxy asks the copier for what is not cached; for a while after an outage it asks
+ * upstream.
+ */
 export async function copierIsTrusted(cluster: Cluster, uncachedPath: () => string): Promise<void> {
   const fromUpstream = async (node: ClusterNode): Promise<number> => {
     const { body } = await proxyFetch(node, '/metrics', { port: 7440 });

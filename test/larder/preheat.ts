@@ -1,4 +1,4 @@
-/** Puts images into the cache as a user does: by CachedImages. */
+/** Puts images into the cache as a user does, with CachedImages. */
 import type { Cluster } from '../cluster/cluster.ts';
 
 export const CACHED_IMAGES = 'larder.dev/v1alpha1/cachedimages';
@@ -9,8 +9,8 @@ interface CachedImageView {
 }
 
 /**
- * Makes a CachedImage for each image and waits until all are Ready.
- * @param prefix what their names begin with; `forget` takes them away by it
+ * Creates a CachedImage for each image and waits until all are Ready.
+ * @param prefix of their names; `forget` removes them by it
  */
 export async function preheat(cluster: Cluster, prefix: string, images: readonly string[]): Promise<void> {
   const names = images.map((_, index) => `${prefix}-${index}`);

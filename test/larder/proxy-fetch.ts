@@ -1,4 +1,4 @@
-/** Asks a node's proxy as a program on that node would: it listens on the node's loopback only. */
+/** Sends requests to a node's proxy from that node, since it listens only on the node's loopback. */
 import type { ClusterNode } from '../cluster/cluster-node.ts';
 import { type RawAnswer, sendFrom } from './node-requests.ts';
 
@@ -46,7 +46,10 @@ for (let n = 0; n < Number(count); n++) {
 console.log(JSON.stringify(times));
 `;
 
-/** Asks one time after the other; gives how long each answer took, in milliseconds. @throws when one has another status */
+/**
+ * Sends requests one after the other; gives how long each took, in milliseconds.
+ * @throws when one has another status
+ */
 export async function proxyTimes(
   node: ClusterNode,
   path: string,

@@ -7,25 +7,21 @@ import { installLarder } from './install.ts';
 const SLOT = 'LARDER_TEST_SLOT';
 
 /**
- * Starts the cluster, installs Larder, runs `work` with the environment that `sharedCluster` reads, and removes the cluster; with KEEP=1 in
- * the environment it stays, to look at.
+ * Starts the cluster, installs Larder, runs `work` with the environment that `sharedCluster` reads, and
+ * removes the cluster, also when `signal` fires meanwhile; with KEEP=1 in the environment it stays, to look
+ * at.
  */
 export async function withSharedCluster(
   work: (env: NodeJS.ProcessEnv) => Promise<boolean>,
+  signal: AbortSignal,
 ): Promise<boolean> {
   const report = (line: string): void => {
     console.error(line);
   };
   const keep = process.env['KEEP'] === '1';
-  const cluster = await startCluster({ report, keep });
-  const interrupted = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      interrupted.abort(new Error(`interrupted by ${signal}`));
-    });
-  }
+  const cluster = await startCluster({ report, keep, signal });
   try {
-    await installLarder(cluster, { report, signal: interrupted.signal });
+    await installLarder(cluster, { report, signal });
     return await work({ [SLOT]: String(cluster.plan.slot) });
   } finally {
     if (keep) report(`the cluster stays: export KUBECONFIG=${cluster.kubeconfig}`);
@@ -33,9 +29,9 @@ export async function withSharedCluster(
   }
 }
 
-/** For a test file: the cluster that runs. */
+/** For a test file: the running cluster. */
 export function sharedCluster(): Cluster {
   const slot = process.env[SLOT];
-  if (slot === undefined) throw new Error(`${SLOT} is not set: run cluster tests by \`make e2e\``);
+  if (slot === undefined) throw new Error(`${SLOT} is not set: run cluster tests with \`make e2e\``);
   return Cluster.attach(parseSlot(slot));
 }

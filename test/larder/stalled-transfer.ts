@@ -1,13 +1,16 @@
-/** A transfer through a node's proxy that stands still in the middle until the test lets it go on. */
+/** A transfer through a node's proxy that pauses in the middle until the test resumes it. */
 import { randomUUID } from 'node:crypto';
 import type { ClusterNode } from '../cluster/cluster-node.ts';
 
 export interface StalledTransfer {
-  /** Lets it go on. Gives the bytes that came in all. @throws Error when the blob did not come whole */
+  /**
+   * Resumes it, and gives the bytes received in all.
+   * @throws {Error} when the blob did not arrive complete
+   */
   readonly finish: () => Promise<number>;
 }
 
-/** Reads the largest layer of an image, and of that the first piece only, until the file `go` is there. */
+/** Reads the first piece of an image's largest layer, and the rest when the file `go` exists. */
 const script = `
 const { existsSync, writeFileSync } = require('node:fs');
 const [base, tag, file] = process.argv.slice(1);
@@ -28,7 +31,7 @@ const accept = 'application/vnd.oci.image.index.v1+json, application/vnd.oci.ima
       bytes += piece.length;
       hash.update(piece);
     }
-    if ('sha256:' + hash.digest('hex') !== digest) throw new Error('the blob came changed');
+    if ('sha256:' + hash.digest('hex') !== digest) throw new Error('the blob has another digest');
     console.log(bytes);
   });
 })();

@@ -1,4 +1,7 @@
-/** The store's supervisor as the controller speaks to it: with a token that the writing login's key signs. */
+/**
+ * Talks to the store's supervisor as the controller does, with a token signed by the key of the writing
+ * login.
+ */
 import { importPKCS8, SignJWT } from 'jose';
 import type { Cluster } from '../cluster/cluster.ts';
 import { NAMESPACE, RELEASE } from './install.ts';
@@ -34,7 +37,7 @@ async function ask(cluster: Cluster, method: string, path: string): Promise<Stor
   return JSON.parse(answer.body) as StoreStatus;
 }
 
-/** Has garbage collected and waits until that has ended. */
+/** Has garbage collected and waits for the end. */
 export async function collect(cluster: Cluster): Promise<StoreStatus> {
   const before = await ask(cluster, 'POST', '/collect');
   return await cluster.waitFor(

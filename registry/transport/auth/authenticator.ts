@@ -1,4 +1,7 @@
-/** How requests are authorised: the interface, and the way of registries that challenge (anonymous, Basic, Bearer). */
+/**
+ * How our requests are authorised: the interface, and its answer to registries that challenge (anonymous,
+ * Basic, Bearer).
+ */
 import { formatScope, type Scope } from './scope.ts';
 import { createHash } from 'node:crypto';
 import type { Challenge } from '../../core/challenge.ts';
@@ -9,45 +12,47 @@ import type { AuthorizationCache } from './authorization-cache.ts';
 import { basicPair } from '../http/secrets.ts';
 import type { TokenServer } from './token-server.ts';
 
-/** Where a request stands that the registry has refused. */
+/** A request that the registry has refused. */
 export interface Refusal {
   readonly challenges: readonly Challenge[];
   /** The header that was refused; undefined when none was sent. */
   readonly header: string | undefined;
-  /** How many of the credentials this request has tried already. */
+  /** How many of the credentials have been tried for this request. */
   readonly tried: number;
-  /** 401, 403, or 404 from a registry that may hide what may not be read. */
+  /** 401, 403, or the 404 of a registry that hides what may not be read. */
   readonly status: number;
 }
 
-export interface Answer {
-  /** Undefined: to be sent without, which brings a challenge. */
+/** What to send with the next try. */
+export interface Authorization {
+  /** The Authorization header. Undefined: send none, so that the registry challenges. */
   readonly header: string | undefined;
+  /** How many of the credentials will then have been tried. */
   readonly tried: number;
 }
 
 export interface Authenticator {
-  /** The Authorization header to send at once; undefined when none is known to be needed. */
+  /** The Authorization header to begin with; undefined when none is known to be needed. */
   authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined>;
-  /** What to send instead; undefined when there is nothing better and the refusal stands. */
-  answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined>;
+  /** What to send after a refusal; undefined when there is nothing better, and the refusal stands. */
+  renew(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Authorization | undefined>;
 }
 
-/** Shows nothing, whatever is asked for: for a registry that needs no login. */
+/** For a registry that needs no login. */
 export const noAuthentication: Authenticator = {
   authorization: () => Promise.resolve(undefined),
-  answer: () => Promise.resolve(undefined),
+  renew: () => Promise.resolve(undefined),
 };
 
 export interface ChallengeAuthenticatorOptions {
   readonly endpoint: Endpoint;
-  /** Tried in turn; none: anonymous. They are shown to this endpoint and its token server only. */
+  /** Tried in turn. None: anonymous. Only this endpoint and its token server are shown them. */
   readonly credentials: readonly Credential[];
   readonly tokens: TokenServer;
   readonly cache: AuthorizationCache;
 }
 
-/** Answers the registry's challenges, and remembers what worked so that the next request need not be challenged. */
+/** Answers a registry's challenges, and remembers what worked, so that the next request is not challenged. */
 export class ChallengeAuthenticator implements Authenticator {
   readonly #options: ChallengeAuthenticatorOptions;
   readonly #identity: string;
@@ -63,15 +68,20 @@ export class ChallengeAuthenticator implements Authenticator {
     return Promise.resolve(this.#options.cache.get(this.#key(scopes)));
   }
 
-  async answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined> {
+  async renew(
+    refusal: Refusal,
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
     const { cache, credentials } = this.#options;
-    // Only what was shown something can be denied or hidden, and what is hidden only another credential can see.
+    // Without a credential there was nothing to deny. Only another credential can see what was hidden from
+    // this one.
     const { header, status } = refusal;
     if (status !== 401 && header === undefined) return undefined;
     if (status === 404 && credentials.length < 2) return undefined;
     const key = this.#key(scopes);
     const known = cache.get(key);
-    // Another request may have found a better one since this one was sent.
+    // Another request may have found a better header since this one was sent.
     if (known !== undefined && known !== header) return { header: known, tried: refusal.tried };
     cache.delete(key);
     if (status !== 401 && refusal.challenges.length === 0) return { header: undefined, tried: 0 };
@@ -84,7 +94,7 @@ export class ChallengeAuthenticator implements Authenticator {
         cache.set(key, granted.header, granted.lifetimeMs);
         return { header: granted.header, tried: tried + 1 };
       } catch (error) {
-        // A token server that refuses one credential may take the next.
+        // A token server that refuses one credential may accept the next.
         failure = toRegistryError(error);
       }
     }
@@ -119,5 +129,5 @@ interface Granted {
   readonly lifetimeMs: number;
 }
 
-/** Basic does not expire; that it is forgotten now and then keeps no credential in memory for good. */
+/** Basic does not expire. Forgetting it now and then keeps no credential in memory for good. */
 const BASIC_LIFETIME_MS = 10 * 60_000;

@@ -1,4 +1,8 @@
-/** Remembers what registries accepted, as long as it is valid, for every client of a process. */
+/**
+ * Remembers the Authorization headers that registries accepted, while they are valid, for all clients of a
+ * process.
+ */
+import { LRUCache } from 'lru-cache';
 
 interface Entry {
   readonly header: string;
@@ -8,7 +12,7 @@ interface Entry {
 const MAX_ENTRIES = 2000;
 
 export class AuthorizationCache {
-  readonly #entries = new Map<string, Entry>();
+  readonly #entries = new LRUCache<string, Entry>({ max: MAX_ENTRIES });
   readonly #now: () => number;
 
   /** @param now milliseconds of a clock that never jumps */
@@ -22,9 +26,6 @@ export class AuthorizationCache {
   }
 
   set(key: string, header: string, lifetimeMs: number): void {
-    this.#entries.delete(key);
-    const oldest = this.#entries.keys().next();
-    if (this.#entries.size >= MAX_ENTRIES && oldest.done !== true) this.#entries.delete(oldest.value);
     this.#entries.set(key, { header, expires: this.#now() + lifetimeMs });
   }
 

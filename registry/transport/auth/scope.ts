@@ -1,8 +1,8 @@
-/** What a token is asked for. */
+/** The rights that a token is asked for. */
 
 export type Action = 'pull' | 'push' | 'delete';
 
-/** A right to one repository, as Docker's token protocol writes it: `repository:<name>:<actions>`. */
+/** Rights to one repository; Docker's token protocol writes them `repository:<name>:<actions>`. */
 export interface Scope {
   readonly repository: string;
   readonly actions: readonly Action[];

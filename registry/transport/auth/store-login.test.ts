@@ -56,10 +56,10 @@ describe('a login with a key', () => {
     const login = new StoreAuthenticator(folder);
     const header = await login.authorization(scopes, signal);
     const key = await writeKey('new');
-    const answer = await login.answer({ challenges: [], header, tried: 0, status: 401 }, scopes, signal);
-    expect(await claims(answer?.header, key)).toHaveLength(1);
+    const renewed = await login.renew({ challenges: [], header, tried: 0, status: 401 }, scopes, signal);
+    expect(await claims(renewed?.header, key)).toHaveLength(1);
     expect(
-      await login.answer({ challenges: [], header, tried: 1, status: 401 }, scopes, signal),
+      await login.renew({ challenges: [], header, tried: 1, status: 401 }, scopes, signal),
     ).toBeUndefined();
   });
 });

@@ -1,6 +1,7 @@
 /**
- * Logins to the store: a folder with a key that signs tokens, with a user name and password, or with nothing. A registry in its place may
- * take the password itself (Basic) or send to its token server (Bearer).
+ * Logins to the store: a folder with a key that signs tokens, with a user name and password, or with nothing.
+ * Another registry that is used as the store takes the password itself (Basic) or sends us to its token
+ * server (Bearer).
  */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -8,21 +9,21 @@ import { join } from 'node:path';
 import { type CryptoKey, importPKCS8, SignJWT } from 'jose';
 import type { BearerChallenge } from '../../core/challenge.ts';
 import { errorField, RegistryError } from '../../core/errors.ts';
-import type { Answer, Authenticator, Refusal } from './authenticator.ts';
+import { STORE_TOKEN_AUDIENCE, STORE_TOKEN_ISSUER } from '../../core/store-token.ts';
+import type { Authenticator, Authorization, Refusal } from './authenticator.ts';
 import { formatScope, type Scope } from './scope.ts';
 import { AuthorizationCache } from './authorization-cache.ts';
 import { basicPair } from '../http/secrets.ts';
 import type { TokenServer } from './token-server.ts';
 import type { Endpoint } from '../settings/upstream-settings.ts';
 
-/** The issuer and audience that the store is configured to trust (docs/contracts.md). */
-export const STORE_TOKEN_ISSUER = 'larder';
-export const STORE_TOKEN_AUDIENCE = 'larder-store';
-
 const LIFETIME_SECONDS = 3600;
-/** Tokens are renewed this long before they end, and valid from this long before now, for clocks that differ. */
+/**
+ * For clocks that differ: tokens are renewed this long before they end, and are valid from this long before
+ * now.
+ */
 const MARGIN_SECONDS = 300;
-/** For the whole exchange with a token server; the transport has deadlines of its own for its parts. */
+/** For everything that fetching a token takes; the transport has deadlines of its own for each step. */
 const TOKEN_MS = 10_000;
 const LIFETIME_MS = (LIFETIME_SECONDS - MARGIN_SECONDS) * 1000;
 
@@ -31,14 +32,17 @@ export type StoreLogin =
   | { readonly kind: 'basic'; readonly username: string; readonly password: string }
   | { readonly kind: 'none' };
 
-/** What a token of ours permits (distribution's token specification, claim `access`). */
+/** What one of our tokens permits (distribution's token specification, claim `access`). */
 export interface StoreAccess {
   readonly type: string;
   readonly name: string;
   readonly actions: readonly string[];
 }
 
-/** @throws RegistryError with reason `Invalid` when the folder holds half a login or an unusable key */
+/**
+ * @throws RegistryError with reason `Invalid` when the folder holds half a login, or a key that cannot be
+ * used
+ */
 export async function readStoreLogin(folder: string, signal?: AbortSignal): Promise<StoreLogin> {
   const read = async (name: string): Promise<string | undefined> => {
     try {
@@ -58,7 +62,7 @@ export async function readStoreLogin(folder: string, signal?: AbortSignal): Prom
   throw new RegistryError(`${folder} holds only half of a login`, { reason: 'Invalid' });
 }
 
-/** A token that the store's distribution accepts without asking anybody (its `auth.token`, ES256). */
+/** A token that distribution accepts by its signature alone (`auth.token`, ES256). */
 export async function signStoreToken(
   login: Extract<StoreLogin, { kind: 'key' }>,
   access: readonly StoreAccess[],
@@ -76,39 +80,41 @@ export async function signStoreToken(
     .sign(login.key);
 }
 
-/** For a registry that sends to its token server. */
+/** For a registry that sends us to its token server. */
 export interface StoreTokens {
   readonly endpoint: Endpoint;
   readonly server: Pick<TokenServer, 'fetch'>;
 }
 
-/** Authorises from a login folder; the folder is read again when the store refuses, since logins are rotated. */
+/**
+ * Authorises from a login folder. Logins are rotated, so it reads the folder again when the store refuses.
+ */
 export class StoreAuthenticator implements Authenticator {
   readonly #folder: string | undefined;
   readonly #tokens: StoreTokens | undefined;
   readonly #cache = new AuthorizationCache();
   readonly #making = new Map<string, Promise<Made | undefined>>();
   #login: StoreLogin | undefined;
-  /** The registry's own, once it has sent us to its token server. */
+  /** Set once the registry has sent us to its token server. */
   #challenge: BearerChallenge | undefined;
 
   /**
-   * @param folder undefined: the store asks for no login
-   * @param tokens undefined: it has no token server
+   * @param folder undefined: the store needs no login
+   * @param tokens undefined: the store has no token server
    */
   constructor(folder: string | undefined, tokens?: StoreTokens) {
     this.#folder = folder;
     this.#tokens = tokens;
   }
 
-  /** @throws RegistryError: the login cannot be used, or the token server does not give a token for it */
+  /** @throws RegistryError: the login cannot be used, or the token server gives no token for it */
   async authorization(scopes: readonly Scope[], signal: AbortSignal): Promise<string | undefined> {
     const folder = this.#folder;
     if (folder === undefined) return undefined;
     const key = scopes.map(formatScope).join(' ');
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
-    // A password may have been changed since the last token was fetched for it.
+    // The password may have changed since the last token was fetched with it.
     if (this.#login === undefined || this.#isExchanged(this.#login))
       this.#login = await readStoreLogin(folder, signal);
     const making = this.#making.get(key) ?? this.#make(this.#login, scopes);
@@ -118,7 +124,11 @@ export class StoreAuthenticator implements Authenticator {
     return made?.header;
   }
 
-  async answer(refusal: Refusal, scopes: readonly Scope[], signal: AbortSignal): Promise<Answer | undefined> {
+  async renew(
+    refusal: Refusal,
+    scopes: readonly Scope[],
+    signal: AbortSignal,
+  ): Promise<Authorization | undefined> {
     if (this.#folder === undefined || refusal.status === 404 || refusal.tried > 0) return undefined;
     this.#login = await readStoreLogin(this.#folder, signal);
     this.#challenge =
@@ -132,7 +142,7 @@ export class StoreAuthenticator implements Authenticator {
     return kind !== 'key' && this.#challenge !== undefined && this.#tokens !== undefined;
   }
 
-  /** For everybody who wants the same at the same time, whoever of them leaves. */
+  /** Shared by all who want the same at the same time, so it does not end with one caller's signal. */
   async #make(login: StoreLogin, scopes: readonly Scope[]): Promise<Made | undefined> {
     if (login.kind === 'key') {
       const token = await signStoreToken(login, scopes.map(access));
@@ -162,7 +172,7 @@ async function importKey(pem: string, folder: string): Promise<CryptoKey> {
   try {
     return await importPKCS8(pem, 'ES256');
   } catch {
-    // The cause is left out: it may quote the key.
+    // The cause is dropped: it may quote the key.
     throw new RegistryError(`${folder}/private-key.pem is not a P-256 key in PKCS 8 form`, {
       reason: 'Invalid',
     });

@@ -4,9 +4,10 @@ import type { BearerChallenge } from '../../core/challenge.ts';
 import type { Credential } from '../../core/credentials.ts';
 import { RegistryError } from '../../core/errors.ts';
 import { formatScope, type Scope } from './scope.ts';
-import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
-import { httpError, readBody, readErrorBody } from '../http/http-error.ts';
-import { trustedRealm } from './realm.ts';
+import type { HttpRequest, HttpResponse } from '../http/messages.ts';
+import { readBody } from '../http/body.ts';
+import { httpError, readErrorBody } from '../http/http-error.ts';
+import { trustedRealm } from './trusted-realm.ts';
 import { followRedirects } from '../http/redirect.ts';
 import { basicPair, secretsOf } from '../http/secrets.ts';
 import type { Endpoint } from '../settings/upstream-settings.ts';
@@ -14,7 +15,7 @@ import type { Endpoint } from '../settings/upstream-settings.ts';
 const MAX_TOKEN_BODY = 1024 * 1024;
 /** The protocol's own default and minimum. */
 const MIN_LIFETIME_SECONDS = 60;
-/** A token is not used in the last seconds of its life, in which it may expire on the way. */
+/** A token is not used in its last seconds, since it may expire on the way. */
 const MARGIN_SECONDS = 10;
 
 const answerSchema = z
@@ -44,7 +45,9 @@ export class TokenServer {
     this.#send = send;
   }
 
-  /** @throws RegistryError: the realm is not trusted, the credential refused, the server away or talking nonsense */
+  /**
+   * @throws RegistryError: the realm is not trusted, the credential is refused, or the server sends no token
+   */
   async fetch(request: TokenRequest, signal: AbortSignal): Promise<Token> {
     const url = await trustedRealm(request.challenge.realm, request.endpoint);
     const http = toHttpRequest(url, request);
@@ -95,7 +98,7 @@ function parseAnswer(body: Buffer, nonsense: () => RegistryError): z.infer<typeo
     const answer = answerSchema.parse(JSON.parse(body.toString('utf8')));
     if (/^[\x21-\x7e]+$/.test(answer.token)) return answer;
   } catch {
-    // Neither the parser's message nor the body may get into a log: it may hold half a token.
+    // The parser's message is dropped: it quotes the body, which may hold half a token.
   }
   throw nonsense();
 }

@@ -1,7 +1,8 @@
-/** Which addresses an upstream's name may not lead to: those that only this machine or its cloud should answer. */
+/** Addresses that an upstream's name must not lead to: those of this machine, its link and its cloud. */
 import { lookup as dnsLookup, type LookupAddress } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { RegistryError } from '../../core/errors.ts';
+import { unbracketed } from '../../core/host.ts';
 
 const REFUSED_CIDRS: readonly string[] = [
   '0.0.0.0/8',
@@ -28,7 +29,7 @@ const REFUSED = blockListOf(REFUSED_CIDRS);
 /** Whether a connection to the address may be opened. */
 export type AddressGuard = (address: string) => boolean;
 
-/** @param allowed addresses and CIDRs that an administrator permits all the same */
+/** @param allowed addresses and CIDRs that an administrator permits nevertheless */
 export function createAddressGuard(allowed: readonly string[]): AddressGuard {
   const exceptions = blockListOf(allowed);
   return (address) => {
@@ -37,7 +38,10 @@ export function createAddressGuard(allowed: readonly string[]): AddressGuard {
   };
 }
 
-/** A name lookup that yields only permitted addresses, so that what was checked is what is connected to. */
+/**
+ * A name lookup that yields permitted addresses only, so the address that was checked is the one connected
+ * to.
+ */
 export function guardedLookup(guard: AddressGuard): LookupFunction {
   return (hostname, options, callback) => {
     dnsLookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
@@ -53,12 +57,22 @@ export function guardedLookup(guard: AddressGuard): LookupFunction {
   };
 }
 
-export function addressRefused(host: string): RegistryError {
+/**
+ * Checks a host that is given as an address. Node does not look those up, so `guardedLookup` never sees them.
+ * @throws RegistryError with reason `Forbidden`
+ */
+export function checkLiteralAddress(
+  { hostname, host }: Pick<URL, 'hostname' | 'host'>,
+  guard: AddressGuard | undefined,
+): void {
+  const address = unbracketed(hostname);
+  if (guard !== undefined && isIP(address) !== 0 && !guard(address)) throw addressRefused(host);
+}
+
+function addressRefused(host: string): RegistryError {
   return new RegistryError(
-    `${host} is at an address of this machine or its cloud, which upstreams may not be`,
-    {
-      reason: 'Forbidden',
-    },
+    `${host} is at an address of this machine or its cloud, where no upstream may be`,
+    { reason: 'Forbidden' },
   );
 }
 

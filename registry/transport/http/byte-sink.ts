@@ -1,12 +1,12 @@
-/** Moving bytes into memory that their taker chooses. */
+/** Moves bytes into memory that their receiver chooses. */
 import type { Readable } from 'node:stream';
 
 export interface ByteSink {
-  /** Where the next bytes go: room for one at least. */
+  /** Where to put the next bytes: room for at least one. */
   space(): Uint8Array;
   /**
-   * So many have come there.
-   * @returns false when no more are wanted until `ready`
+   * So many bytes have been put there.
+   * @returns false when no more are wanted until `ready` resolves
    * @throws to end the transfer
    */
   filled(bytes: number): boolean;
@@ -14,12 +14,12 @@ export interface ByteSink {
   ready(): Promise<void>;
 }
 
-/** A body that can put its bytes there by itself. */
+/** A body that puts its bytes into a sink by itself. */
 interface Pourable {
   pour(sink: ByteSink): Promise<void>;
 }
 
-/** Takes a whole body. @throws what the body or the sink throws; the body is destroyed then */
+/** Moves a whole body into a sink. @throws what the body or the sink throws; the body is then destroyed */
 export async function pour(body: Readable, sink: ByteSink): Promise<void> {
   if (isPourable(body)) {
     await body.pour(sink);
@@ -30,7 +30,7 @@ export async function pour(body: Readable, sink: ByteSink): Promise<void> {
   }
 }
 
-/** @returns whether more are wanted */
+/** @returns whether the sink wants more */
 export function copyInto(sink: ByteSink, chunk: Uint8Array): boolean {
   let goesOn = true;
   for (let copied = 0; copied < chunk.byteLength;) {

@@ -1,6 +1,6 @@
-/** The chunked transfer coding (RFC 9112 section 7.1), taken apart as it comes. */
+/** Decodes the chunked transfer coding (RFC 9112 section 7.1) as it comes. */
 
-/** Of a chunk's size with its extensions, and of a trailer field. */
+/** The longest line: a chunk's size with its extensions, or a trailer field. */
 const MAX_LINE_BYTES = 8 * 1024;
 
 export class ChunkedDecoder {
@@ -8,12 +8,12 @@ export class ChunkedDecoder {
   #left = 0;
   #line = '';
 
-  /** The last chunk and all that belongs to it has come. */
+  /** Whether the last chunk and the trailer have come. */
   get done(): boolean {
     return this.#state === 'done';
   }
 
-  /** The content among these bytes. @throws Error when they are not coded so, or go on after the end */
+  /** The content among these bytes. @throws Error when they are not in this coding, or go on after its end */
   decode(bytes: Uint8Array): Uint8Array[] {
     const content: Uint8Array[] = [];
     for (let at = 0; at < bytes.byteLength;) {
@@ -31,7 +31,7 @@ export class ChunkedDecoder {
     return content;
   }
 
-  /** @returns where to go on */
+  /** @returns the position after the line */
   #takeLine(bytes: Uint8Array, at: number): number {
     const end = bytes.indexOf(0x0a, at);
     const until = end < 0 ? bytes.byteLength : end + 1;

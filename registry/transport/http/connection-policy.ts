@@ -1,4 +1,4 @@
-/** How hosts are connected to: what is trusted, and which addresses may not be reached. */
+/** How to connect to hosts: which certificates are trusted, and which addresses are refused. */
 import { getCACertificates } from 'node:tls';
 import { createAddressGuard, type AddressGuard } from './address-guard.ts';
 import {
@@ -9,31 +9,34 @@ import {
 
 /** How to connect to one host. */
 export interface ConnectionPolicy {
-  /** PEM certificates trusted beside the usual ones. */
+  /** PEM certificates, trusted in addition to the usual ones. */
   readonly ca?: string | undefined;
   readonly insecureSkipVerify?: boolean | undefined;
-  /** Name expected in the certificate, when it is not the host's. */
+  /** The name that the certificate must have, when it is not the host's. */
   readonly serverName?: string | undefined;
-  /** Absent for peers of ours, whose addresses the administrator gave. */
+  /** Absent for our own peers: the administrator gave their addresses. */
   readonly guard?: AddressGuard;
 }
 
-/** @param host as it stands in a URL: with its port unless that is the scheme's own */
+/** @param host as in a URL: with its port, unless that is the scheme's default */
 export type ConnectionPolicyOf = (host: string) => ConnectionPolicy;
 
-/** Every connection that an upstream can lead to is guarded, also those that redirects and token realms name. */
+/** Guards every connection that an upstream can lead to, also through redirects and token realms. */
 export function upstreamPolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
   return following(source, ({ ca, insecureSkipVerify, allowAddresses = [] }) => {
     return { ca, insecureSkipVerify, guard: createAddressGuard(allowAddresses) };
   });
 }
 
-/** For a store that the administrator named: its TLS settings stand among those of the upstreams, its address is trusted. */
+/**
+ * For the store: its TLS settings are among the upstreams', and its address is trusted, since the
+ * administrator gave it.
+ */
 export function storePolicies(source: UpstreamSettingsSource): ConnectionPolicyOf {
   return following(source, ({ ca, insecureSkipVerify }) => ({ ca, insecureSkipVerify }));
 }
 
-/** As options of Node's TLS. */
+/** The policy as options of Node's `tls.connect`. */
 export function tlsOf({ ca, insecureSkipVerify, serverName }: ConnectionPolicy): {
   ca?: string[];
   rejectUnauthorized?: false;
@@ -46,7 +49,7 @@ export function tlsOf({ ca, insecureSkipVerify, serverName }: ConnectionPolicy):
   };
 }
 
-/** Made once per host; changed settings are heeded by every connection that is opened later. */
+/** Makes a policy once per host. Changed settings apply to every connection opened after the change. */
 function following(
   source: UpstreamSettingsSource,
   policyFor: (settings: Partial<UpstreamSettings>) => ConnectionPolicy,

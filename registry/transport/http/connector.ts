@@ -1,38 +1,40 @@
-/** Opens connections: the TLS settings and the address guard of the host that is connected to, whoever asked for it. */
-import { isIP } from 'node:net';
+/** Opens connections, each with the TLS settings and the address guard of the host that it leads to. */
 import { Agent, buildConnector, Dispatcher, ProxyAgent } from 'undici';
-import { addressRefused, guardedLookup } from './address-guard.ts';
+import { checkLiteralAddress, guardedLookup } from './address-guard.ts';
 import { tlsOf, type ConnectionPolicy, type ConnectionPolicyOf } from './connection-policy.ts';
 import { proxyFor, type OutboundProxies } from './outbound-proxy.ts';
-import { Wires } from './wires.ts';
+import { ConnectionPool } from './connection-pool.ts';
 
 export interface ConnectionOptions {
   readonly connectMs: number;
   /** Connections per origin. */
   readonly connections?: number;
-  /** HTTP proxies of the site; default: none. They look names up themselves, so that the address guard sees only literal addresses. */
+  /**
+   * HTTP proxies of the site. Default: none. They look up names themselves, so the address guard can check
+   * only hosts that are given as addresses.
+   */
   readonly proxies?: OutboundProxies;
 }
 
 type Connector = ReturnType<typeof buildConnector>;
 
-/** All ways to the hosts of one kind of peer. */
+/** How the hosts of one kind of peer are connected to. */
 export interface Connections {
   /** For everything but bulk. */
   readonly dispatcher: Dispatcher;
-  /** For bulk. */
-  readonly wires: Wires;
-  /** Whether bulk can go by wire there: not through an HTTP proxy of the site. */
-  readonly reaches: (url: URL) => boolean;
+  /** For bulk, to hosts that are reached directly. */
+  readonly pool: ConnectionPool;
+  /** Whether a host is reached directly, not through an HTTP proxy of the site. */
+  readonly isDirect: (url: URL) => boolean;
 }
 
-/** One per process and kind of peer: it holds the connections. A `Transport` closes it. */
+/** One per process and kind of peer. The `Transport` that is given them closes them. */
 export function createConnections(policyOf: ConnectionPolicyOf, options: ConnectionOptions): Connections {
   const { connectMs, proxies } = options;
   return {
     dispatcher: createDispatcher(policyOf, options),
-    wires: new Wires(policyOf, connectMs),
-    reaches: (url) => proxies === undefined || proxyFor(url, proxies) === undefined,
+    pool: new ConnectionPool(policyOf, connectMs),
+    isDirect: (url) => proxies === undefined || proxyFor(url, proxies) === undefined,
   };
 }
 
@@ -45,18 +47,18 @@ function createDispatcher(policyOf: ConnectionPolicyOf, options: ConnectionOptio
   };
   const agent = new Agent({
     connections: options.connections ?? 64,
-    // A connection for each blob moves bytes better, and HTTP/2 of undici 8.12 can end the process by an unheard error event.
+    // A connection per blob moves bytes faster, and undici 8.12 can end the process over HTTP/2 by an error
+    // event that nobody hears.
     allowH2: false,
-    // The deadline for the head is ours (exchange.ts), since undici's knows nothing of name lookup and connecting.
+    // exchange.ts has the deadline for the head: undici's leaves out name lookup and connecting.
     headersTimeout: 0,
     connect: (target, callback) => {
       const host = target.port === '' ? target.hostname : `${target.hostname}:${target.port}`;
       const policy = policyOf(host);
-      const { guard } = policy;
-      const literal = target.hostname.replaceAll(/^\[|\]$/g, '');
-      // Node looks up names only, so an address given as such is checked here.
-      if (guard !== undefined && isIP(literal) !== 0 && !guard(literal)) {
-        callback(addressRefused(host), null);
+      try {
+        checkLiteralAddress({ host, hostname: target.hostname }, policy.guard);
+      } catch (error) {
+        callback(error as Error, null);
         return;
       }
       connectorOf(policy)(target, callback);
@@ -65,7 +67,10 @@ function createDispatcher(policyOf: ConnectionPolicyOf, options: ConnectionOptio
   return options.proxies === undefined ? agent : new ProxiedDispatcher(agent, policyOf, options.proxies);
 }
 
-/** Sends requests by the proxy of the site that their host is reached through: one agent per proxy and policy of the host. */
+/**
+ * Sends requests through the HTTP proxy that the site has for their host. One agent per proxy and policy of
+ * the host.
+ */
 class ProxiedDispatcher extends Dispatcher {
   readonly #direct: Agent;
   readonly #policyOf: ConnectionPolicyOf;
@@ -85,9 +90,7 @@ class ProxiedDispatcher extends Dispatcher {
     const proxy = proxyFor(url, this.#proxies);
     if (proxy === undefined) return this.#direct.dispatch(request, handler);
     const policy = this.#policyOf(url.host);
-    const literal = url.hostname.replaceAll(/^\[|\]$/g, '');
-    if (policy.guard !== undefined && isIP(literal) !== 0 && !policy.guard(literal))
-      throw addressRefused(url.host);
+    checkLiteralAddress(url, policy.guard);
     return this.#agent(proxy, policy).dispatch(request, handler);
   }
 

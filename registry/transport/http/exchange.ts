@@ -1,43 +1,9 @@
-/** One HTTP exchange without bulk: a deadline for the head, one for silence in the answer, and the caller's own signal. */
-import type { Readable } from 'node:stream';
+/** One HTTP exchange through undici: for small responses, whose body undici reads as well as we would. */
 import type { Dispatcher } from 'undici';
+import { abandon } from './body.ts';
 import { networkError } from './http-error.ts';
+import type { Deadlines, HttpResponse, RepeatableRequest } from './messages.ts';
 import { Watchdog } from './watchdog.ts';
-
-export interface Deadlines {
-  /** From sending the request (with a body: from its last byte) to the head of the answer. Milliseconds. */
-  readonly headMs: number;
-  /** The longest pause between two chunks of a body, sent or received. Milliseconds. */
-  readonly silenceMs: number;
-}
-
-export type Method = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
-
-export interface HttpRequest {
-  readonly method: Method;
-  readonly url: URL;
-  readonly headers: Readonly<Record<string, string>>;
-  /**
-   * Bytes can be sent again, after a challenge for example; a stream cannot. Its chunks have to stay as they are until the next one
-   * is asked for.
-   */
-  readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
-  /** The answer may be large, so that how its bytes are moved matters. */
-  readonly bulk?: boolean;
-}
-
-export interface HttpResponse {
-  readonly status: number;
-  /** In lower case; of repeated headers the values joined by commas. */
-  header(name: string): string | undefined;
-  /** Where the answer came from, after redirects. Not fit for logs. */
-  readonly url: URL;
-  /** Has to be read to its end or destroyed. Its errors are the network's own: see `networkError`. */
-  readonly body: Readable;
-}
-
-/** One whose body, if it has any, is at hand. */
-export type PlainRequest = HttpRequest & { readonly body?: Uint8Array };
 
 /**
  * @param signal ends the exchange, the reading of the body included
@@ -45,7 +11,7 @@ export type PlainRequest = HttpRequest & { readonly body?: Uint8Array };
  */
 export async function exchange(
   dispatcher: Dispatcher,
-  { method, url, headers, body }: PlainRequest,
+  { method, url, headers, body }: RepeatableRequest,
   deadlines: Deadlines,
   signal: AbortSignal,
 ): Promise<HttpResponse> {
@@ -59,7 +25,7 @@ export async function exchange(
       path: url.pathname + url.search,
       method,
       headers,
-      // While the reader pauses, undici does not count this time.
+      // undici does not count the time in which the reader pauses.
       bodyTimeout: deadlines.silenceMs,
       body: body ?? null,
       signal: abort,
@@ -76,7 +42,11 @@ export async function exchange(
   }
 }
 
-/** undici looks at the signal only once it is connected, which to a black hole takes as long as connecting may. */
+/**
+ * undici heeds the signal only once it is connected, and a host that drops packets holds it for as long as
+ * connecting may take. (Not platform's `unlessAborted`: the registry folders know nothing of ours, and a late
+ * response must be given up here.)
+ */
 async function untilAborted(
   sent: Promise<Dispatcher.ResponseData>,
   signal: AbortSignal,
@@ -86,10 +56,9 @@ async function untilAborted(
     aborted.reject(signal.reason as Error);
   };
   signal.addEventListener('abort', onAbort, { once: true });
-  // What comes too late has no reader.
   sent.then(
-    ({ body }) => {
-      if (signal.aborted) body.on('error', () => undefined).destroy();
+    (response) => {
+      if (signal.aborted) abandon(response);
     },
     () => undefined,
   );

@@ -1,4 +1,4 @@
-/** Turns what HTTP and the network answer into RegistryErrors, with capped bodies and redacted URLs. */
+/** Turns HTTP's and the network's failures into RegistryErrors, with capped bodies and redacted URLs. */
 import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import {
@@ -9,10 +9,11 @@ import {
   RegistryError,
   toRegistryError,
 } from '../../core/errors.ts';
+import { readBody } from './body.ts';
 import { hideSecrets } from './secrets.ts';
 
 /** How much of an error's body is read, in bytes. */
-export const MAX_ERROR_BODY = 64 * 1024;
+const MAX_ERROR_BODY = 64 * 1024;
 
 const MAX_QUOTED = 200;
 
@@ -20,7 +21,7 @@ const bodySchema = z.object({
   errors: z.array(z.object({ code: z.string().optional(), message: z.string().nullish() })).min(1),
 });
 
-/** Origin and path only: queries hold signatures, user information holds passwords. */
+/** Origin and path only: queries can hold signatures, and user information passwords. */
 export function redactUrl(url: URL): string {
   return url.origin + url.pathname;
 }
@@ -30,10 +31,13 @@ export interface HttpFailure {
   readonly url: URL;
   readonly status: number;
   readonly retryAfter?: string | undefined;
-  /** The answer came from where the registry redirected to, whose 401 and 403 do not speak of the user's rights. */
+  /**
+   * The response came from where the registry redirected to. Its 401 and 403 say nothing about the user's
+   * rights.
+   */
   readonly redirected: boolean;
   readonly body: Uint8Array;
-  /** What was shown to whoever answered, and may come back in what it says. */
+  /** Secrets that the request held: the server may repeat them in its error. */
   readonly secrets: readonly string[];
 }
 
@@ -69,7 +73,7 @@ function reasonOf(status: number): Reason {
   }
 }
 
-/** What fetch would call a network error: refused, reset, no such host, a certificate that is not trusted. */
+/** For a request without a response: refused, reset, no such host, a certificate that is not trusted. */
 export function networkError(error: unknown, url: URL): RegistryError {
   const known = toRegistryError(error);
   if (known.reason !== 'Internal') return known;
@@ -96,7 +100,7 @@ const DESCRIPTIONS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'shows a certificate for another name',
 };
 
-/** With several addresses the errors come as one AggregateError; the first is told. */
+/** A host with several addresses fails with an AggregateError; its first error speaks for all. */
 function errorCode(error: unknown): string {
   const code = errorField(error, 'code');
   if (code !== '') return code;
@@ -107,26 +111,7 @@ function errorCode(error: unknown): string {
   return inner === undefined || inner === null ? errorField(error, 'name') : errorCode(inner);
 }
 
-/**
- * Reads a body of which no more is expected than `limit` bytes.
- * @throws RegistryError what `tooLarge` makes, when it is longer
- */
-export async function readBody(
-  body: Readable,
-  limit: number,
-  tooLarge: () => RegistryError,
-): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    size += chunk.byteLength;
-    if (size > limit) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** The first bytes of an error's body; the rest is not waited for, and a body that breaks off is as good as none. */
+/** The body of an error. Empty when it is too long or breaks off: then the status has to do. */
 export async function readErrorBody(body: Readable): Promise<Uint8Array> {
   const tooLarge = (): RegistryError =>
     new RegistryError('error body too large', { reason: 'UpstreamError' });

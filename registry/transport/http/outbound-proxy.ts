@@ -1,5 +1,9 @@
-/** Whether a host is reached through an HTTP proxy of the site (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), as every program there decides it. */
+/**
+ * Which HTTP proxy of the site a host is reached through, by the usual variables HTTP_PROXY, HTTPS_PROXY and
+ * NO_PROXY.
+ */
 import { BlockList, isIP } from 'node:net';
+import { unbracketed } from '../../core/host.ts';
 
 export interface OutboundProxies {
   readonly http: URL | undefined;
@@ -7,7 +11,9 @@ export interface OutboundProxies {
   readonly exempt: (hostname: string, port: string) => boolean;
 }
 
-/** @throws TypeError for a proxy that is no URL, without repeating it, since it may hold a password */
+/**
+ * @throws TypeError when a proxy is not a URL. The message does not repeat it, since it may hold a password.
+ */
 export function outboundProxies(env: NodeJS.ProcessEnv): OutboundProxies {
   const read = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
   return {
@@ -17,11 +23,10 @@ export function outboundProxies(env: NodeJS.ProcessEnv): OutboundProxies {
   };
 }
 
-/** The proxy for a URL; undefined when it is reached directly. */
+/** The proxy for a URL; undefined when its host is reached directly. */
 export function proxyFor({ protocol, hostname, port }: URL, proxies: OutboundProxies): URL | undefined {
   const proxy = protocol === 'https:' ? proxies.https : proxies.http;
-  const bare = hostname.replaceAll(/^\[|\]$/g, '');
-  return proxy === undefined || proxies.exempt(bare, port) ? undefined : proxy;
+  return proxy === undefined || proxies.exempt(unbracketed(hostname), port) ? undefined : proxy;
 }
 
 function parseProxy(name: string, value: string): URL | undefined {
@@ -31,7 +36,10 @@ function parseProxy(name: string, value: string): URL | undefined {
   return new URL(text);
 }
 
-/** Entries are `*`, a domain with all below it (with or without a leading dot or `*.`), an address, a CIDR; each may have a port. */
+/**
+ * Entries are `*`, a domain and all below it (with or without a leading dot or `*.`), an address, or a CIDR.
+ * A domain may have a port.
+ */
 function exemption(list: string): (hostname: string, port: string) => boolean {
   const entries = list
     .split(',')
@@ -48,7 +56,7 @@ function matcher(entry: string): (hostname: string, port: string) => boolean {
   if (family !== 0) return inSubnet(cidr, Number(bits), family);
   if (isIP(entry) !== 0) return (hostname) => hostname === entry;
   const [, name = entry, port] = /^(.+):([0-9]{1,5})$/.exec(entry) ?? [];
-  const domain = name.replace(/^\*?\./, '').replaceAll(/^\[|\]$/g, '');
+  const domain = unbracketed(name.replace(/^\*?\./, ''));
   return (hostname, asked) =>
     (port === undefined || port === asked) && (hostname === domain || hostname.endsWith(`.${domain}`));
 }

@@ -1,17 +1,24 @@
-/** Follows redirects of reads: a bounded number, never from https to http, never with credentials to another origin. */
+/**
+ * Follows redirects of reads: a bounded number, never from https to http, never with credentials to another
+ * origin.
+ */
 import { RegistryError } from '../../core/errors.ts';
-import type { HttpRequest, HttpResponse } from './exchange.ts';
+import { abandon } from './body.ts';
 import { redactUrl } from './http-error.ts';
+import type { HttpRequest, HttpResponse } from './messages.ts';
 
 const MAX_REDIRECTS = 5;
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
-/** The answer after all redirects; `redirected` tells whether another origin gave it. */
+/** The response after all redirects; `redirected` says whether it came from another origin. */
 export interface FollowedResponse extends HttpResponse {
   readonly redirected: boolean;
 }
 
-/** @throws RegistryError with reason `UpstreamError` for redirects that are not followed, and what `send` throws */
+/**
+ * @throws RegistryError with reason `UpstreamError` for redirects that are not followed, and what `send`
+ * throws
+ */
 export async function followRedirects(
   request: HttpRequest,
   send: (request: HttpRequest) => Promise<HttpResponse>,
@@ -25,18 +32,18 @@ export async function followRedirects(
     if (!isRead || location === undefined || !REDIRECTS.includes(response.status)) {
       return { ...response, redirected: current.url.origin !== origin };
     }
-    response.body.on('error', () => undefined).destroy();
+    abandon(response);
     current = { ...current, ...redirectTo(location, current) };
   }
   throw refused(request.url, `redirects more than ${MAX_REDIRECTS} times`);
 }
 
 function redirectTo(location: string, { url, headers }: HttpRequest): Pick<HttpRequest, 'url' | 'headers'> {
-  if (!URL.canParse(location, url.href)) throw refused(url, 'redirects to what is no URL');
+  if (!URL.canParse(location, url.href)) throw refused(url, 'redirects to something that is not a URL');
   const next = new URL(location, url);
   const downgrade = url.protocol === 'https:' && next.protocol === 'http:';
   if (downgrade || !/^https?:$/.test(next.protocol)) throw refused(url, `redirects to ${next.protocol}//`);
-  // User information in a URL would become credentials that nobody gave us.
+  // User information would be sent as a credential, and it is not one that our user gave us.
   next.username = '';
   next.password = '';
   if (next.origin === url.origin) return { url: next, headers };

@@ -1,10 +1,10 @@
-import { HeadReader, type ResponseHead } from './response-head.ts';
+import { ResponseHeadReader, type ResponseHead } from './response-head.ts';
 
 function readWhole(text: string, onInterim: () => void = () => undefined): ResponseHead | undefined {
-  return new HeadReader().read(Buffer.from(text), onInterim);
+  return new ResponseHeadReader().read(Buffer.from(text), onInterim);
 }
 
-describe("the head of a peer's answer", () => {
+describe('the head of a response', () => {
   const head = 'HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\nETag:"x: y" \r\n\r\n';
   const expected = { status: 206, headers: { 'content-length': '5', etag: '"x: y"' } };
 
@@ -15,7 +15,7 @@ describe("the head of a peer's answer", () => {
   it('is the same wherever the network cuts it', () => {
     const text = `HTTP/1.1 102 Processing\r\n\r\n${head}`;
     for (let cut = 0; cut < text.length; cut += 1) {
-      const reader = new HeadReader();
+      const reader = new ResponseHeadReader();
       let interims = 0;
       const onInterim = (): void => void (interims += 1);
       expect(reader.read(Buffer.from(text.slice(0, cut)), onInterim)).toBeUndefined();

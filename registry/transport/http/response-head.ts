@@ -1,23 +1,23 @@
-/** The head of an HTTP/1.1 answer (RFC 9112 sections 4 and 5). */
+/** The head of an HTTP/1.1 response (RFC 9112 sections 4 to 6). */
 
 export interface ResponseHead {
   readonly status: number;
   /** Names in lower case; the values of a repeated field joined by commas. */
   readonly headers: Readonly<Record<string, string | undefined>>;
-  /** What has come of the body. */
+  /** The beginning of the body, as far as it came together with the head. */
   readonly rest: Buffer;
 }
 
 const END = '\r\n\r\n';
 const MAX_BYTES = 64 * 1024;
 
-export class HeadReader {
+export class ResponseHeadReader {
   #received: Buffer = Buffer.alloc(0);
 
   /**
-   * Takes the next bytes. Undefined while the head is not there to its end.
-   * @param onInterim called for each interim answer (RFC 9110 section 15.2)
-   * @throws Error when it is no HTTP
+   * Takes the next bytes. Returns undefined until the head is complete.
+   * @param onInterim called for each interim response (RFC 9110 section 15.2)
+   * @throws Error when it is not HTTP/1.1
    */
   read(chunk: Buffer, onInterim: () => void): ResponseHead | undefined {
     this.#received = Buffer.concat([this.#received, chunk]);
@@ -48,4 +48,29 @@ function parseHead(text: string): Omit<ResponseHead, 'rest'> {
     headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
   }
   return { status: Number(status), headers };
+}
+
+/** How a body tells its end (RFC 9112 section 6.3). */
+export type Framing =
+  | { readonly kind: 'length'; readonly bytes: number }
+  | { readonly kind: 'chunked' }
+  | { readonly kind: 'until-close' };
+
+/** Of the response to anything but HEAD. @throws Error when nobody can tell where the body ends */
+export function framingOf({ status, headers }: ResponseHead): Framing {
+  const coding = headers['transfer-encoding'];
+  if (status === 204 || status === 304) return { kind: 'length', bytes: 0 };
+  if (coding !== undefined) {
+    if (coding.toLowerCase() !== 'chunked') throw new Error('the answer has an unknown transfer coding');
+    return { kind: 'chunked' };
+  }
+  const length = headers['content-length'];
+  if (length === undefined) return { kind: 'until-close' };
+  if (!/^[0-9]{1,15}$/.test(length)) throw new Error('the answer has no proper length');
+  return { kind: 'length', bytes: Number(length) };
+}
+
+/** Whether the server means to keep the connection open. */
+export function isPersistent({ headers }: ResponseHead): boolean {
+  return !/\bclose\b/i.test(headers['connection'] ?? '');
 }

@@ -1,4 +1,7 @@
-/** What is shown to registries, so that it can be taken out again of what they answer: a hostile one may repeat it. */
+/**
+ * The secrets that requests hold, so that they can be removed from error messages: a hostile registry may
+ * repeat them.
+ */
 import type { Credential } from '../../core/credentials.ts';
 
 const HIDDEN = '[redacted]';
@@ -10,7 +13,7 @@ export function basicPair({ username, password }: Credential): string {
   return Buffer.from(`${username}:${password}`).toString('base64');
 }
 
-/** Everything that an Authorization header tells. */
+/** All secrets in an Authorization header. */
 export function secretsIn(header: string | undefined): readonly string[] {
   const [scheme = '', value = ''] = header?.split(' ') ?? [];
   if (scheme.toLowerCase() !== 'basic') return [value];
@@ -18,14 +21,14 @@ export function secretsIn(header: string | undefined): readonly string[] {
   return [value, pair, pair.slice(pair.indexOf(':') + 1)];
 }
 
-/** Everything that is shown to a token server. */
+/** All secrets that a token server is shown. */
 export function secretsOf(credential: Credential | undefined): readonly string[] {
   if (credential === undefined) return [];
   const { password, identityToken = '' } = credential;
   return [identityToken, basicPair(credential), password];
 }
 
-/** Text of a registry without these secrets, and without what URLs in it hold of users and signatures. */
+/** A registry's text without these secrets, and without the user information and queries of URLs in it. */
 export function hideSecrets(text: string, secrets: readonly string[]): string {
   const worth = secrets.filter(({ length }) => length >= MIN_LENGTH);
   return worth

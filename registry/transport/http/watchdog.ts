@@ -1,4 +1,4 @@
-/** Aborts an exchange when what is expected next does not come in time. */
+/** Aborts an exchange when the next thing that is expected does not come in time. */
 import { RegistryError } from '../../core/errors.ts';
 
 export class Watchdog {

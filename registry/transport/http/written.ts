@@ -1,10 +1,10 @@
-/** Writes whose memory can be used again. */
+/** Writing from memory that is used again afterwards. */
 import type { Writable } from 'node:stream';
 
 /**
- * Resolves once the bytes have left us.
- * @param failure what is thrown when they do not: given the error of the write, or nothing when the other side has gone, which Node does not
- * always tell who waits for a write
+ * Resolves once the kernel has taken the bytes.
+ * @param failure makes the error to throw: from the error of the write, or from nothing when the other side
+ * has gone, in which case Node may never call a write's callback
  */
 export function written(
   to: Writable,

@@ -13,6 +13,6 @@ it.each([
 it.each(['https://harbor.example/Project', 'https://harbor.example/a//b', 'https://harbor.example/a%20b'])(
   '%s is refused',
   (text) => {
-    expect(() => storePlace(new URL(text))).toThrow('no beginning');
+    expect(() => storePlace(new URL(text))).toThrow('cannot begin');
   },
 );

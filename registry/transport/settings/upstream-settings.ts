@@ -1,4 +1,6 @@
-/** What an administrator may say about upstreams, and what follows from it for a host of an image reference. */
+/**
+ * An administrator's settings for upstreams, and what follows from them for the host of an image reference.
+ */
 import { readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { z } from 'zod';
@@ -8,20 +10,23 @@ import { parseHost } from '../../core/host.ts';
 import { DOCKER_HUB } from '../../core/reference.ts';
 
 const upstreamSchema = z.strictObject({
-  /** Host of references, with its port if it has one; a glob, for example `*.corp.example`. */
+  /** The host in references, with its port if it has one; a glob, for example `*.corp.example`. */
   host: z.string().min(1),
   plainHttp: z.boolean().optional(),
-  /** PEM certificates trusted beside the usual ones. */
+  /** PEM certificates, trusted in addition to the usual ones. */
   ca: z.string().optional(),
   caFile: z.string().optional(),
   insecureSkipVerify: z.boolean().optional(),
-  /** Origins tried in order instead of the host itself; how to speak TLS to them is said by their own entries. */
+  /** Origins to try in order instead of the host itself. Their TLS settings are in entries of their own. */
   endpoints: z.array(z.url({ protocol: /^https?$/ })).optional(),
-  /** Shows the credentials of `host` to all `endpoints`; else each gets those that pull secrets hold for its own name. */
+  /**
+   * Sends the credentials of `host` to all `endpoints`. Otherwise each gets those that pull secrets hold for
+   * its own name.
+   */
   shareCredentials: z.boolean().optional(),
-  /** Hosts that may ask for this registry's credentials although they are of another domain. */
+  /** Hosts of another domain that may ask for this registry's credentials. */
   tokenHosts: z.array(z.string()).optional(),
-  /** Addresses or CIDRs that are refused otherwise (loopback, link-local, metadata services). */
+  /** Addresses or CIDRs that are otherwise refused (loopback, link-local, metadata services). */
   allowAddresses: z
     .array(z.string().regex(/^[0-9a-fA-F.:]+(\/[0-9]{1,3})?$/, 'must be an address or a CIDR'))
     .optional(),
@@ -32,27 +37,28 @@ const DOCKER_HUB_REGISTRY = 'registry-1.docker.io';
 export const upstreamSettingsSchema = z.array(upstreamSchema);
 export type UpstreamSettings = z.infer<typeof upstreamSchema>;
 
-/** Where a registry is reached. */
+/** Where to reach a registry. */
 export interface Endpoint {
   /** Scheme, host and port, for example `https://registry-1.docker.io`. */
   readonly origin: string;
   readonly tokenHosts: readonly string[];
 }
 
-/** One of the places where the images of a host are had. */
+/** One of the places that have the images of a host. */
 export interface UpstreamEndpoint extends Endpoint {
-  /** The host, as references name it, whose credentials may be shown there. */
+  /** The host, as in references, whose credentials may be sent there. */
   readonly credentialHost: string;
 }
 
-/** Settings that may change while they are in use. */
+/** Settings that may change while a process runs. */
 export interface UpstreamSettingsSource {
-  /** The same array as long as nothing has changed. */
+  /** Returns the same array until something changes. */
   get(): readonly UpstreamSettings[];
 }
 
 /**
- * The files that settings consist of: their own, then the certificates that it names; none for no settings.
+ * The files that the settings consist of: first the settings file, then the certificates that it names.
+ * @param path undefined: there are no settings, and so no files
  * @throws as `parseUpstreamSettings`
  */
 export async function upstreamFiles(path: string | undefined): Promise<string[]> {
@@ -62,10 +68,10 @@ export async function upstreamFiles(path: string | undefined): Promise<string[]>
 }
 
 /**
- * An authority whose file is absent is not trusted yet, which concerns its registry only.
+ * A certificate file that is absent is left out: that affects its own registry only.
  * @param paths from `upstreamFiles`
  * @param contents of those files; undefined for one that is absent
- * @throws RegistryError with reason `Invalid`, whose message says what is wrong in the file
+ * @throws RegistryError with reason `Invalid`; the message says what is wrong in the file
  */
 export function parseUpstreamSettings(
   paths: readonly string[],
@@ -92,7 +98,7 @@ function parseFile(path: string, content: Buffer | undefined): UpstreamSettings[
   throw new RegistryError(`${path}: ${z.prettifyError(result.error)}`, { reason: 'Invalid' });
 }
 
-/** The entry for a host: one that names it exactly, else the first whose glob matches. */
+/** The entry for a host: the one that names it exactly, else the first whose glob matches. */
 export function settingsFor(
   settings: readonly UpstreamSettings[],
   host: string,
@@ -102,23 +108,23 @@ export function settingsFor(
   );
 }
 
-/** At least one; the later ones are for when the earlier do not help. */
+/** At least one, in the order in which to try them. */
 export function endpointsOf(settings: readonly UpstreamSettings[], host: string): UpstreamEndpoint[] {
   const entry = settingsFor(settings, host);
   const { endpoints = [], tokenHosts = [], shareCredentials = false } = entry ?? {};
   const scheme = (entry?.plainHttp ?? isLoopbackHost(host)) ? 'http' : 'https';
-  // Docker Hub's registry does not live under the name by which references know it.
+  // References call Docker Hub docker.io, but its registry has another host name.
   const address = host === DOCKER_HUB ? DOCKER_HUB_REGISTRY : host;
   if (endpoints.length === 0) return [{ origin: `${scheme}://${address}`, tokenHosts, credentialHost: host }];
   return endpoints.map((endpoint) => {
     const url = new URL(endpoint);
-    // A credential belongs to one registry: another one, also one that has the same images, gets its own or none.
+    // A credential belongs to one registry. Another one, even with the same images, gets its own or none.
     const credentialHost = shareCredentials || url.host === address ? host : url.host;
     return { origin: url.origin, tokenHosts, credentialHost };
   });
 }
 
-/** Every runtime speaks plain http to a registry on its own machine unless told otherwise. */
+/** Runtimes use plain http for a registry on their own machine unless told otherwise. */
 function isLoopbackHost(host: string): boolean {
   const hostname = parseHost(host)?.hostname ?? '';
   return (

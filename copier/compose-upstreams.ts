@@ -1,0 +1,70 @@
+/**
+ * Builds the copier's side of the upstream registries: policies, credentials, and the limits that protect the
+ * registries and us.
+ */
+import { CircuitBreaker } from '../platform/circuit-breaker.ts';
+import { systemClock } from '../platform/clock.ts';
+import { upstreamPolicies } from '../registry/transport/http/connection-policy.ts';
+import { createConnections } from '../registry/transport/http/connector.ts';
+import { Pace } from '../registry/transport/pace.ts';
+import { Transport } from '../registry/transport/transport.ts';
+import { PullPolicies } from './images/pull-policies.ts';
+import { HostLimiter } from './upstream/host-limiter.ts';
+import { Keyring } from './upstream/keyring.ts';
+import { Outages } from './upstream/outages.ts';
+import { Upstreams } from './upstream/upstreams.ts';
+import type { CopierWorld } from './world.ts';
+
+/** Pods wait for a registry that has come back at most this long, in milliseconds. */
+const MAX_OUTAGE_MS = 30_000;
+const SECRET_STALE_MS = 10 * 60_000;
+
+export interface UpstreamParts {
+  readonly transport: Transport;
+  readonly policies: PullPolicies;
+  readonly keyring: Keyring;
+  readonly upstreams: Upstreams;
+}
+
+export function composeUpstreams(world: CopierWorld): UpstreamParts {
+  const { settings, log } = world;
+  const now = systemClock.monotonic;
+  const transport = new Transport(
+    createConnections(upstreamPolicies(world.upstreams), {
+      connectMs: settings.connectDeadline,
+      ...(world.proxies === undefined ? {} : { proxies: world.proxies }),
+    }),
+    { headMs: settings.responseDeadline, silenceMs: settings.silenceDeadline },
+  );
+  const policies = new PullPolicies({
+    records: world.policies,
+    freshForMs: settings.freshFor,
+    namespace: settings.namespace,
+  });
+  const keyring = new Keyring({
+    source: world.secrets,
+    publicSecrets: policies,
+    freshForMs: settings.secretFreshFor,
+    staleForMs: SECRET_STALE_MS,
+    now,
+    log,
+  });
+  const upstreams = new Upstreams({
+    transport,
+    settings: world.upstreams,
+    keyring,
+    pace: new Pace({ defaultPauseMs: settings.limitPause, maxPauseMs: settings.maxLimitPause, now }),
+    limiter: new HostLimiter(settings.upstreamTransfers),
+    outages: new Outages({
+      breaker: new CircuitBreaker({
+        // A single failure may be a lost packet.
+        failureThreshold: 2,
+        openMs: settings.upstreamPause,
+        maxOpenMs: Math.max(MAX_OUTAGE_MS, settings.upstreamPause),
+        probeMs: settings.responseDeadline,
+      }),
+      now,
+    }),
+  });
+  return { transport, policies, keyring, upstreams };
+}

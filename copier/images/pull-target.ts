@@ -1,0 +1,9 @@
+/**
+ * What a pull or an order is about: a repository of the store, and the upstream repository that it caches.
+ */
+import type { CachedName } from '../../registry/core/cached-name.ts';
+
+export interface PullTarget {
+  readonly repository: string;
+  readonly cached: CachedName;
+}

@@ -1,0 +1,97 @@
+/** Requests to a peer through http-proxy: all but blobs, which take a shorter way (blob-stream.ts). */
+import { IncomingMessage, type Agent, type ClientRequest, type ServerResponse } from 'node:http';
+import { createProxyServer } from 'http-proxy';
+import { HeadDeadline, type HeadDeadlines, type LastSign } from './head-deadline.ts';
+import type { OriginResponse } from './response.ts';
+
+export interface ProxiedRequest {
+  readonly method: 'GET' | 'HEAD';
+  readonly target: URL;
+  /** Path and query. */
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly agent: Agent;
+  /** To the client: when its connection ends, so does the request to the peer. */
+  readonly response: ServerResponse;
+  /** The peer's name, for errors. */
+  readonly peer: string;
+  readonly deadlines: HeadDeadlines;
+  /** Of the peer, whose other requests may wait for one. */
+  readonly lastSign: LastSign;
+}
+
+interface Attempt {
+  readonly onRequest: (request: ClientRequest) => void;
+  readonly onResponse: (response: IncomingMessage) => void;
+  readonly onClientGone: (error: Error) => void;
+}
+
+/** http-proxy keeps hop-by-hop headers apart, and ends the peer's request when the client leaves. */
+export class RequestProxy {
+  /** The library's events name the request that it was given, which is another one each time. */
+  readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
+  readonly #proxy = createProxyServer({ changeOrigin: true, selfHandleResponse: true });
+
+  constructor() {
+    this.#proxy.on('proxyReq', (outgoing, request) => this.#attempts.get(request)?.onRequest(outgoing));
+    this.#proxy.on('proxyRes', (response, request) => this.#attempts.get(request)?.onResponse(response));
+    this.#proxy.on('econnreset', (error, request) => this.#attempts.get(request)?.onClientGone(error));
+  }
+
+  /** The response's head, whatever its status. @throws DeadlineError, or the connection's error */
+  send({
+    response,
+    agent,
+    target,
+    path,
+    peer,
+    deadlines,
+    lastSign,
+    ...head
+  }: ProxiedRequest): Promise<OriginResponse> {
+    const { promise, resolve, reject } = Promise.withResolvers<OriginResponse>();
+    const request = bodiless(head, response);
+    let deadline: HeadDeadline | undefined;
+    const fail = (error: Error): void => {
+      deadline?.stop();
+      reject(error);
+    };
+    this.#attempts.set(request, {
+      onRequest: (outgoing) => {
+        deadline = new HeadDeadline({
+          ...deadlines,
+          peer,
+          lastSign,
+          onLate: (error) => outgoing.destroy(error),
+        });
+        outgoing.once('information', () => deadline?.signOfLife());
+      },
+      onResponse: (answer) => {
+        deadline?.stop();
+        lastSign.heard();
+        resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer });
+      },
+      onClientGone: fail,
+    });
+    const options = { target: new URL(path, target), ignorePath: true, agent };
+    this.#proxy.web(request, response, options, fail);
+    return promise;
+  }
+}
+
+/**
+ * The request that http-proxy is to send: made anew, so that nothing by which the client framed its own
+ * (lengths, codings, a body) gets onto a connection that other clients' requests share.
+ */
+function bodiless(
+  { method, headers }: Pick<ProxiedRequest, 'method' | 'headers'>,
+  { req: { socket } }: ServerResponse,
+): IncomingMessage {
+  const request = new IncomingMessage(socket);
+  request.method = method;
+  request.headers = { ...headers };
+  request.push(null);
+  // One that ends early would take the client's connection with it.
+  request.complete = true;
+  return request;
+}
