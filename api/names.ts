@@ -10,6 +10,9 @@ export const CACHE_LABEL = 'larder.dev/cache';
 export const CACHE_ENABLED = 'enabled';
 export const CACHE_DISABLED = 'disabled';
 
+/** On a Pod of the proxies whose release knows that names of private images carry capabilities. */
+export const CAPABILITIES_LABEL = 'larder.dev/capabilities';
+
 /** On a Pod whose images were rewritten: `true`. */
 export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 
@@ -69,6 +72,8 @@ export interface ReleaseNames {
   readonly storeReader: string;
   readonly storeWriter: string;
   readonly storeTrust: string;
+  /** The Secret with the token by which the webhook knows the API server. */
+  readonly admissionCaller: string;
   /** The Secret with the keys that capabilities are made with. */
   readonly capabilityKeys: string;
   /** The ConfigMap of the administrator's rules. */
@@ -91,6 +96,7 @@ export function releaseNames(fullname: string): ReleaseNames {
     storeReader: `${fullname}-store-reader`,
     storeWriter: `${fullname}-store-writer`,
     storeTrust: `${fullname}-store-trust`,
+    admissionCaller: `${fullname}-admission-caller`,
     capabilityKeys: `${fullname}-capability-keys`,
     rules: `${fullname}-rules`,
     webhookConfiguration: fullname,

@@ -12,6 +12,7 @@ import type { CapabilityOf } from '../registry/core/cached-name.ts';
 import type { Component } from '../platform/run.ts';
 import { gateOf, type Gate } from './gate.ts';
 import { ProxyReadiness, proxyRecords, type ProxyRecord } from './proxy-readiness.ts';
+import type { Capabilities } from './image-decision.ts';
 import type { ClusterState } from './rewrite.ts';
 
 export interface ClusterViewOptions {
@@ -22,7 +23,8 @@ export interface ClusterViewOptions {
   /** Selects the proxy Pods. */
   readonly proxySelector: string;
   readonly proxyAddress: string;
-  readonly capabilityOf: CapabilityOf;
+  /** Makes capabilities; undefined while no key is known. */
+  readonly capabilityOf: () => CapabilityOf | undefined;
   readonly log: Logger;
   /** Called whenever the gate opens or closes. */
   readonly onGate: (gate: Gate) => void;
@@ -69,11 +71,19 @@ export class ClusterView {
   readonly clusterState = (): ClusterState | undefined => {
     const rules = this.#rules.get();
     if (!rules) return undefined;
-    const { proxyAddress, capabilityOf } = this.#options;
+    const { proxyAddress } = this.#options;
     const policies = [...this.#policyCache.values()].map(({ policy }) => policy);
     const { works: hasProxy } = this.#proxies;
-    return { proxyAddress, capabilityOf, rules, policies, gate: this.#gate, hasProxy };
+    return { proxyAddress, capabilities: this.#capabilities(), rules, policies, gate: this.#gate, hasProxy };
   };
+
+  #capabilities(): Capabilities {
+    // A proxy that knows no capabilities takes such a name for a public registry's, and asks the world for it.
+    if (!this.#proxies.allKnowCapabilities())
+      return { missing: 'a proxy of an older release still runs, which could not serve private images' };
+    const of = this.#options.capabilityOf();
+    return of === undefined ? { missing: 'the keys for private images are not known yet' } : { of };
+  }
 
   /** What readiness still waits for. */
   readonly missing = (): string | undefined => {

@@ -10,6 +10,7 @@ export const SKIP_REASONS = [
   'PullPolicyNever',
   'LocalImage',
   'NameTooLong',
+  'PrivateImage',
   'Unparsable',
   'Unchanged',
   'ImageExcluded',
@@ -32,13 +33,16 @@ export type ImageDecision =
   /** Not through the cache. A forged or stale cached name becomes its original again. */
   | { readonly kind: 'skip'; readonly image: string; readonly reason: SkipReason; readonly message: string };
 
+/** What makes the names of private images, or why there is no such name at the moment. */
+export type Capabilities = { readonly of: CapabilityOf } | { readonly missing: string };
+
 export interface ImageContext {
   readonly namespace: string;
   /** Names of the pull secrets that the Pod has at admission. */
   readonly pullSecrets: readonly string[];
   /** Host and port at which a node reaches its proxy. */
   readonly proxyAddress: string;
-  readonly capabilityOf: CapabilityOf;
+  readonly capabilities: Capabilities;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
   /**
@@ -82,7 +86,10 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   }
   const { publicRepositories } = context.rules;
   const tenant = tenantOf({ ...context, publicRepositories, image: original });
-  const { proxyAddress: proxyHost, capabilityOf } = context;
+  const { proxyAddress: proxyHost, capabilities } = context;
+  if (tenant !== undefined && 'missing' in capabilities)
+    return { kind: 'skip', image: spelling, reason: 'PrivateImage', message: capabilities.missing };
+  const capabilityOf = 'of' in capabilities ? capabilities.of : noCapability;
   const rewritten = rewriteImage(original, tenant, { proxyHost, capabilityOf });
   if (rewritten === undefined) {
     return {
@@ -93,6 +100,11 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
     };
   }
   return { kind: 'cache', image: rewritten, original: spelling };
+}
+
+/** A public image's name carries none. */
+function noCapability(): never {
+  throw new Error('the name of a public image carries no capability');
 }
 
 /** Strips our own names, nested ones too: the tenant in them may be forged, and is decided again. */

@@ -1,4 +1,5 @@
 /** The admission webhook: sends the images of Pods through the cache. */
+import { readCallerToken } from '../api/admission-caller.ts';
 import { capabilityMaker, readCapabilityKeys } from '../api/capability-keys.ts';
 import { releaseNames } from '../api/names.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -27,6 +28,7 @@ await runMain({
     const names = releaseNames(settings.fullname);
     const tls = await readTlsFolder(settings.tlsFolder, log);
     const keys = await FileValue.read({ paths: [settings.capabilityKeys], log, parse: readCapabilityKeys });
+    const caller = await FileValue.read({ paths: [settings.callerToken], log, parse: readCallerToken });
     const connection = connect(loadKubeConfig());
     const client = new KubeClient(connection, 'larder-webhook');
     const events = new EventRecorder({ client, log, controller: 'larder.dev/webhook', instance: identity });
@@ -36,7 +38,8 @@ await runMain({
       rulesName: names.rules,
       proxySelector,
       proxyAddress,
-      capabilityOf: capabilityMaker(() => keys.get(), systemClock),
+      capabilityOf: () =>
+        keys.get().length === 0 ? undefined : capabilityMaker(() => keys.get(), systemClock),
       log,
       onGate: gateReport({ events, namespace, name: names.webhook, log }),
     });
@@ -44,6 +47,7 @@ await runMain({
     readiness.add('cluster', view.missing);
     const handler = webhookApp({
       clusterState: view.clusterState,
+      callerToken: () => caller.get(),
       metrics: admissionMetrics(metrics, view.isGateOpen),
       log,
     });
@@ -52,6 +56,7 @@ await runMain({
       healthServer({ address: settings.metricsListen, metrics, readiness }),
       tls.component('certificate'),
       keys.component('capability keys'),
+      caller.component('admission caller'),
       events.component(),
       ...view.components,
       httpServer({

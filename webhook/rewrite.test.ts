@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
-import { hideCapabilities } from '../registry/core/cached-name.ts';
+import { hideCapabilities, type TenantName } from '../registry/core/cached-name.ts';
 import { makeCapability } from '../registry/core/capability.ts';
 import { CAPABILITY_KEY, CLUSTER_STATE as EVERYWHERE } from '../test/fakes/cluster-state.ts';
 import type { JsonObject } from './admission-review.ts';
@@ -65,6 +65,35 @@ describe('an image of a created pod', () => {
       `localhost:7439/team-a.tenant.${makeCapability(name, CAPABILITY_KEY)}/ghcr.io/acme/app:7`,
     );
     expect(imageFor(image, withSecret)).toBe(image);
+  });
+
+  it('keeps its original while its name cannot be made, and public ones go through the cache all the same', () => {
+    const spec = {
+      ...withSecret,
+      containers: [
+        { name: 'private', image: 'ghcr.io/acme/app:7' },
+        { name: 'public', image: 'redis:7' },
+      ],
+    };
+    const state = { ...CLUSTER_STATE, capabilities: { missing: 'an old proxy still runs' } };
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const { pod, skipped } = rewritePod(podOf(spec), request, state);
+    const images = ((pod as TestPod).spec['containers'] as { image: string }[]).map(({ image }) => image);
+    expect(images).toEqual(['ghcr.io/acme/app:7', 'localhost:7439/docker.io/library/redis:7']);
+    expect(skipped).toMatchObject([{ reason: 'PrivateImage', message: 'an old proxy still runs' }]);
+  });
+
+  it('keeps the name that it has when an update asks for its original again, whatever key signs by now', () => {
+    const oldImage = imageFor('ghcr.io/acme/app:7', withSecret);
+    const podWith = (image: string) => podOf({ ...withSecret, containers: [{ name: 'app', image }] });
+    const newer = { secret: Buffer.alloc(32, 9), madeAt: 1 };
+    const state = {
+      ...CLUSTER_STATE,
+      capabilities: { of: (name: TenantName) => makeCapability(name, newer) },
+    };
+    const request = { namespace: 'team-a', oldPod: podWith(oldImage), subresource: undefined };
+    const { pod } = rewritePod(podWith('ghcr.io/acme/app:7'), request, state);
+    expect(((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image).toBe(oldImage);
   });
 
   it('belongs to nobody when it is listed as public', () => {

@@ -11,6 +11,7 @@ const SETTLE_MS = 5 * 60_000;
 
 /** What was published last. */
 let bundle = '';
+let callerToken = '';
 let capabilityKeys: readonly CapabilityKey[] = [];
 const OPTIONS = {
   names: releaseNames('larder'),
@@ -19,6 +20,10 @@ const OPTIONS = {
   ownWebhookCertificate: true,
   onCapabilityKeys: (keys: readonly CapabilityKey[]) => {
     capabilityKeys = keys;
+  },
+  publishCaller: (token: string) => {
+    callerToken = token;
+    return Promise.resolve();
   },
   publish: (published: string) => {
     bundle = published;
@@ -61,6 +66,7 @@ describe('what a release mounts', () => {
     expect([...store.objects.keys()].sort()).toEqual([
       'ConfigMap/larder-ca',
       'ConfigMap/larder-store-trust',
+      'Secret/larder-admission-caller',
       'Secret/larder-ca',
       'Secret/larder-capability-keys',
       'Secret/larder-copier-tls',
@@ -69,6 +75,8 @@ describe('what a release mounts', () => {
       'Secret/larder-webhook-tls',
     ]);
     expect(capabilityKeys).toHaveLength(1);
+    expect(callerToken).toBe(store.get('Secret/larder-admission-caller')['token']);
+    expect(callerToken).toMatch(/^[0-9a-f]{48}$/);
   });
 
   it('holds certificates that the bundle vouches for, in the names of the Services', async () => {

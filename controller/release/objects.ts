@@ -12,6 +12,7 @@ import {
   type Data,
   type Moment,
 } from './authority.ts';
+import { callerTokenIn, keepCallerToken } from './admission-caller.ts';
 import { keepCapabilityKeys, keysIn } from './capability-keys.ts';
 import { createStoreLogin, isUsable, publicKeys, type StoreLoginSecret } from './store-login.ts';
 
@@ -41,6 +42,8 @@ export interface ReleaseOptions {
   readonly ownWebhookCertificate: boolean;
   /** Takes the keys that capabilities are made with. */
   readonly onCapabilityKeys: (keys: readonly CapabilityKey[]) => void;
+  /** Has the API server call the webhook with this token. */
+  readonly publishCaller: (token: string) => Promise<void>;
   /** Gives the API server and our own clients the CAs to trust (PEM). */
   readonly publish: (bundle: string) => Promise<void>;
 }
@@ -83,6 +86,10 @@ export async function ensureRelease(
     Promise.resolve(keepCapabilityKeys(held, moment.now)),
   );
   options.onCapabilityKeys(keysIn(keys));
+  const caller = await store.ensure('Secret', names.admissionCaller, (held) =>
+    Promise.resolve(keepCallerToken(held)),
+  );
+  await options.publishCaller(callerTokenIn(caller));
   if (!mayRetire(authority, serving, moment)) return;
   await change(async (held) => retirePrevious(held ?? (await keepAuthority(held, moment))));
   await publish(() => authority.current.cert);

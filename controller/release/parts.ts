@@ -4,14 +4,14 @@ import type { CapabilityKey } from '../../registry/core/capability.ts';
 import type { Component } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import type { LeaderOptions } from '../leader-options.ts';
-import { TrustedBundle } from './ca-bundle.ts';
 import { keepRelease } from './keep.ts';
 import { kubeObjects } from './kube-objects.ts';
 import { ensureRelease } from './objects.ts';
+import { WebhookRegistration } from './webhook-registration.ts';
 
 export interface ReleaseParts {
   /** The CAs that all processes of the release trust, in PEM. */
-  readonly ca: TrustedBundle['get'];
+  readonly ca: () => string;
   /** The keys that capabilities are made with; none before they were read once, which is before anything else of a leadership begins. */
   readonly capabilityKeys: () => readonly CapabilityKey[];
   readonly components: readonly Component[];
@@ -20,11 +20,12 @@ export interface ReleaseParts {
 export function releaseParts({ settings, client, clock, log }: LeaderOptions, writer: Writer): ReleaseParts {
   const { namespace } = settings;
   const names = releaseNames(settings.fullname);
-  const trusted = new TrustedBundle({
+  const registration = new WebhookRegistration({
     client,
     writer,
+    name: names.webhookConfiguration,
+    ownBundle: settings.ownWebhookCertificate,
     log,
-    ...(settings.ownWebhookCertificate ? { name: names.webhookConfiguration } : {}),
   });
   let capabilityKeys: readonly CapabilityKey[] = [];
   const onCapabilityKeys = (keys: readonly CapabilityKey[]): void => {
@@ -34,14 +35,20 @@ export function releaseParts({ settings, client, clock, log }: LeaderOptions, wr
     (ensuring) =>
       ensureRelease(
         kubeObjects(client, writer, namespace, ensuring),
-        { ...settings, names, onCapabilityKeys, publish: (bundle) => trusted.publish(bundle, ensuring) },
+        {
+          ...settings,
+          names,
+          onCapabilityKeys,
+          publish: (bundle) => registration.publishBundle(bundle, ensuring),
+          publishCaller: (token) => registration.publishCaller(token, ensuring),
+        },
         { now: clock.now(), settleMs: settings.caSettleTime },
       ),
     { clock, log, everyMs: settings.certificateCheck },
   );
   return {
-    ca: trusted.get,
+    ca: registration.bundle,
     capabilityKeys: () => capabilityKeys,
-    components: [release, ...trusted.components()],
+    components: [release, registration.component()],
   };
 }

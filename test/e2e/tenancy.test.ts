@@ -324,6 +324,37 @@ describe('the doors', () => {
     });
   });
 
+  it('of the webhook: whoever is not the API server gets no name of a private image', async () => {
+    const review = {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: 'forged',
+        operation: 'CREATE',
+        resource: { group: '', version: 'v1', resource: 'pods' },
+        namespace: TEAM_A,
+        object: {
+          spec: {
+            imagePullSecrets: [{ name: 'own' }],
+            containers: [
+              { name: 'private', image: app.reference },
+              { name: 'public', image: 'registry.k8s.io/pause:3' },
+            ],
+          },
+        },
+      },
+    };
+    const url = `https://${await serviceAddress('webhook')}/mutate`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await nodeFetch(first, url, { method: 'POST', headers, body: JSON.stringify(review) });
+    expect(answer.status).toBe(200);
+    const { response } = JSON.parse(answer.body) as { response: { patch?: string } };
+    const patch = Buffer.from(response.patch ?? '', 'base64').toString();
+    // It does answer: what is everybody's goes through the cache.
+    expect(patch).toContain('localhost:7439/registry.k8s.io/pause:3');
+    expect(patch).not.toContain('.tenant');
+  });
+
   describe('of the copier', () => {
     const token = async (account: string, where: string, audience: string): Promise<string> =>
       (

@@ -8,7 +8,7 @@ export const CAPABILITY_KEY = { secret: Buffer.alloc(32, 7), madeAt: 0 };
 
 export const CLUSTER_STATE: ClusterState = {
   proxyAddress: 'localhost:7439',
-  capabilityOf: (name) => makeCapability(name, CAPABILITY_KEY),
+  capabilities: { of: (name) => makeCapability(name, CAPABILITY_KEY) },
   rules: RULES,
   policies: [],
   gate: { open: true },

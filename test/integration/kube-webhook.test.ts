@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { request } from 'undici';
+import { callerPath } from '../../api/admission-caller.ts';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
 import {
@@ -55,13 +56,14 @@ beforeAll(async () => {
   };
   const handler = webhookApp({
     clusterState: () => ({ ...CLUSTER_STATE, hasProxy: (node) => node !== 'virtual' }),
+    callerToken: () => CALLER_TOKEN,
     metrics: admissionMetrics(metrics, () => true),
     log: silentLogger,
   });
   const server = httpServer({ name: 'webhook', handler, addresses: [{ host: '127.0.0.1', port: 0 }], tls });
   webhook = await server.start(new AbortController().signal);
   const clientConfig = {
-    url: `https://127.0.0.1:${server.bound[0]?.port}/mutate`,
+    url: `https://127.0.0.1:${server.bound[0]?.port}${callerPath(CALLER_TOKEN)}`,
     caBundle,
   };
   const configuration = await chartConfiguration();
@@ -133,6 +135,7 @@ function injectSidecar(asked: IncomingMessage, answer: ServerResponse): void {
 }
 
 type PodSpec = NonNullable<Pod['spec']>;
+const CALLER_TOKEN = 'c'.repeat(48);
 let serial = 0;
 
 /** A pod as the API server stores it. */
@@ -324,7 +327,7 @@ it('the rights that the chart gives the webhook suffice to follow rules and prox
     rulesName: 'larder-rules',
     proxySelector: 'app.kubernetes.io/component=proxy',
     proxyAddress: 'localhost:7439',
-    capabilityOf: CLUSTER_STATE.capabilityOf,
+    capabilityOf: () => undefined,
     log: silentLogger,
     onGate: ({ open }) => opened.push(open),
   });
