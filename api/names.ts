@@ -10,6 +10,9 @@ export const CACHE_LABEL = 'larder.dev/cache';
 export const CACHE_ENABLED = 'enabled';
 export const CACHE_DISABLED = 'disabled';
 
+/** On a Pod of the proxies whose release knows that names of private images carry capabilities. */
+export const CAPABILITIES_LABEL = 'larder.dev/capabilities';
+
 /** On a Pod whose images were rewritten: `true`. */
 export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 
@@ -17,7 +20,8 @@ export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
 
 /**
- * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced.
+ * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced,
+ * without the capability that a private image's name carried.
  */
 export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 
