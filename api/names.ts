@@ -20,7 +20,8 @@ export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
 
 /**
- * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced.
+ * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced,
+ * without the capability that a private image's name carried.
  */
 export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 

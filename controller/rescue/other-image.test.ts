@@ -1,6 +1,9 @@
+import fc from 'fast-check';
 import type { TenantName } from '../../registry/core/cached-name.ts';
 import { makeCapability } from '../../registry/core/capability.ts';
-import { imageInCache, lacksCapability, originalImage } from './other-image.ts';
+import { formatReference } from '../../registry/core/reference.ts';
+import { arbitraryReference, arbitraryTenant } from '../../test/fakes/arbitraries.ts';
+import { imageInCache, isTenantName, lacksCapability, originalImage } from './other-image.ts';
 
 const PROXY = 'localhost:7439';
 const KEY = { secret: Buffer.alloc(32, 1), madeAt: 0 };
@@ -46,12 +49,37 @@ describe('a name that every proxy refuses', () => {
   });
 });
 
+it('no name is refused while no key is known', () => {
+  expect(lacksCapability('localhost:7439/team-a.tenant/ghcr.io/acme/app:7', PROXY, [])).toBe(false);
+});
+
+it('whether a name is a tenant’s, its first component says', () => {
+  expect(isTenantName('localhost:7439/team-a.tenant/ghcr.io/acme/app:7', PROXY)).toBe(true);
+  expect(isTenantName(`localhost:7439/team-a.tenant.${CAPABILITY}/ghcr.io/acme/app:7`, PROXY)).toBe(true);
+  expect(isTenantName('localhost:7439/docker.io/library/nginx:1.27', PROXY)).toBe(false);
+  expect(isTenantName('ghcr.io/acme/app:7', PROXY)).toBe(false);
+});
+
 describe('the name of an image in the cache', () => {
   it('is what admission would have written', () => {
     expect(imageInCache('nginx:1.27', undefined, OURS)).toBe('localhost:7439/docker.io/library/nginx:1.27');
     expect(imageInCache('ghcr.io/acme/app:7', 'team-a', OURS)).toBe(
       `localhost:7439/team-a.tenant.${CAPABILITY}/ghcr.io/acme/app:7`,
     );
+  });
+
+  it('is never one that the proxies refuse, whatever stood there before', () => {
+    fc.assert(
+      fc.property(arbitraryReference, arbitraryTenant, (reference, tenant) => {
+        const image = imageInCache(formatReference(reference), tenant, OURS);
+        fc.pre(image !== undefined);
+        expect(lacksCapability(image, PROXY, [KEY])).toBe(false);
+      }),
+    );
+  });
+
+  it('does not exist when it would be too long', () => {
+    expect(imageInCache(`ghcr.io/${'a'.repeat(220)}:7`, 'team-a', OURS)).toBeUndefined();
   });
 
   it('does not exist for what is no image', () => {

@@ -27,12 +27,20 @@ export function imageInCache(
   return unlessInvalid(() => rewriteImage(parseReference(image), tenant, proxy));
 }
 
-/** Whether every proxy would refuse this name: it is a tenant's, and no key of the release made its capability. */
+/** Whether it is the name in the cache of an image that belongs to a namespace, whatever its capability is worth. */
+export function isTenantName(image: string, proxyHost: string): boolean {
+  return unlessInvalid(() => restoreImage(parseReference(image), proxyHost)?.tenant !== undefined) === true;
+}
+
+/**
+ * Whether every proxy would refuse this name: it is a tenant's, and no key of the release made its capability.
+ * While no key is known, nobody can tell.
+ */
 export function lacksCapability(image: string, proxyHost: string, keys: readonly CapabilityKey[]): boolean {
   return (
     unlessInvalid(() => {
       const { reference, tenant, capability } = restoreImage(parseReference(image), proxyHost) ?? {};
-      if (reference === undefined || tenant === undefined) return false;
+      if (reference === undefined || tenant === undefined || keys.length === 0) return false;
       const { host, repository } = reference;
       return !isCapabilityFor({ tenant, host, repository }, capability, keys);
     }) === true

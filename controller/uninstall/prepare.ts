@@ -86,8 +86,10 @@ async function restorePod({ client, events, log, proxyHost }: UninstallOptions, 
     await client.patch(podResource, { namespace, name }, patch);
   } catch (error) {
     if (isConflict(error)) return true;
-    // A pod that cannot be changed must not keep us from the others; the report lists it.
-    log.warn('pod not restored', { pod: name, namespace, error });
+    // A pod that cannot be changed must not keep us from the others; the report lists it. The server repeats
+    // what we asked for, so a capability may stand in its message.
+    const message = hideCapabilities(String(error));
+    log.warn('pod not restored', { pod: name, namespace, error: message });
     return false;
   }
   log.info('pod restored', { pod: name, namespace, images: changes.map(({ image }) => image) });
