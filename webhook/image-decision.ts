@@ -10,6 +10,7 @@ export const SKIP_REASONS = [
   'PullPolicyNever',
   'LocalImage',
   'NameTooLong',
+  'NoCapability',
   'Unparsable',
   'Unchanged',
   'ImageExcluded',
@@ -82,7 +83,18 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   }
   const { publicRepositories } = context.rules;
   const tenant = tenantOf({ ...context, publicRepositories, image: original });
-  const { proxyAddress: proxyHost, capabilityOf } = context;
+  const { proxyAddress: proxyHost } = context;
+  // An update must not take from a running Pod what says that it uses the cache.
+  const carried = restoreImage(given, proxyHost)?.capability;
+  const capabilityOf: CapabilityOf = (name) => context.capabilityOf(name) ?? carried;
+  if (tenant !== undefined && capabilityOf({ ...original, tenant }) === undefined) {
+    return {
+      kind: 'skip',
+      image: spelling,
+      reason: 'NoCapability',
+      message: "the key for private images' names is not yet at every proxy",
+    };
+  }
   const rewritten = rewriteImage(original, tenant, { proxyHost, capabilityOf });
   if (rewritten === undefined) {
     return {

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
-import { hideCapabilities } from '../registry/core/cached-name.ts';
+import { hideCapabilities } from '../platform/redact.ts';
 import { makeCapability } from '../registry/core/capability.ts';
 import { CAPABILITY_KEY, CLUSTER_STATE as EVERYWHERE } from '../test/fakes/cluster-state.ts';
 import type { JsonObject } from './admission-review.ts';
@@ -65,6 +65,16 @@ describe('an image of a created pod', () => {
       `localhost:7439/team-a.tenant.${makeCapability(name, CAPABILITY_KEY)}/ghcr.io/acme/app:7`,
     );
     expect(imageFor(image, withSecret)).toBe(image);
+  });
+
+  it('is left alone while no key may sign, unless its name has been handed out', () => {
+    const state: ClusterState = { ...CLUSTER_STATE, capabilityOf: () => undefined };
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const pod = (image: string): TestPod => podOf({ ...withSecret, containers: [{ name: 'app', image }] });
+    const { skipped, cached } = rewritePod(pod('ghcr.io/acme/app:7'), request, state);
+    expect([cached, skipped]).toMatchObject([0, [{ image: 'ghcr.io/acme/app:7', reason: 'NoCapability' }]]);
+    const image = imageFor('ghcr.io/acme/app:7', withSecret);
+    expect(rewritePod(pod(image), request, state)).toMatchObject({ cached: 1, skipped: [], pod: pod(image) });
   });
 
   it('belongs to nobody when it is listed as public', () => {

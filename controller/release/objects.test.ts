@@ -20,6 +20,7 @@ const OPTIONS = {
   onCapabilityKeys: (keys: readonly CapabilityKey[]) => {
     capabilityKeys = keys;
   },
+  onBadKeyLine: () => undefined,
   publish: (published: string) => {
     bundle = published;
     return Promise.resolve();

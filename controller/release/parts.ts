@@ -12,7 +12,10 @@ import { ensureRelease } from './objects.ts';
 export interface ReleaseParts {
   /** The CAs that all processes of the release trust, in PEM. */
   readonly ca: TrustedBundle['get'];
-  /** The keys that capabilities are made with; none before they were read once, which is before anything else of a leadership begins. */
+  /**
+   * The keys that capabilities are made with; none before they were read once, which is before anything else of
+   * a leadership begins.
+   */
   readonly capabilityKeys: () => readonly CapabilityKey[];
   readonly components: readonly Component[];
 }
@@ -30,11 +33,23 @@ export function releaseParts({ settings, client, clock, log }: LeaderOptions, wr
   const onCapabilityKeys = (keys: readonly CapabilityKey[]): void => {
     capabilityKeys = keys;
   };
+  const onBadKeyLine = (line: number): void => {
+    log.warn('a line of the capability keys is no key and is dropped', {
+      secret: names.capabilityKeys,
+      line,
+    });
+  };
   const release = keepRelease(
     (ensuring) =>
       ensureRelease(
         kubeObjects(client, writer, namespace, ensuring),
-        { ...settings, names, onCapabilityKeys, publish: (bundle) => trusted.publish(bundle, ensuring) },
+        {
+          ...settings,
+          names,
+          onCapabilityKeys,
+          onBadKeyLine,
+          publish: (bundle) => trusted.publish(bundle, ensuring),
+        },
         { now: clock.now(), settleMs: settings.caSettleTime },
       ),
     { clock, log, everyMs: settings.certificateCheck },
