@@ -10,18 +10,15 @@ import {
 /** The entry of the Secret `<full>-capability-keys`. */
 export const CAPABILITY_KEYS_FILE = 'keys';
 
-/**
- * How long a new key is held back, in milliseconds. A kubelet brings a changed Secret into a container within its sync period and the
- * life of its cache, two minutes by default (https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod).
- */
-const SETTLE_MS = 10 * 60_000;
-
-/** Makes capabilities with the key that is due at that moment. */
+/** Makes capabilities with the key that is due at that moment; none while no key is. */
 export function capabilityMaker(
   keys: () => readonly CapabilityKey[],
   clock: { now(): number },
 ): CapabilityOf {
-  return (name) => makeCapability(name, signingKey(keys(), { now: clock.now(), settleMs: SETTLE_MS }));
+  return (name) => {
+    const key = signingKey(keys(), clock.now());
+    return key && makeCapability(name, key);
+  };
 }
 
 /** The keys in the mounted file; none while there is no such file. @throws TypeError when it holds anything else */

@@ -1,8 +1,7 @@
 /** The mounted files that the proxy reads, and goes on reading as they change. */
-import { readCapabilityKeys } from '../api/capability-keys.ts';
 import { FileValue } from '../platform/file-watch.ts';
 import type { Logger } from '../platform/log.ts';
-import type { CapabilityKey } from '../registry/core/capability.ts';
+import { type CapabilityKey, parseCapabilityKeys } from '../registry/core/capability.ts';
 import {
   parseUpstreamSettings,
   upstreamFiles,
@@ -14,9 +13,16 @@ export async function readText(path: string, log: Logger): Promise<FileValue<str
   return FileValue.read({ paths: [path], log, parse: ([content]) => content?.toString('utf8').trim() ?? '' });
 }
 
-/** @throws when there is no key: no private image could be served */
-export function readKeys(path: string, log: Logger): Promise<FileValue<readonly CapabilityKey[]>> {
-  return FileValue.read({ paths: [path], log, parse: readCapabilityKeys });
+/** Empty while the file is absent or holds no key: public images have to be served all the same. */
+export async function readKeys(path: string, log: Logger): Promise<FileValue<readonly CapabilityKey[]>> {
+  const onBadLine = (line: number): void => {
+    log.warn('a line of the capability keys is no key', { path, line });
+  };
+  return FileValue.read({
+    paths: [path],
+    log,
+    parse: ([content]) => parseCapabilityKeys(content?.toString('utf8') ?? '', onBadLine),
+  });
 }
 
 /** @throws when the settings cannot be used */

@@ -41,7 +41,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
   const ca = await readText(settings.copierCaFile, log);
   const keys = await readKeys(settings.capabilityKeys, log);
   const upstreams = await readUpstreams(settings.upstreamsFile, log);
-  const counted = proxyMetrics(metrics);
+  const counted = proxyMetrics(metrics, keys);
 
   const store = storeOrigin({
     url: settings.storeReaderUrl,

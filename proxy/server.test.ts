@@ -8,7 +8,7 @@ import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
 import { silentLogger } from '../platform/log.ts';
 import type { TenantName } from '../registry/core/cached-name.ts';
-import { makeCapability } from '../registry/core/capability.ts';
+import { type CapabilityKey, makeCapability } from '../registry/core/capability.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { parsePullPath, type PullPath } from '../registry/core/pull-path.ts';
 import type { RequestMetrics } from '../registry/server/request-handler.ts';
@@ -25,7 +25,7 @@ import { answerTlsInPlain, pullHandler } from './server.ts';
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
 const TAG = '/v2/docker.io/library/nginx/manifests/1';
-const CAPABILITY_KEY = { secret: Buffer.alloc(32, 1), madeAt: 0 };
+const CAPABILITY_KEY = { secret: Buffer.alloc(32, 1), signsFrom: 0 };
 const APP_OF_TEAM_A = tenantPath('team-a', '/v2/ghcr.io/acme/app/manifests/1');
 const SIGN_MS = 150;
 const PATIENCE_MS = 2_000;
@@ -60,6 +60,7 @@ class Bench {
   ownerUrl!: URL;
   /** To what belongs to namespaces. */
   admitted = true;
+  keys: readonly CapabilityKey[] = [CAPABILITY_KEY];
   readonly failures: Failure[] = [];
   readonly requests: RequestMetrics[] = [];
   readonly #servers: Server[] = [];
@@ -116,7 +117,7 @@ class Bench {
         metrics,
         log: silentLogger,
         silenceMs: SILENCE_MS,
-        capabilities: { get: () => [CAPABILITY_KEY] },
+        capabilities: { get: () => bench.keys },
         isRuntime: () => Promise.resolve(bench.admitted),
       }),
       configure: answerTlsInPlain,
@@ -400,6 +401,20 @@ describe('the door', () => {
     };
     expect(await bench.pull(path)).toMatchObject({ status: 403 });
     expect(asked).toEqual([]);
+  });
+
+  it('gives nothing of a namespace while it has no keys, and everything else', async () => {
+    bench.store = (_req, res) => res.writeHead(200).end('content');
+    const tenants = tenantPath('team-a', BLOB);
+    expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
+    bench.keys = [];
+    const reply = await bench.pull(tenants);
+    expect(reply).toMatchObject({ status: 403, body: expect.stringContaining('not arrived') as unknown });
+    expect(await bench.pull(BLOB)).toMatchObject({ status: 200 });
+    bench.keys = [{ ...CAPABILITY_KEY, secret: Buffer.alloc(32, 2) }];
+    expect(await bench.pull(tenants)).toMatchObject({ status: 403 });
+    bench.keys = [CAPABILITY_KEY];
+    expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
   });
 
   it('shows the capability to nobody behind it', async () => {

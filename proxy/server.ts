@@ -3,12 +3,13 @@ import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { isSharedBlobs } from '../api/shared-blobs.ts';
 import type { Logger } from '../platform/log.ts';
-import type { CachedName, TenantName } from '../registry/core/cached-name.ts';
-import { type CapabilityKey, isCapabilityFor } from '../registry/core/capability.ts';
+import type { CapabilityKey } from '../registry/core/capability.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import type { PullPath } from '../registry/core/pull-path.ts';
 import { receivePull } from '../registry/server/pull-request.ts';
 import { type Exchange, REQUEST_ID_HEADER, requestHandler } from '../registry/server/request-handler.ts';
+import { CapabilityCheck, type TenantPath } from './capability-check.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import type { Forwarder } from './origins/forward.ts';
 import { forwardedHeaders, returnedHeaders } from './transfer/headers.ts';
@@ -20,7 +21,7 @@ export interface PullServerOptions {
   readonly log: Logger;
   /** How long an origin may fall silent inside a body, in milliseconds. */
   readonly silenceMs: number;
-  /** The keys that capabilities of private images' names are checked with. */
+  /** The keys that capabilities of private images' names are checked with: the same array until they change. */
   readonly capabilities: { get(): readonly CapabilityKey[] };
   /** Whether the node's runtime opened this connection: it alone may read what belongs to a namespace. */
   readonly isRuntime: (connection: Socket) => Promise<boolean>;
@@ -28,8 +29,9 @@ export interface PullServerOptions {
 
 export function pullHandler(options: PullServerOptions): RequestListener {
   const { metrics, log } = options;
+  const parts = { ...options, check: new CapabilityCheck(options.capabilities) };
   return requestHandler({
-    serve: (exchange) => servePull(options, exchange),
+    serve: (exchange) => servePull(parts, exchange),
     notes: () => ({ kind: 'other', origin: 'proxy' }),
     observe: metrics.observe,
     log,
@@ -37,7 +39,7 @@ export function pullHandler(options: PullServerOptions): RequestListener {
 }
 
 async function servePull(
-  { forwarder, silenceMs, capabilities, isRuntime }: PullServerOptions,
+  { forwarder, silenceMs, check, isRuntime }: PullServerOptions & { readonly check: CapabilityCheck },
   { id, request, response, signal, notes }: Exchange,
 ): Promise<void> {
   const pull = receivePull(request, response);
@@ -46,8 +48,9 @@ async function servePull(
   notes.kind = path.kind;
   notes.path = formatDistributionPath(path) + query;
   if (isSharedBlobs(path.cached)) throw noRepository();
-  if (isTenants(path.cached)) {
-    if (!isCapabilityFor(path.cached, path.capability, capabilities.get())) throw noCapability();
+  if (isTenants(path)) {
+    if (!check.hasKeys) throw noKeys();
+    if (!check.isRight(path)) throw noCapability();
     if (!(await isRuntime(request.socket))) throw notTheRuntime();
   }
   // Three attempts of http-proxy and a pipeline listen for its end: together more than Node takes for a leak.
@@ -67,8 +70,15 @@ function noRepository(): RegistryError {
   return new RegistryError('there is no such repository', { reason: 'NotFound', code: 'NAME_UNKNOWN' });
 }
 
-function isTenants(cached: CachedName): cached is TenantName {
-  return cached.tenant !== undefined;
+function isTenants(path: PullPath): path is TenantPath {
+  return path.cached.tenant !== undefined;
+}
+
+function noKeys(): RegistryError {
+  return new RegistryError(
+    "the keys that private images' names are checked with have not arrived at this node's proxy yet",
+    { reason: 'Forbidden' },
+  );
 }
 
 function noCapability(): RegistryError {

@@ -23,8 +23,7 @@ export interface ClusterViewOptions {
   /** Selects the proxy Pods. */
   readonly proxySelector: string;
   readonly proxyAddress: string;
-  /** Makes capabilities; undefined while no key is known. */
-  readonly capabilityOf: () => CapabilityOf | undefined;
+  readonly capabilityOf: CapabilityOf;
   readonly log: Logger;
   /** Called whenever the gate opens or closes. */
   readonly onGate: (gate: Gate) => void;
@@ -81,8 +80,7 @@ export class ClusterView {
     // A proxy that knows no capabilities takes such a name for a public registry's, and asks the world for it.
     if (!this.#proxies.allKnowCapabilities())
       return { missing: 'a proxy of an older release still runs, which could not serve private images' };
-    const of = this.#options.capabilityOf();
-    return of === undefined ? { missing: 'the keys for private images are not known yet' } : { of };
+    return { of: this.#options.capabilityOf };
   }
 
   /** What readiness still waits for. */

@@ -36,6 +36,8 @@ export type ImageDecision =
 /** What makes the names of private images, or why there is no such name at the moment. */
 export type Capabilities = { readonly of: CapabilityOf } | { readonly missing: string };
 
+const KEY_NOT_EVERYWHERE = "the key for private images' names is not yet at every proxy";
+
 export interface ImageContext {
   readonly namespace: string;
   /** Names of the pull secrets that the Pod has at admission. */
@@ -87,9 +89,14 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   const { publicRepositories } = context.rules;
   const tenant = tenantOf({ ...context, publicRepositories, image: original });
   const { proxyAddress: proxyHost, capabilities } = context;
-  if (tenant !== undefined && 'missing' in capabilities)
-    return { kind: 'skip', image: spelling, reason: 'PrivateImage', message: capabilities.missing };
-  const capabilityOf = 'of' in capabilities ? capabilities.of : noCapability;
+  // An update must not take from a running Pod what says that it uses the cache.
+  const carried = restoreImage(given, proxyHost)?.capability;
+  const capabilityOf: CapabilityOf = (name) =>
+    ('of' in capabilities ? capabilities.of(name) : undefined) ?? carried;
+  if (tenant !== undefined && capabilityOf({ ...original, tenant }) === undefined) {
+    const message = 'missing' in capabilities ? capabilities.missing : KEY_NOT_EVERYWHERE;
+    return { kind: 'skip', image: spelling, reason: 'PrivateImage', message };
+  }
   const rewritten = rewriteImage(original, tenant, { proxyHost, capabilityOf });
   if (rewritten === undefined) {
     return {
@@ -100,11 +107,6 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
     };
   }
   return { kind: 'cache', image: rewritten, original: spelling };
-}
-
-/** A public image's name carries none. */
-function noCapability(): never {
-  throw new Error('the name of a public image carries no capability');
 }
 
 /** Strips our own names, nested ones too: the tenant in them may be forged, and is decided again. */

@@ -38,8 +38,7 @@ await runMain({
       rulesName: names.rules,
       proxySelector,
       proxyAddress,
-      capabilityOf: () =>
-        keys.get().length === 0 ? undefined : capabilityMaker(() => keys.get(), systemClock),
+      capabilityOf: capabilityMaker(() => keys.get(), systemClock),
       log,
       onGate: gateReport({ events, namespace, name: names.webhook, log }),
     });

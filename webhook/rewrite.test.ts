@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
-import { hideCapabilities, type TenantName } from '../registry/core/cached-name.ts';
+import { hideCapabilities } from '../platform/redact.ts';
+import type { TenantName } from '../registry/core/cached-name.ts';
 import { makeCapability } from '../registry/core/capability.ts';
 import { CAPABILITY_KEY, CLUSTER_STATE as EVERYWHERE } from '../test/fakes/cluster-state.ts';
 import type { JsonObject } from './admission-review.ts';
@@ -86,7 +87,7 @@ describe('an image of a created pod', () => {
   it('keeps the name that it has when an update asks for its original again, whatever key signs by now', () => {
     const oldImage = imageFor('ghcr.io/acme/app:7', withSecret);
     const podWith = (image: string) => podOf({ ...withSecret, containers: [{ name: 'app', image }] });
-    const newer = { secret: Buffer.alloc(32, 9), madeAt: 1 };
+    const newer = { secret: Buffer.alloc(32, 9), signsFrom: 1 };
     const state = {
       ...CLUSTER_STATE,
       capabilities: { of: (name: TenantName) => makeCapability(name, newer) },
@@ -94,6 +95,16 @@ describe('an image of a created pod', () => {
     const request = { namespace: 'team-a', oldPod: podWith(oldImage), subresource: undefined };
     const { pod } = rewritePod(podWith('ghcr.io/acme/app:7'), request, state);
     expect(((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image).toBe(oldImage);
+  });
+
+  it('is left alone while no key may sign, unless its name has been handed out', () => {
+    const state: ClusterState = { ...CLUSTER_STATE, capabilities: { of: () => undefined } };
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const pod = (image: string): TestPod => podOf({ ...withSecret, containers: [{ name: 'app', image }] });
+    const { skipped, cached } = rewritePod(pod('ghcr.io/acme/app:7'), request, state);
+    expect([cached, skipped]).toMatchObject([0, [{ image: 'ghcr.io/acme/app:7', reason: 'PrivateImage' }]]);
+    const image = imageFor('ghcr.io/acme/app:7', withSecret);
+    expect(rewritePod(pod(image), request, state)).toMatchObject({ cached: 1, skipped: [], pod: pod(image) });
   });
 
   it('belongs to nobody when it is listed as public', () => {

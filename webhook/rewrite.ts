@@ -11,7 +11,7 @@ import type { CachePolicy } from '../api/cache-policy.ts';
 import { namespaceAllowed, type Rules } from '../api/rules.ts';
 import type { AdmissionRequest, JsonObject } from './admission-review.ts';
 import type { Gate } from './gate.ts';
-import { hideCapabilities } from '../registry/core/cached-name.ts';
+import { hideCapabilities } from '../platform/redact.ts';
 import { type Capabilities, decideImage, type SkipReason } from './image-decision.ts';
 import { imageFields, replaceImages, type ImageField } from './pod-images.ts';
 import { placeWithoutProxy } from './pod-place.ts';

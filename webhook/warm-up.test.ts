@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { hideCapabilities } from '../registry/core/cached-name.ts';
+import { hideCapabilities } from '../platform/redact.ts';
 import { warmUp } from './warm-up.ts';
 
 it('the warm-up goes all the way of a Pod that is sent through the cache', () => {

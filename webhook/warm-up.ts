@@ -16,7 +16,7 @@ const ROUNDS = 30;
 const ANYTHING = { images: ['*'], namespaces: ['*'] };
 
 /** Nobody accepts what it signs. */
-const KEY: CapabilityKey = { secret: randomBytes(32), madeAt: 0 };
+const KEY: CapabilityKey = { secret: randomBytes(32), signsFrom: 0 };
 
 const OPTIONS: AdmissionOptions = {
   clusterState: () => ({

@@ -1,36 +1,64 @@
-/** When the keys of capabilities are made, followed by newer ones, and given up: pure but for making keys. */
+/** When the keys of capabilities are made, and when old ones are given up: pure but for making keys. */
 import { randomBytes } from 'node:crypto';
 import { CAPABILITY_KEYS_FILE } from '../../api/capability-keys.ts';
 import {
   type CapabilityKey,
   formatCapabilityKeys,
+  notFarAhead,
   parseCapabilityKeys,
 } from '../../registry/core/capability.ts';
-import type { Data } from './authority.ts';
-
-const DAY_MS = 86_400_000;
-/** A key makes capabilities for so long, then a newer one does. */
-const SIGNS_MS = 365 * DAY_MS;
-/** Pods run, and pull again, with the names that they were admitted with: a key goes on being good for so long after it was made. */
-const GOOD_MS = 3 * 365 * DAY_MS;
-const KEY_BYTES = 32;
+import type { Authority, Data, Moment } from './authority.ts';
 
 /**
- * The keys that are held, without those that are too old, and with a new one when the newest has signed for long enough. What cannot be
- * read counts as absent: then all names that Pods have are void, and the rescue gives new ones to those that pull again.
+ * How long a new key is held back, in milliseconds. A kubelet brings a changed Secret into a container within
+ * its sync period and the life of its cache, two minutes by default
+ * (https://kubernetes.io/docs/concepts/configuration/secret/#using-secrets-as-files-from-a-pod).
  */
-export function keepCapabilityKeys(held: Data | undefined, now: number): Data {
-  const good = keysIn(held).filter(({ madeAt }) => madeAt + GOOD_MS > now);
-  const signs = good.some(({ madeAt }) => madeAt + SIGNS_MS > now);
-  const keys = signs ? good : [{ secret: randomBytes(KEY_BYTES), madeAt: now }, ...good];
-  return { ...held, [CAPABILITY_KEYS_FILE]: formatCapabilityKeys(keys) };
+const SETTLE_MS = 10 * 60_000;
+/** How long an old key goes on being good beside a newer one: Pods keep the names that they were admitted with. */
+const KEEP_MS = 3 * 365 * 86_400_000;
+const KEY_BYTES = 32;
+
+/** An operator who sets this entry of the Secret, to anything, gets a newer key; the older ones stay good. */
+const ROTATE_ENTRY = 'rotate';
+
+export interface KeyKeeping {
+  readonly now: number;
+  /** Whether the release is just being installed, so that no proxy can hold any other key. */
+  readonly isNewRelease: boolean;
+  /** Called with the number of each line that is no key, and is dropped. */
+  readonly onBadLine?: (line: number) => void;
 }
 
-export function keysIn(held: Data | undefined): readonly CapabilityKey[] {
-  try {
-    return parseCapabilityKeys(held?.[CAPABILITY_KEYS_FILE] ?? '');
-  } catch (error) {
-    if (error instanceof TypeError) return [];
-    throw error;
-  }
+/**
+ * The keys that are held, the newest first. A new one is added when there is none or the operator asks for it.
+ * An old one is dropped three years after a newer one began to sign, and never in the same write as a new one
+ * is added. Lines that are no key are dropped.
+ */
+export function keepCapabilityKeys(
+  held: Data | undefined,
+  { now, isNewRelease, onBadLine }: KeyKeeping,
+): Data {
+  const { [ROTATE_ENTRY]: rotate, ...entries } = held ?? {};
+  const keys = keysIn(held, onBadLine).map((key) => ({ ...key, signsFrom: notFarAhead(key.signsFrom, now) }));
+  if (keys.length > 0 && rotate === undefined)
+    return { ...entries, [CAPABILITY_KEYS_FILE]: formatCapabilityKeys(stillNeeded(keys, now)) };
+  const signsFrom = keys.length === 0 && isNewRelease ? now : now + SETTLE_MS;
+  const added = { secret: randomBytes(KEY_BYTES), signsFrom };
+  return { ...entries, [CAPABILITY_KEYS_FILE]: formatCapabilityKeys([added, ...keys]) };
+}
+
+/** Whether the release's first CA is younger than the time that it takes to arrive everywhere. */
+export function isNewRelease({ previous, publishedAt }: Authority, { now, settleMs }: Moment): boolean {
+  return previous === undefined && (publishedAt === undefined || publishedAt + settleMs > now);
+}
+
+/** @param onBadLine see `parseCapabilityKeys` */
+export function keysIn(held: Data | undefined, onBadLine?: (line: number) => void): readonly CapabilityKey[] {
+  return parseCapabilityKeys(held?.[CAPABILITY_KEYS_FILE] ?? '', onBadLine);
+}
+
+function stillNeeded(keys: readonly CapabilityKey[], now: number): readonly CapabilityKey[] {
+  const successors = keys.filter(({ signsFrom }) => signsFrom + KEEP_MS <= now);
+  return keys.filter((key) => !successors.some(({ signsFrom }) => signsFrom > key.signsFrom));
 }

@@ -25,6 +25,7 @@ const OPTIONS = {
     callerToken = token;
     return Promise.resolve();
   },
+  onBadKeyLine: () => undefined,
   publish: (published: string) => {
     bundle = published;
     return Promise.resolve();

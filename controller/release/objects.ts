@@ -13,7 +13,7 @@ import {
   type Moment,
 } from './authority.ts';
 import { callerTokenIn, keepCallerToken } from './admission-caller.ts';
-import { keepCapabilityKeys, keysIn } from './capability-keys.ts';
+import { isNewRelease, keepCapabilityKeys, keysIn } from './capability-keys.ts';
 import { createStoreLogin, isUsable, publicKeys, type StoreLoginSecret } from './store-login.ts';
 
 const BUNDLE_KEY = 'ca.crt';
@@ -44,6 +44,8 @@ export interface ReleaseOptions {
   readonly onCapabilityKeys: (keys: readonly CapabilityKey[]) => void;
   /** Has the API server call the webhook with this token. */
   readonly publishCaller: (token: string) => Promise<void>;
+  /** Called with the number of a line of their Secret that is no key, and is dropped. */
+  readonly onBadKeyLine: (line: number) => void;
   /** Gives the API server and our own clients the CAs to trust (PEM). */
   readonly publish: (bundle: string) => Promise<void>;
 }
@@ -67,6 +69,14 @@ export async function ensureRelease(
   };
 
   const made = readAuthority(await change((held) => keepAuthority(held, moment)));
+  // Before the bundle is there, without which no proxy starts: so the first proxies have the keys at once.
+  const isNew = isNewRelease(made, moment);
+  const keys = await store.ensure('Secret', names.capabilityKeys, (held) =>
+    Promise.resolve(
+      keepCapabilityKeys(held, { now: moment.now, isNewRelease: isNew, onBadLine: options.onBadKeyLine }),
+    ),
+  );
+  options.onCapabilityKeys(keysIn(keys));
   const bundle = await publish((held) => trustedBundle(held, made, moment));
   const authority = readAuthority(
     await change(async (held) => markPublished(held ?? (await keepAuthority(held, moment)), moment)),
@@ -82,10 +92,6 @@ export async function ensureRelease(
     serving.push(await store.ensure('Secret', secret, next, 'kubernetes.io/tls'));
   }
   if (options.ownStore) await ensureStoreLogins(store, names);
-  const keys = await store.ensure('Secret', names.capabilityKeys, (held) =>
-    Promise.resolve(keepCapabilityKeys(held, moment.now)),
-  );
-  options.onCapabilityKeys(keysIn(keys));
   const caller = await store.ensure('Secret', names.admissionCaller, (held) =>
     Promise.resolve(keepCallerToken(held)),
   );

@@ -12,7 +12,10 @@ import { WebhookRegistration } from './webhook-registration.ts';
 export interface ReleaseParts {
   /** The CAs that all processes of the release trust, in PEM. */
   readonly ca: () => string;
-  /** The keys that capabilities are made with; none before they were read once, which is before anything else of a leadership begins. */
+  /**
+   * The keys that capabilities are made with; none before they were read once, which is before anything else of
+   * a leadership begins.
+   */
   readonly capabilityKeys: () => readonly CapabilityKey[];
   readonly components: readonly Component[];
 }
@@ -31,6 +34,12 @@ export function releaseParts({ settings, client, clock, log }: LeaderOptions, wr
   const onCapabilityKeys = (keys: readonly CapabilityKey[]): void => {
     capabilityKeys = keys;
   };
+  const onBadKeyLine = (line: number): void => {
+    log.warn('a line of the capability keys is no key and is dropped', {
+      secret: names.capabilityKeys,
+      line,
+    });
+  };
   const release = keepRelease(
     (ensuring) =>
       ensureRelease(
@@ -39,6 +48,7 @@ export function releaseParts({ settings, client, clock, log }: LeaderOptions, wr
           ...settings,
           names,
           onCapabilityKeys,
+          onBadKeyLine,
           publish: (bundle) => registration.publishBundle(bundle, ensuring),
           publishCaller: (token) => registration.publishCaller(token, ensuring),
         },

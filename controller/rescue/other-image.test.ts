@@ -6,7 +6,7 @@ import { arbitraryReference, arbitraryTenant } from '../../test/fakes/arbitrarie
 import { imageInCache, isTenantName, lacksCapability, originalImage } from './other-image.ts';
 
 const PROXY = 'localhost:7439';
-const KEY = { secret: Buffer.alloc(32, 1), madeAt: 0 };
+const KEY = { secret: Buffer.alloc(32, 1), signsFrom: 0 };
 const OURS = { proxyHost: PROXY, capabilityOf: (name: TenantName) => makeCapability(name, KEY) };
 const CAPABILITY = makeCapability({ tenant: 'team-a', host: 'ghcr.io', repository: 'acme/app' }, KEY);
 

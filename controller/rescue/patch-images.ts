@@ -1,7 +1,7 @@
 /** The patch that gives containers of a Pod other images, and notes that on the Pod: pure. */
 import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION, REWRITTEN_LABEL } from '../../api/names.ts';
 import type { Patch } from '../../platform/kube/client.ts';
-import { hideCapabilities } from '../../registry/core/cached-name.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
 import type { ContainerRef, PodNotes } from '../cluster/stuck-pod.ts';
 import type { Rescue } from './decide.ts';
 

@@ -13,7 +13,7 @@ import { UsageIndex } from '../cluster/usage.ts';
 import { RULES } from '../test-objects.ts';
 import { Rescuer } from './rescuer.ts';
 
-const KEY: CapabilityKey = { secret: Buffer.alloc(32, 1), madeAt: 0 };
+const KEY: CapabilityKey = { secret: Buffer.alloc(32, 1), signsFrom: 0 };
 const CAPABILITY = makeCapability({ tenant: 'team-a', host: 'ghcr.io', repository: 'acme/app' }, KEY);
 const ORIGINAL = 'ghcr.io/acme/app:7';
 const VOID = 'localhost:7439/team-a.tenant/ghcr.io/acme/app:7';

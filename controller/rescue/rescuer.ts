@@ -15,7 +15,8 @@ import { type ImageRecord, type PodRecord, podRecords } from '../cluster/resourc
 import type { WantedImage } from '../cluster/pod-view.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
 import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
-import { type CapabilityOf, hideCapabilities } from '../../registry/core/cached-name.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
+import type { CapabilityOf } from '../../registry/core/cached-name.ts';
 import type { CapabilityKey } from '../../registry/core/capability.ts';
 import { decideRescue, type Plight, type Rescue } from './decide.ts';
 import { imageInCache, isTenantName, lacksCapability, originalImage } from './other-image.ts';

@@ -1,6 +1,6 @@
 /** Prepares the cluster to work without Larder, before the objects of the release are deleted. */
 import { releaseNames } from '../../api/names.ts';
-import { hideCapabilities } from '../../registry/core/cached-name.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isConflict, isNotFound } from '../../platform/kube/error.ts';

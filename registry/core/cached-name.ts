@@ -73,12 +73,16 @@ export function decodePulledName(path: string): PulledName {
 /** A name below `<namespace>.tenant/`. */
 export type TenantName = CachedName & { readonly tenant: string };
 
-/** Makes what the name of a tenant's image in a Pod carries; see `makeCapability`. */
-export type CapabilityOf = (name: TenantName) => string;
+/**
+ * Makes what the name of a tenant's image in a Pod carries; see `makeCapability`. Undefined while no key may
+ * be used.
+ */
+export type CapabilityOf = (name: TenantName) => string | undefined;
 
 /**
  * The image that a pod is given: the same tag and digest behind the proxy, for example
- * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long.
+ * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long, or
+ * there is no capability to put into it.
  * @param proxyHost host and port at which nodes reach the proxy
  */
 export function rewriteImage(
@@ -91,13 +95,15 @@ export function rewriteImage(
     tenant === undefined
       ? encodeCachedName({ host, repository })
       : encodePulledName({ tenant, host, repository }, capabilityOf);
-  if (path.length > MAX_REPOSITORY_LENGTH) return undefined;
+  if (path === undefined || path.length > MAX_REPOSITORY_LENGTH) return undefined;
   return formatReference({ ...image, host: proxyHost, repository: path });
 }
 
-function encodePulledName(name: TenantName, capabilityOf: CapabilityOf): string {
+function encodePulledName(name: TenantName, capabilityOf: CapabilityOf): string | undefined {
   const { host, repository } = name;
-  return `${name.tenant}${TENANT_SUFFIX}.${capabilityOf(name)}/${encodeCachedName({ host, repository })}`;
+  const capability = capabilityOf(name);
+  if (capability === undefined) return undefined;
+  return `${name.tenant}${TENANT_SUFFIX}.${capability}/${encodeCachedName({ host, repository })}`;
 }
 
 export interface RestoredImage {
@@ -119,11 +125,6 @@ export function restoreImage(image: Reference, proxyHost: string): RestoredImage
     ...(tenant === undefined ? {} : { tenant }),
     ...(capability === undefined ? {} : { capability }),
   };
-}
-
-/** Text for people and logs, without the capabilities of names in it: to read about an image takes none. */
-export function hideCapabilities(text: string): string {
-  return text.replaceAll(/\.tenant\.[0-9a-v]{26}\//g, '.tenant/');
 }
 
 /** The reference as the cache distinguishes images: a digest decides alone, so a tag beside it is dropped. */

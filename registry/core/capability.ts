@@ -1,6 +1,7 @@
 /**
- * What the name of a private image carries: a capability, handed out by admission in the image's own namespace and checked by every
- * node's proxy without asking anybody. Being root on the node's loopback proves nothing, since a runtime follows redirects to it (ADR 14).
+ * What the name of a private image carries: a capability, handed out by admission in the image's own
+ * namespace and checked by every node's proxy without asking anybody. Being root on the node's loopback
+ * proves nothing, since a runtime follows redirects to it (ADR 14).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { encodeCachedName, type TenantName } from './cached-name.ts';
@@ -9,8 +10,11 @@ import { encodeCachedName, type TenantName } from './cached-name.ts';
 export interface CapabilityKey {
   /** At least 32 bytes. */
   readonly secret: Buffer;
-  /** When it was made, in milliseconds since the epoch. */
-  readonly madeAt: number;
+  /**
+   * When it begins to make capabilities, in milliseconds since the epoch. It checks them from the first
+   * moment.
+   */
+  readonly signsFrom: number;
 }
 
 /** Bits that are kept of the MAC; 26 digits of base 32. */
@@ -18,14 +22,16 @@ const BYTES = 16;
 const DIGITS = 26;
 const CONTEXT = 'larder capability 1';
 
+/** Clocks in a cluster differ by less. */
+const MAX_AHEAD_MS = 86_400_000;
+
 /**
- * HMAC-SHA-256 over the cached name, cut to 128 bits (RFC 2104 section 5), in digits that a repository's name may hold. The same name
- * and key always give the same capability, so admission may decide about its own result again.
+ * HMAC-SHA-256 over the cached name, cut to 128 bits (RFC 2104 section 5), in digits that a repository's name
+ * may hold. The same name and key always give the same capability, so admission may decide about its own
+ * result again.
  */
 export function makeCapability(name: TenantName, { secret }: CapabilityKey): string {
-  return BigInt(`0x${mac(name, secret).toString('hex')}`)
-    .toString(32)
-    .padStart(DIGITS, '0');
+  return mac(encodeCachedName(name), secret);
 }
 
 /** Whether one of the keys made this capability for this very name. */
@@ -34,56 +40,63 @@ export function isCapabilityFor(
   capability: string | undefined,
   keys: readonly CapabilityKey[],
 ): boolean {
-  if (capability === undefined) return false;
+  if (capability?.length !== DIGITS) return false;
   const given = Buffer.from(capability);
-  return keys.some((key) => {
-    const wanted = Buffer.from(makeCapability(name, key));
+  const encoded = encodeCachedName(name);
+  return keys.some(({ secret }) => {
+    const wanted = Buffer.from(mac(encoded, secret));
     return given.length === wanted.length && timingSafeEqual(given, wanted);
   });
 }
 
 /**
- * The key that new capabilities are made with: the newest that has had time to arrive everywhere, or the oldest when none has.
- * @param settleMs how long a key takes at most to arrive at every proxy
- * @throws RangeError without any key
+ * The newest key whose time has come; undefined when there is none. Of two with the same time it is the first
+ * in the list, where the newest stands.
  */
-export function signingKey(
-  keys: readonly CapabilityKey[],
-  { now, settleMs }: { readonly now: number; readonly settleMs: number },
-): CapabilityKey {
-  const byAge = keys.toSorted((a, b) => a.madeAt - b.madeAt);
-  const key = byAge.findLast(({ madeAt }) => madeAt + settleMs <= now) ?? byAge[0];
-  if (key === undefined) throw new RangeError('there is no key to make capabilities with');
-  return key;
+export function signingKey(keys: readonly CapabilityKey[], now: number): CapabilityKey | undefined {
+  const [newest] = keys
+    .map((key) => ({ key, from: notFarAhead(key.signsFrom, now) }))
+    .filter(({ from }) => from <= now)
+    .sort((a, b) => b.from - a.from);
+  return newest?.key;
+}
+
+/** A moment that only a wrong clock can have written counts as now, so that nobody waits years for a key. */
+export function notFarAhead(moment: number, now: number): number {
+  return moment > now + MAX_AHEAD_MS ? now : moment;
 }
 
 const LINE = /^(\S+) ([A-Za-z0-9+/]{43}=)$/;
 
 /**
- * Keys as the Secret holds them: a line each, the moment and 32 bytes in base 64.
- * @throws TypeError when a line is anything else; the line is not repeated
+ * Keys as the Secret holds them: a line each, `signsFrom` (ISO 8601) and 32 bytes in base 64. Other lines are
+ * left out.
+ * @param onBadLine called with the number of each line that is left out, from 1. It gets no text, which may be
+ * a damaged key.
  */
-export function parseCapabilityKeys(text: string): readonly CapabilityKey[] {
-  return text
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line, index) => {
-      const [, moment = '', secret = ''] = LINE.exec(line.trim()) ?? [];
-      const madeAt = Date.parse(moment);
-      if (Number.isNaN(madeAt)) throw new TypeError(`line ${index + 1} is not a capability key`);
-      return { madeAt, secret: Buffer.from(secret, 'base64') };
-    });
+export function parseCapabilityKeys(
+  text: string,
+  onBadLine: (line: number) => void = () => undefined,
+): readonly CapabilityKey[] {
+  return text.split('\n').flatMap((line, index) => {
+    if (line.trim() === '') return [];
+    const [, moment = '', secret = ''] = LINE.exec(line.trim()) ?? [];
+    const signsFrom = Date.parse(moment);
+    if (!Number.isNaN(signsFrom)) return [{ signsFrom, secret: Buffer.from(secret, 'base64') }];
+    onBadLine(index + 1);
+    return [];
+  });
 }
 
 export function formatCapabilityKeys(keys: readonly CapabilityKey[]): string {
   return keys
-    .map(({ madeAt, secret }) => `${new Date(madeAt).toISOString()} ${secret.toString('base64')}\n`)
+    .map(({ signsFrom, secret }) => `${new Date(signsFrom).toISOString()} ${secret.toString('base64')}\n`)
     .join('');
 }
 
-function mac(name: TenantName, secret: Buffer): Buffer {
-  return createHmac('sha256', secret)
-    .update(`${CONTEXT}\n${encodeCachedName(name)}`)
-    .digest()
-    .subarray(0, BYTES);
+function mac(encodedName: string, secret: Buffer): string {
+  const whole = createHmac('sha256', secret).update(`${CONTEXT}\n${encodedName}`).digest('hex');
+  return BigInt(`0x${whole.slice(0, 2 * BYTES)}`)
+    .toString(32)
+    .padStart(DIGITS, '0');
 }

@@ -5,7 +5,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Logger } from '../../platform/log.ts';
-import { hideCapabilities } from '../core/cached-name.ts';
 import { RegistryError } from '../core/errors.ts';
 import { sendOciError } from './oci-error.ts';
 
@@ -101,7 +100,7 @@ function report(
   log.info('request', {
     requestId: id,
     method: request.method,
-    path: path ?? hideCapabilities(request.url ?? ''),
+    path: path ?? request.url,
     status,
     origin,
     bytes,

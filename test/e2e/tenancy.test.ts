@@ -1,7 +1,8 @@
 /** The tenancy table: what one namespace's credentials can read, no other namespace gets, by whatever way it asks. */
 import { importPKCS8 } from 'jose';
 import { signStoreToken, type StoreAccess } from '../../registry/transport/auth/store-login.ts';
-import { decodeCachedName, hideCapabilities } from '../../registry/core/cached-name.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
+import { decodeCachedName, type TenantName } from '../../registry/core/cached-name.ts';
 import {
   type CapabilityKey,
   makeCapability,
@@ -57,9 +58,14 @@ function path(repository: string, rest: string, tenant?: string): string {
 
 /** The same as a Pod of the tenant asks a proxy for it: with the capability that admission would write. */
 function capablePath(repository: string, rest: string, tenant: string): string {
-  const name = { tenant, host: site.host, repository };
-  const capability = makeCapability(name, signingKey(keys, { now: Date.now(), settleMs: 0 }));
+  const capability = capabilityOf({ tenant, host: site.host, repository });
   return path(repository, rest, tenant).replace('.tenant/', `.tenant.${capability}/`);
+}
+
+function capabilityOf(name: TenantName): string {
+  const key = signingKey(keys, Date.now());
+  if (key === undefined) throw new Error('the release has no key that signs');
+  return makeCapability(name, key);
 }
 
 async function readCapabilityKeys(): Promise<readonly CapabilityKey[]> {
@@ -203,10 +209,7 @@ it(
     const hostile = await HostileSite.of(cluster);
     const thief = `${hostile.host(33).replace(':', '-')}/thief/${app.layer.replace('sha256:', '')}`;
     const { host, repository } = decodeCachedName(thief);
-    const capability = makeCapability(
-      { tenant: TEAM_B, host, repository },
-      signingKey(keys, { now: Date.now(), settleMs: 0 }),
-    );
+    const capability = capabilityOf({ tenant: TEAM_B, host, repository });
     for (const name of [thief, `${TEAM_B}.tenant.${capability}/${thief}`]) {
       // Fetched by its own right, so that what it names could be linked.
       expect((await proxyFetch(second, `/v2/${name}/manifests/v1`)).status).toBe(200);

@@ -4,7 +4,7 @@ import { makeCapability } from '../../registry/core/capability.ts';
 import { RULES } from './rules.ts';
 
 /** What the release signs with in tests of units. */
-export const CAPABILITY_KEY = { secret: Buffer.alloc(32, 7), madeAt: 0 };
+export const CAPABILITY_KEY = { secret: Buffer.alloc(32, 7), signsFrom: 0 };
 
 export const CLUSTER_STATE: ClusterState = {
   proxyAddress: 'localhost:7439',

@@ -19,7 +19,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import type { Running } from '../../platform/run.ts';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
-import { hideCapabilities } from '../../registry/core/cached-name.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
 import { ClusterView } from '../../webhook/cluster-view.ts';
 import { webhookApp } from '../../webhook/server.ts';
