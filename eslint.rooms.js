@@ -12,9 +12,9 @@ import { dirname, relative, resolve, sep } from 'node:path';
  */
 export const ROOMS = {
   controller: {
-    image: ['jobs', 'cluster', 'policies', 'config.ts'],
+    image: ['jobs', 'cluster', 'config.ts'],
     jobs: ['cluster', 'config.ts'],
-    store: ['cluster', 'image', 'leader-options.ts'],
+    store: ['cluster'],
     release: ['cluster', 'leader-options.ts'],
     policies: ['cluster'],
     rescue: ['cluster'],
@@ -23,15 +23,17 @@ export const ROOMS = {
     cluster: [],
   },
   copier: {
-    api: ['images', 'upstream', 'metrics.ts'],
-    images: ['store', 'upstream', 'download'],
-    store: ['upstream', 'download'],
+    api: ['orders', 'images', 'upstream', 'metrics.ts'],
+    orders: ['images', 'store', 'upstream', 'download'],
+    images: ['store', 'upstream', 'download', 'blob-sink.ts'],
+    store: ['upstream', 'blob-sink.ts'],
     upstream: ['download'],
-    download: [],
+    download: ['blob-sink.ts'],
   },
   proxy: {
     origins: ['transfer'],
     transfer: [],
+    readiness: [],
     takeover: [],
   },
   'registry/transport': {

@@ -12,7 +12,8 @@ const common = {
 };
 
 export default {
-  // A deadline for what hangs, not a measure of speed: a machine may be busy with other things. Jest heeds it here only, not in a project.
+  // A deadline for what hangs, not a measure of speed: a machine may be busy with other things. Jest heeds it
+  // here only, not in a project.
   testTimeout: 30_000,
   projects: [
     {

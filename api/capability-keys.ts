@@ -1,4 +1,4 @@
-/** The keys of a release that capabilities are made and checked with: one Secret, mounted by webhook and proxies. */
+/** The keys that capabilities are made and checked with: one Secret, mounted by webhook and proxies. */
 import type { CapabilityOf } from '../registry/core/cached-name.ts';
 import {
   type CapabilityKey,
@@ -21,7 +21,7 @@ export function capabilityMaker(
   };
 }
 
-/** The keys in the mounted file; none while there is no such file. @throws TypeError when it holds anything else */
+/** The keys in the mounted file: none while there is no such file, or no line of it is a key. */
 export function readCapabilityKeys([content]: readonly (Buffer | undefined)[]): readonly CapabilityKey[] {
   return parseCapabilityKeys(content?.toString('utf8') ?? '');
 }

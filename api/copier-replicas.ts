@@ -12,7 +12,7 @@ export const SERVE_HERE_HEADER = 'larder-serve-here';
  * @param location of the response
  * @param asked where the copier was asked
  */
-export function ownerIn(status: number, location: unknown, asked: URL): URL | undefined {
+export function ownerFromRedirect(status: number, location: unknown, asked: URL): URL | undefined {
   if (status !== 307 || typeof location !== 'string' || !URL.canParse(location)) return undefined;
   const { origin, protocol } = new URL(location);
   return protocol === asked.protocol ? new URL(origin) : undefined;

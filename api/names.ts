@@ -28,6 +28,9 @@ export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 /** On a Pod, `true`: admission warns of every image that is not sent through the cache, and says why. */
 export const EXPLAIN_ANNOTATION = 'larder.dev/explain';
 
+/** On the mirror Pods of static Pods, which the API server does not allow to change. */
+export const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
+
 /** A node that registers with this taint gets no pods before its proxy is ready. */
 export const STARTUP_TAINT = 'larder.dev/proxy-not-ready';
 

@@ -58,7 +58,7 @@ export async function bundle(folder: string): Promise<void> {
     entryPoints: {
       ...Object.fromEntries(PROCESSES.map((name) => [name, join(ROOT, name, 'main.ts')])),
       uninstall: join(ROOT, 'controller', 'uninstall', 'main.ts'),
-      'proxy-startup-probe': join(ROOT, 'proxy', 'takeover', 'startup-probe.ts'),
+      'proxy-startup-probe': join(ROOT, 'proxy', 'readiness', 'startup-probe.ts'),
     },
     outdir: folder,
     outExtension: { '.js': '.mjs' },

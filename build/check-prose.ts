@@ -1,4 +1,4 @@
-/** `node build/check-prose.ts`: fails when prose is too wide, or points to a file or a heading that is not there. */
+/** `node build/check-prose.ts`: fails when prose is too wide, or points to a missing file or heading. */
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import { readMarkdown, wideComments, type Document, type Problem } from './prose.ts';

@@ -1,4 +1,4 @@
-/** Checks documents and the comments of YAML files: the width of their lines, and that what they point to is there. */
+/** Checks documents and comments in YAML files: their width, and that what they point to exists. */
 
 /** One thing to mend; `line` counts from 1. */
 export interface Problem {
@@ -9,7 +9,7 @@ export interface Problem {
 /** A place that a document points to. */
 export interface Pointer {
   readonly line: number;
-  /** Relative to the document's folder (`link`) or to the root of the checkout (`path`); "" is the document itself. */
+  /** Relative to the document's folder (`link`) or to the checkout (`path`); "" is the document itself. */
   readonly path: string;
   /** The anchor of a heading, without `#`. */
   readonly anchor?: string;
@@ -35,7 +35,8 @@ const EXTERNAL = /^[a-z][a-z0-9+.-]*:/i;
 
 /**
  * Reads a Markdown document. Tables, code and the addresses of links may be wider than prose.
- * @param folders of the checkout: a path between backquotes counts as a pointer when it begins with one of them
+ * @param folders of the checkout: a path between backquotes counts as a pointer when it begins with one of
+ * them
  */
 export function readMarkdown(text: string, folders: readonly string[]): Document {
   const slugs = new Map<string, number>();

@@ -144,7 +144,7 @@ export const controllerConfig = defineConfig({
   checkSpacing: {
     env: 'LARDER_CHECK_SPACING',
     default: '250ms',
-    help: 'how long to wait between two such questions to one registry',
+    help: 'how long to wait between two images when asking one registry whether it still serves them',
     schema: duration(),
   },
   verifyEvery: {
@@ -186,7 +186,7 @@ export const controllerConfig = defineConfig({
   startupTaintPatience: {
     env: 'LARDER_STARTUP_TAINT_PATIENCE',
     default: '5m',
-    help: 'how long after its creation a node keeps that taint at most',
+    help: 'how long after its creation a node keeps the taint larder.dev/proxy-not-ready at most',
     schema: duration(),
   },
   metricsListen: {

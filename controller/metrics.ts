@@ -9,14 +9,15 @@ import type { WorkQueue } from '../platform/kube/work-queue.ts';
 import type { Metrics } from '../platform/metrics.ts';
 import type { ImageRecord } from './cluster/resources.ts';
 import type { UsageIndex } from './cluster/usage.ts';
-import { type JobMetrics, type JobQueues, TASKS } from './jobs/kinds.ts';
+import { TASKS } from './jobs/job-state.ts';
+import type { JobMetrics, JobQueues } from './jobs/kinds.ts';
 import type { CacheKeeper } from './store/cache-keeper.ts';
 
 /** The parts of the leader that gauges are read from; a replica that does not lead has none. */
 export interface Sources {
   readonly images: ObjectCache<ImageRecord>;
   readonly usage: UsageIndex;
-  readonly queue: WorkQueue;
+  readonly imageQueue: WorkQueue;
   readonly jobs: JobQueues;
   readonly cacheKeeper: CacheKeeper;
 }
@@ -175,9 +176,9 @@ function queueGauges(metrics: Metrics, sources: () => Sources | undefined): void
     }
   });
   metrics.gauge('queue_depth', 'Images that wait to be looked at', [], (gauge) => {
-    gauge.set(sources()?.queue.depth ?? 0);
+    gauge.set(sources()?.imageQueue.depth ?? 0);
   });
   metrics.gauge('queue_oldest_wait_seconds', 'How long the longest waiting image has waited', [], (gauge) => {
-    gauge.set((sources()?.queue.oldestWaitMs ?? 0) / 1_000);
+    gauge.set((sources()?.imageQueue.oldestWaitMs ?? 0) / 1_000);
   });
 }

@@ -4,12 +4,12 @@ import { API_GROUP, API_VERSION, cachedImageName } from '../api/names.ts';
 import type { Pod } from '../platform/kube/resource.ts';
 import { cacheReference } from '../registry/core/cached-name.ts';
 import { parseReference } from '../registry/core/reference.ts';
-import type { WantingRules } from './cluster/pod-view.ts';
+import type { CacheScope } from './cluster/pod-view.ts';
 import type { ImageUsage } from './cluster/usage.ts';
 import type { Gathered } from './image/decision.ts';
 import type { LifeRules } from './image/life-rules.ts';
 import type { JobFailure } from './jobs/job-state.ts';
-import type { CopyRequest, RemovalRequest } from './jobs/orders.ts';
+import type { CopyRequest, RemoveRequest } from './jobs/orders.ts';
 
 export const NOW = Date.parse('2026-11-21T03:00:00Z');
 export const DIGEST = `sha256:${'a'.repeat(64)}`;
@@ -31,7 +31,7 @@ export const LIFE: LifeRules = {
   deleteDeadlineMs: 10 * MINUTE,
 };
 
-export const RULES: WantingRules = {
+export const SCOPE: CacheScope = {
   rules: {
     mode: 'optIn',
     publicRepositories: ['docker.io/library/*'],
@@ -101,7 +101,7 @@ export function copyRequest(image: string, changes: Partial<CopyRequest> = {}): 
   };
 }
 
-export const REMOVAL: RemovalRequest = { targets: [], sizeBytes: 0 };
+export const REMOVAL: RemoveRequest = { targets: [], sizeBytes: 0 };
 
 export function jobFailure(changes: Partial<JobFailure> = {}): JobFailure {
   return {
@@ -120,12 +120,12 @@ export function gathered(changes: Partial<Gathered> = {}): Gathered {
     pinnedDigests: [],
     nodePlatforms: ['linux/amd64'],
     copy: { phase: 'idle' },
-    copiesInRepository: false,
+    isCopyingIntoRepository: false,
     check: { phase: 'idle' },
     verify: { phase: 'idle', lastAt: NOW - MINUTE },
-    removal: { phase: 'idle' },
-    rules: LIFE,
-    evict: false,
+    remove: { phase: 'idle' },
+    lifeRules: LIFE,
+    isEvicted: false,
     leadingSince: NOW - MINUTE,
     now: NOW,
     ...changes,

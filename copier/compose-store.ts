@@ -1,18 +1,13 @@
 /** Builds the copier's side of the store: its two instances, and what repositories share in it. */
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
-import { StoreAuthenticator } from '../registry/transport/auth/store-login.ts';
 import { storePolicies } from '../registry/transport/http/connection-policy.ts';
 import { createConnections } from '../registry/transport/http/connector.ts';
-import { storePlace } from '../registry/transport/settings/store-place.ts';
-import {
-  settingsFor,
-  type UpstreamSettingsSource,
-} from '../registry/transport/settings/upstream-settings.ts';
+import { storeEndpoint, type StoreEndpoint } from '../registry/transport/store-endpoint.ts';
 import { Transport } from '../registry/transport/transport.ts';
 import { SharedBlobs } from './store/shared-blobs.ts';
-import { Store, type StoreSide } from './store/store.ts';
-import type { CopierWorld } from './world.ts';
+import { Store } from './store/store.ts';
+import type { CopierOptions } from './options.ts';
 
 const STORE_CONNECT_MS = 1_000;
 /** A write is answered only when all bytes are on the volume. */
@@ -24,32 +19,21 @@ export interface StoreParts {
   readonly sharedBlobs: SharedBlobs;
 }
 
-export function composeStore({ settings, upstreams, log, signal }: CopierWorld): StoreParts {
+export function composeStore({ settings, upstreamSettings, log, signal }: CopierOptions): StoreParts {
   const transport = new Transport(
-    createConnections(storePolicies(upstreams), { connectMs: STORE_CONNECT_MS }),
+    createConnections(storePolicies(upstreamSettings), { connectMs: STORE_CONNECT_MS }),
     { headMs: STORE_WRITE_HEAD_MS, silenceMs: settings.silenceDeadline },
   );
-  const access = { transport, upstreams };
+  const { tokenServer } = transport;
+  const endpoint = (url: URL, login: string | undefined): StoreEndpoint =>
+    storeEndpoint({ url, login, upstreamSettings, tokenServer });
   const store = new Store({
     transport,
-    reader: storeSide('reader', settings.storeReaderUrl, settings.storeReaderLogin, access),
-    writer: storeSide('writer', settings.storeWriterUrl, settings.storeWriterLogin, access),
+    reader: { name: 'reader', ...endpoint(settings.storeReaderUrl, settings.storeReaderLogin) },
+    writer: { name: 'writer', ...endpoint(settings.storeWriterUrl, settings.storeWriterLogin) },
     breaker: new CircuitBreaker({ failureThreshold: 1, openMs: 5_000, maxOpenMs: 30_000, probeMs: 10_000 }),
     now: systemClock.monotonic,
     headMs: settings.storeDeadline,
   });
   return { transport, store, sharedBlobs: new SharedBlobs({ store, log, signal }) };
-}
-
-function storeSide<N extends 'reader' | 'writer'>(
-  name: N,
-  given: URL,
-  login: string | undefined,
-  { transport, upstreams }: { readonly transport: Transport; readonly upstreams: UpstreamSettingsSource },
-): StoreSide & { readonly name: N } {
-  const { url, prefix } = storePlace(given);
-  const { origin } = url;
-  const { tokenHosts = [] } = settingsFor(upstreams.get(), url.host) ?? {};
-  const tokens = { endpoint: { origin, tokenHosts }, server: transport.tokenServer };
-  return { name, origin, prefix, authenticator: new StoreAuthenticator(login, tokens) };
 }

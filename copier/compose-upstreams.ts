@@ -13,7 +13,7 @@ import { HostLimiter } from './upstream/host-limiter.ts';
 import { Keyring } from './upstream/keyring.ts';
 import { Outages } from './upstream/outages.ts';
 import { Upstreams } from './upstream/upstreams.ts';
-import type { CopierWorld } from './world.ts';
+import type { CopierOptions } from './options.ts';
 
 /** Pods wait for a registry that has come back at most this long, in milliseconds. */
 const MAX_OUTAGE_MS = 30_000;
@@ -26,23 +26,23 @@ export interface UpstreamParts {
   readonly upstreams: Upstreams;
 }
 
-export function composeUpstreams(world: CopierWorld): UpstreamParts {
-  const { settings, log } = world;
+export function composeUpstreams(options: CopierOptions): UpstreamParts {
+  const { settings, upstreamSettings, proxies, log } = options;
   const now = systemClock.monotonic;
   const transport = new Transport(
-    createConnections(upstreamPolicies(world.upstreams), {
+    createConnections(upstreamPolicies(upstreamSettings), {
       connectMs: settings.connectDeadline,
-      ...(world.proxies === undefined ? {} : { proxies: world.proxies }),
+      ...(proxies === undefined ? {} : { proxies }),
     }),
     { headMs: settings.responseDeadline, silenceMs: settings.silenceDeadline },
   );
   const policies = new PullPolicies({
-    records: world.policies,
+    records: options.policies,
     freshForMs: settings.freshFor,
     namespace: settings.namespace,
   });
   const keyring = new Keyring({
-    source: world.secrets,
+    source: options.secrets,
     publicSecrets: policies,
     freshForMs: settings.secretFreshFor,
     staleForMs: SECRET_STALE_MS,
@@ -51,7 +51,7 @@ export function composeUpstreams(world: CopierWorld): UpstreamParts {
   });
   const upstreams = new Upstreams({
     transport,
-    settings: world.upstreams,
+    upstreamSettings,
     keyring,
     pace: new Pace({ defaultPauseMs: settings.limitPause, maxPauseMs: settings.maxLimitPause, now }),
     limiter: new HostLimiter(settings.upstreamTransfers),

@@ -1,4 +1,4 @@
-/** Builds the copier's parts from its settings and the two worlds that it stands between. */
+/** Puts the copier's parts together, between the upstream registries and the store. */
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { Transport } from '../registry/transport/transport.ts';
@@ -11,13 +11,16 @@ import { Blobs } from './images/blobs.ts';
 import { Completion } from './images/completion.ts';
 import { Lists } from './images/lists.ts';
 import { Manifests } from './images/manifests.ts';
-import { Orders } from './images/orders.ts';
+import { Orders } from './orders/orders.ts';
 import { FreshTags, RecentManifests } from './images/recent.ts';
 import { SharingSink } from './store/sharing-sink.ts';
 import type { Store } from './store/store.ts';
-import type { CopierWorld } from './world.ts';
+import type { CopierOptions } from './options.ts';
 
-/** Manifests kept in memory, in bytes: what fifty nodes ask for at once is fetched once. */
+/**
+ * Manifests kept in memory, in bytes: what fifty nodes ask for at once is fetched once. They also prove which
+ * shared blobs a repository may be given, see `RecentManifests`.
+ */
 const RECENT_BYTES = 16 * 2 ** 20;
 /** A cached tag is served without asking a registry that is down for at most this long, in milliseconds. */
 const MAX_TAG_OUTAGE_MS = 120_000;
@@ -33,12 +36,12 @@ export class Copier {
   readonly orders: Orders;
   readonly #transports: readonly Transport[];
 
-  constructor(world: CopierWorld) {
-    const { settings, log, signal } = world;
+  constructor(options: CopierOptions) {
+    const { settings, log, signal } = options;
     const { parallelBlobs } = settings;
     const now = systemClock.monotonic;
-    const { store, sharedBlobs, ...toStore } = composeStore(world);
-    const { policies, keyring, upstreams, ...toUpstreams } = composeUpstreams(world);
+    const { store, sharedBlobs, ...toStore } = composeStore(options);
+    const { policies, keyring, upstreams, ...toUpstreams } = composeUpstreams(options);
     const spool = new Spool(settings.spoolFolder, settings.spoolLimit);
     const downloads = new Downloads({
       spool,
@@ -59,7 +62,7 @@ export class Copier {
       completion,
       recent,
       policies,
-      fresh: new FreshTags(now),
+      freshTags: new FreshTags(now),
       breaker: new CircuitBreaker({
         failureThreshold: 1,
         openMs: settings.upstreamPause,

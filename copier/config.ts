@@ -21,7 +21,7 @@ export const copierConfig = defineConfig({
     help: 'folder with tls.crt and tls.key',
     schema: text(),
   },
-  readers: {
+  pullers: {
     env: 'LARDER_COPIER_READERS',
     default: '',
     help: 'ServiceAccounts that may pull, as namespace/name, comma-separated',
@@ -60,7 +60,7 @@ export const copierConfig = defineConfig({
   },
   storeReaderLogin: {
     env: 'LARDER_STORE_READER_LOGIN',
-    help: "folder with the login to the store's reader; none when it asks for no login",
+    help: "folder with the login to the store's reader; absent: it asks for none",
     schema: text().optional(),
   },
   storeWriterUrl: {
@@ -70,13 +70,13 @@ export const copierConfig = defineConfig({
   },
   storeWriterLogin: {
     env: 'LARDER_STORE_WRITER_LOGIN',
-    help: "folder with the login to the store's writer; none when it asks for no login",
+    help: "folder with the login to the store's writer; absent: it asks for none",
     schema: text().optional(),
   },
   storeDeadline: {
     env: 'LARDER_STORE_DEADLINE',
     default: '2s',
-    help: 'how long one side of the store may take to begin its response to a read',
+    help: "how long the store's reader or writer may take to begin its response to a read",
     schema: duration(),
   },
   upstreamsFile: {
@@ -99,7 +99,7 @@ export const copierConfig = defineConfig({
   silenceDeadline: {
     env: 'LARDER_SILENCE_DEADLINE',
     default: '30s',
-    help: 'how long a transfer may bring no byte',
+    help: 'how long a transfer may stay silent',
     schema: duration(),
   },
   freshFor: {

@@ -639,7 +639,7 @@ describe('an order', () => {
   });
 
   it('is refused to those who may only pull', async () => {
-    bench.role = 'reader';
+    bench.role = 'puller';
     expect((await bench.order('delete', { image: bench.image })).status).toBe(403);
     bench.cached.add(image, '1');
     expect((await bench.manifest('1')).status).toBe(200);

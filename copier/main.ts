@@ -1,4 +1,4 @@
-/** `larder copier`: fetches from upstream registries for waiting proxies and on the controller's orders. */
+/** The copier: fetches from upstream registries, for waiting proxies and on the controller's orders. */
 import { COPIER_AUDIENCE } from '../api/names.ts';
 import { type PolicyRecord, policyRecords } from '../api/policy-records.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -7,7 +7,7 @@ import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
 import { KubeClient } from '../platform/kube/client.ts';
-import { connect, loadKubeConfig } from '../platform/kube/connection.ts';
+import { connect, connectionComponent, loadKubeConfig } from '../platform/kube/connection.ts';
 import { endpointSlices, type EndpointSlice } from '../platform/kube/resource.ts';
 import { runMain } from '../platform/main.ts';
 import { readTlsFolder } from '../platform/tls-files.ts';
@@ -22,7 +22,12 @@ import { copierConfig } from './config.ts';
 import { copierMetrics } from './metrics.ts';
 import { Shutdown } from './shutdown.ts';
 import { keepSelfTestImage } from './store/self-test-image.ts';
-import { type Claim, claimRecords, indexClaims, KubePullSecrets } from './upstream/kube-secrets.ts';
+import {
+  indexTenantImages,
+  KubePullSecrets,
+  type TenantImage,
+  tenantImages,
+} from './upstream/kube-secrets.ts';
 
 /** How long a pull waits for the CachedImage of a pod that has just been made, in milliseconds. */
 const CACHED_IMAGE_PATIENCE_MS = 2_000;
@@ -39,28 +44,28 @@ await runMain({
     const verifier = new TokenVerifier({
       fetchKeys: clusterKeys(kube),
       audience: COPIER_AUDIENCE,
-      readers: settings.readers,
+      pullers: settings.pullers,
       operators: settings.operators,
       now: clock.monotonic,
       log,
     });
     const keys = tokenKeys(verifier);
     const paths = await upstreamFiles(settings.upstreamsFile);
-    const upstreams = await FileValue.read({
+    const upstreamSettings = await FileValue.read({
       paths,
       log,
       parse: (contents) => parseUpstreamSettings(paths, contents),
     });
     const policies = new ObjectCache<PolicyRecord>();
-    const claims = indexClaims(new ObjectCache<Claim>());
+    const images = indexTenantImages(new ObjectCache<TenantImage>());
     const slices = new ObjectCache<EndpointSlice>();
     const work = new AbortController();
     const copier = new Copier({
       settings,
-      upstreams,
+      upstreamSettings,
       policies,
       proxies: outboundProxies(process.env),
-      secrets: new KubePullSecrets(kube, claims, CACHED_IMAGE_PATIENCE_MS),
+      secrets: new KubePullSecrets(kube, images, CACHED_IMAGE_PATIENCE_MS),
       log,
       signal: work.signal,
     });
@@ -73,12 +78,13 @@ await runMain({
     readiness.add('token keys', keys.check);
     return [
       healthServer({ address: settings.metricsListen, metrics, readiness }),
-      new Shutdown({ copier, work, connection }),
-      upstreams.component('upstream settings'),
+      connectionComponent(connection),
+      new Shutdown(copier, work),
+      upstreamSettings.component('upstream settings'),
       tls.component('serving certificate'),
       keys.component,
       cacheWatch(kube, policyRecords, policies, { log }),
-      cacheWatch(kube, claimRecords, claims, { log }),
+      cacheWatch(kube, tenantImages, images, { log }),
       cacheWatch(kube, endpointSlices, slices, {
         log,
         namespace: settings.namespace,

@@ -1,22 +1,17 @@
-/** How the copier stops: downloads finish, then what is left is ended and all connections are closed. */
+/** How the copier stops: downloads finish, the rest is ended, and connections to registries are closed. */
 import type { Component, Running } from '../platform/run.ts';
 import type { Copier } from './compose.ts';
-
-export interface ShutdownOptions {
-  readonly copier: Copier;
-  /** Its signal ends everything that outlives a single request. */
-  readonly work: AbortController;
-  /** To the Kubernetes API. */
-  readonly connection: { close(): Promise<void> };
-}
 
 /** To be started before whatever serves requests, so that it stops after it. */
 export class Shutdown implements Component, Running {
   readonly name = 'downloads';
-  readonly #options: ShutdownOptions;
+  readonly #copier: Copier;
+  readonly #work: AbortController;
 
-  constructor(options: ShutdownOptions) {
-    this.#options = options;
+  /** @param work its signal ends everything that outlives a single request */
+  constructor(copier: Copier, work: AbortController) {
+    this.#copier = copier;
+    this.#work = work;
   }
 
   start(): Promise<Running> {
@@ -24,10 +19,8 @@ export class Shutdown implements Component, Running {
   }
 
   async stop(): Promise<void> {
-    const { copier, work, connection } = this.#options;
-    await copier.downloads.settle();
-    work.abort(new Error('the copier is stopping'));
-    await copier.close();
-    await connection.close();
+    await this.#copier.downloads.settle();
+    this.#work.abort(new Error('the copier is stopping'));
+    await this.#copier.close();
   }
 }

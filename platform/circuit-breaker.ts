@@ -1,4 +1,4 @@
-/** Remembers by key (an upstream, a peer) that calls fail, so that the next ones do not wait for nothing. */
+/** Remembers by key (an upstream, a peer) that calls fail, so that the next ones do not wait in vain. */
 import { LRUCache } from 'lru-cache';
 
 export interface CircuitBreakerPolicy {
@@ -18,7 +18,7 @@ export type CircuitDecision = 'allow' | 'probe' | 'deny';
 
 interface Circuit {
   failures: number;
-  /** How many times in a row it opened. */
+  /** How many times in a row it has opened. */
   opened: number;
   /** 0 while closed. */
   openUntil: number;

@@ -59,7 +59,7 @@ export class ManualClock implements Clock {
       );
     });
 
-  /** Moves on, and wakes in order those whose time has come. Resolves when what they do next has begun. */
+  /** Moves on and wakes, in order, those whose time has come. Resolves once they have begun to work. */
   async advance(ms: number): Promise<void> {
     const target = this.#time + ms;
     for (;;) {

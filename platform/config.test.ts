@@ -33,7 +33,7 @@ describe('settings', () => {
   it('are all in the help', () => {
     expect(describeConfig('webhook', 'rewrites images', declaration)).toBe(
       [
-        'larder webhook: rewrites images',
+        'The webhook of Larder: rewrites images',
         '',
         'Settings (environment variables):',
         '  LARDER_LISTEN',

@@ -8,7 +8,7 @@ import type { z } from 'zod';
 export interface Setting<S extends z.ZodType = z.ZodType> {
   /** The environment variable, `LARDER_…`. */
   readonly env: string;
-  /** Used when the variable is absent or empty; written as the variable would be. */
+  /** Used when the variable is absent or empty; written as in the variable. */
   readonly default?: string;
   /** One line for `--help`, with the unit. */
   readonly help: string;
@@ -34,7 +34,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** Declares settings; only there so that the compiler infers their types. */
+/** Declares settings. It does nothing but let the compiler infer their types. */
 export function defineConfig<const D extends ConfigDeclaration>(declaration: D): D {
   return declaration;
 }
@@ -68,7 +68,9 @@ export function describeConfig(process: string, summary: string, declaration: Co
     `  ${setting.env}`,
     `      ${setting.help}${setting.default === undefined ? '' : ` (default: ${setting.default || 'empty'})`}`,
   ]);
-  return [`larder ${process}: ${summary}`, '', 'Settings (environment variables):', ...lines, ''].join('\n');
+  return [`The ${process} of Larder: ${summary}`, '', 'Settings (environment variables):', ...lines, ''].join(
+    '\n',
+  );
 }
 
 /** Empty counts as absent, since a chart renders a missing value as an empty variable. */

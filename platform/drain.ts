@@ -1,7 +1,7 @@
 /** How a server stops without cutting off what is under way. */
 import type { Server, ServerResponse } from 'node:http';
 
-/** How often connections that have become idle are closed. */
+/** How often connections that have become idle are closed, in milliseconds. */
 const IDLE_CHECK_MS = 50;
 
 /** Has each response from now on close its connection, so that clients go elsewhere by themselves. */
@@ -15,7 +15,7 @@ export function sendClientsAway(server: Server): void {
 export function drain(server: Server, ms: number): Promise<void> {
   return new Promise((resolve) => {
     const idle = setInterval(() => {
-      // Requests that came while this process did not run are read first.
+      // Requests that came while this process was not running are read first.
       setImmediate(() => {
         server.closeIdleConnections();
       });

@@ -10,7 +10,7 @@ import type { Component } from './run.ts';
 import type { ListenAddress } from './settings.ts';
 import type { TlsKeyPair } from './tls-files.ts';
 
-/** What a server does around listening when another process may listen on the same port (`SO_REUSEPORT`). */
+/** Called by a server whose port another process may listen on as well (`SO_REUSEPORT`). */
 export interface SharedPort {
   /** Called once the server listens. */
   readonly opened: (server: Server) => Promise<void>;
@@ -24,26 +24,26 @@ export interface HttpServerOptions {
   readonly handler: RequestListener;
   /** One server per address; they share the handler, and start and stop together. */
   readonly addresses: readonly ListenAddress[];
-  /** Serves TLS 1.2 or newer with this certificate; plain HTTP without. */
+  /** Serves TLS 1.2 or newer with this certificate. Absent: plain HTTP. */
   readonly tls?: FileValue<TlsKeyPair>;
   /** Lets an old and a new process listen on the same port while one replaces the other. */
   readonly sharedPort?: SharedPort;
   /**
-   * How long to go on serving after the stop began, in milliseconds, for clients that have not heard of it
-   * yet. Each response then closes its connection, so that they go elsewhere. Default 0.
+   * How long to go on serving once the server is to stop, in milliseconds, for clients that have not heard of
+   * it yet. Each response then closes its connection, so that they go elsewhere. Default 0.
    */
   readonly lingerMs?: number;
   /**
-   * How long responses under way may take once the server stops; then their connections are cut. In
-   * milliseconds, default 15 s.
+   * How long responses under way may take after that, in milliseconds. Then their connections are cut.
+   * Default 15 s.
    */
   readonly drainMs?: number;
-  /** Last touch on each server before it listens, e.g. time limits or `clientError`. */
+  /** Called with each server before it listens, e.g. to set time limits or handle `clientError`. */
   readonly configure?: (server: Server) => void;
 }
 
 const DRAIN_MS = 15_000;
-/** For cutting what is left after the drain. */
+/** How long it takes at most to cut what is left after the drain. */
 const CUT_MS = 1_000;
 
 /** A server component that also tells where it listens. */

@@ -1,4 +1,4 @@
-/** Which connections of a server nobody uses. */
+/** Decides which connections of a server are idle. */
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { Socket } from 'node:net';
@@ -16,8 +16,8 @@ interface Connection {
 /**
  * Changes what {@link Server.closeIdleConnections} closes. Node.js counts a connection as idle once its
  * response was written, and would cut what a slow client has not taken yet; here it is idle once the client
- * has all of it. And Node.js never counts one as idle on which nothing was asked. Clients in Go keep such
- * connections: they open one when all are busy, and then use another that became free.
+ * has all of it. And Node.js never counts a connection as idle that has had no request. Clients in Go keep
+ * such connections: they open one when all are busy, and then use another that has become free.
  */
 export function tellIdleConnections(server: Server): void {
   const connections = new Map<Socket, Connection>();

@@ -11,7 +11,7 @@ export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const satisfies 
 
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** What everything logs through. Messages are constant; whatever varies goes into the fields. */
+/** Messages are constant; whatever varies goes into the fields. */
 export interface Logger {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -29,7 +29,7 @@ export interface LoggerOptions {
   readonly stream?: Writable;
 }
 
-/** The line's own fields. Another field of such a name is written with a `_` after it. */
+/** Fields that every line has. The caller's field of the same name gets a `_` at its end. */
 const RESERVED = new Set(['time', 'level', 'process', 'message']);
 
 export function createLogger(options: LoggerOptions): Logger {

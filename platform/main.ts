@@ -5,7 +5,7 @@ import { Metrics } from './metrics.ts';
 import { type Component, runGroup } from './run.ts';
 import { oneOf } from './settings.ts';
 
-/** The usual exit code of a program that is called wrongly. */
+/** The usual exit code of a program that was called wrongly. */
 const EXIT_USAGE = 2;
 
 const LOG_LEVEL = {
@@ -62,8 +62,7 @@ export async function runMain<D extends ConfigDeclaration>(options: MainOptions<
     log.error('failed', { error });
     process.exitCode = 1;
   }
-  // Whatever still keeps the event loop alive, such as a socket that does not close, must not keep the
-  // process.
+  // Whatever keeps the event loop alive, such as a socket that does not close, must not keep the process.
   setTimeout(() => {
     process.exit();
   }, 2_000).unref();

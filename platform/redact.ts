@@ -5,7 +5,7 @@
 
 const SECRET_NAME =
   /^(authorization|proxy-authorization|cookie|set-cookie|.*(token|password|passwd|secret|credentials?|private-?key))$/i;
-/** The scheme's length is limited, or a long text without any would take time by its square. */
+/** A scheme without a limit would be looked for again from each letter of a text: quadratic time. */
 const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,30}:\/\/[^\s"'<>`]+/gi;
 const SCHEME_AND_CREDENTIAL = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
 /**
@@ -15,6 +15,8 @@ const SCHEME_AND_CREDENTIAL = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
 const CAPABILITY = /(\.|%2e)tenant(?:\.|%2e)[0-9a-v]{16,26}(?![0-9a-z])/gi;
 const HIDDEN = '[redacted]';
 const MAX_DEPTH = 6;
+/** Characters of one text in a log; others may choose how long theirs are. */
+const MAX_TEXT = 32_768;
 
 /** A copy of a log field without secrets. Errors become plain objects, with their causes. */
 export function redact(value: unknown, depth = 0): unknown {
@@ -39,10 +41,9 @@ export function redact(value: unknown, depth = 0): unknown {
  * what follows; names of private images lose their capability.
  */
 export function redactText(text: string): string {
-  return hideCapabilities(text.replace(URL_IN_TEXT, redactUrl)).replace(
-    SCHEME_AND_CREDENTIAL,
-    `$1 ${HIDDEN}`,
-  );
+  const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  const urls = cut.replace(URL_IN_TEXT, redactUrl);
+  return hideCapabilities(urls).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
 }
 
 /** Names of private images as the cache has them: nobody needs the capability to read about an image. */
@@ -50,10 +51,7 @@ export function hideCapabilities(text: string): string {
   return text.replace(CAPABILITY, '$1tenant');
 }
 
-/**
- * A signed URL has its signature in the query, so all values there are hidden; the names stay, since they
- * help.
- */
+/** A signed URL has its signature in the query, so all values there are hidden; their names may be read. */
 function redactUrl(text: string): string {
   const url = URL.parse(text);
   if (!url || (!url.username && !url.password && !url.search)) return text;

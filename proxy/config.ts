@@ -6,13 +6,13 @@ export const proxyConfig = defineConfig({
   listenPort: {
     env: 'LARDER_PROXY_LISTEN_PORT',
     default: '7439',
-    help: 'port on the loopback addresses, at which runtimes pull',
+    help: 'port on the loopback addresses at which the runtime pulls',
     schema: integer(0, 65_535),
   },
   ownSocket: {
     env: 'LARDER_PROXY_OWN_SOCKET',
     default: '/run/larder/proxy.sock',
-    help: 'unix socket at which this proxy alone answers, for the self-test and the startup probe',
+    help: 'unix socket at which this proxy and no other answers, for the self-test and the startup probe',
     schema: text(),
   },
   metricsListen: {
@@ -28,7 +28,7 @@ export const proxyConfig = defineConfig({
   },
   storeReaderLogin: {
     env: 'LARDER_STORE_READER_LOGIN',
-    help: "folder with the login to the store's reader; none when it asks for no login",
+    help: "folder with the login to the store's reader; absent: it asks for none",
     schema: text().optional(),
   },
   copierUrl: {
@@ -38,7 +38,7 @@ export const proxyConfig = defineConfig({
   },
   copierServerName: {
     env: 'LARDER_COPIER_SERVER_NAME',
-    help: "name in the copier's certificate; the URL's host when absent",
+    help: "name in the copier's certificate; absent: the host of LARDER_COPIER_URL",
     schema: text().optional(),
   },
   copierCaFile: {
@@ -79,7 +79,7 @@ export const proxyConfig = defineConfig({
   peerPatience: {
     env: 'LARDER_PEER_PATIENCE',
     default: '5s',
-    help: 'the same for the copier where the image is not cached',
+    help: 'how long the copier may give no sign of life when the image is not cached',
     schema: duration(),
   },
   responseDeadline: {
@@ -91,7 +91,7 @@ export const proxyConfig = defineConfig({
   silenceDeadline: {
     env: 'LARDER_SILENCE_DEADLINE',
     default: '60s',
-    help: 'how long a response under way may bring nothing',
+    help: 'how long the body of a response may stay silent',
     schema: duration(),
   },
   drainTime: {
@@ -109,13 +109,13 @@ export const proxyConfig = defineConfig({
   steerPortProgram: {
     env: 'LARDER_STEER_PORT_PROGRAM',
     default: '/usr/local/bin/steer-port',
-    help: 'program by which a proxy that stops sends its clients to its successor',
+    help: 'the program with which a proxy that stops sends its clients to its successor',
     schema: text(),
   },
   peerPause: {
     env: 'LARDER_PEER_PAUSE',
     default: '5s',
-    help: 'how long a peer that hung is asked last; doubles up to 30 s while it goes on hanging',
+    help: 'how long a store or copier that hung is asked last; doubles up to 30 s while it goes on hanging',
     schema: duration(),
   },
   selfTestInterval: {

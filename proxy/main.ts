@@ -1,4 +1,4 @@
-/** `larder proxy`: serves pulls on the node's loopback, from the store, else the copier, else upstream. */
+/** The proxy: serves the pulls of the node's runtime from the store, else the copier, else upstream. */
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
@@ -15,17 +15,18 @@ import { failureReport } from './origins/failure-report.ts';
 import { Forwarder } from './origins/forward.ts';
 import { storeOrigin } from './origins/store-origin.ts';
 import { upstreamOrigin } from './origins/upstream-origin.ts';
+import { ownSocket } from './readiness/own-socket.ts';
+import { SelfTest } from './readiness/self-test.ts';
 import { answerTlsInPlain, pullHandler } from './server.ts';
 import { anyConnection, SocketOwners } from './socket-owner.ts';
-import { ownSocket } from './takeover/own-socket.ts';
 import { PortSteering } from './takeover/port-steering.ts';
-import { SelfTest } from './takeover/self-test.ts';
 import { sharedPort } from './takeover/shared-port.ts';
 
 type Context = MainContext<typeof proxyConfig>;
 
 /**
- * A proxy that is not ready is stopped as soon as its successor is made, which takes some seconds to listen.
+ * How long a proxy that stops waits for its successor to listen. A proxy that is not ready is stopped as soon
+ * as its successor is created, which takes some seconds to listen.
  */
 const SUCCESSOR_MS = 10_000;
 
@@ -56,7 +57,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
     token,
     deadlines: { signMs: settings.peerDeadline, headMs: settings.responseDeadline },
     patienceMs: settings.peerPatience,
-    breaker: peerBreaker(settings),
+    breaker: peerBreaker(settings), // one circuit per replica
     now: systemClock.monotonic,
   });
   const upstream = upstreamOrigin({
@@ -68,7 +69,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
   const handler = pullHandler({
     forwarder: new Forwarder({
       origins: settings.upstreamFallback ? { store, copier, upstream } : { store, copier },
-      breaker: peerBreaker(settings),
+      breaker: peerBreaker(settings), // one circuit per origin
       now: systemClock.monotonic,
       onFailure: failureReport(log, counted.failed),
     }),
@@ -79,8 +80,8 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
     isRuntime: settings.rootlessRuntime ? anyConnection : new SocketOwners().isRoot,
   });
 
-  // While one proxy replaces another both listen. The new one gets clients once it has passed its self-test,
-  // and all of them once the old one stops.
+  // While one proxy replaces another, both listen. The new one gets clients once it has passed its self-test,
+  // and gets all of them once the old one stops.
   const steering = new PortSteering({ program: settings.steerPortProgram, log });
   const pulls = httpServer({
     name: 'pull server',
@@ -93,7 +94,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
   const selfTest = new SelfTest({
     socketPath: settings.ownSocket,
     intervalMs: settings.selfTestInterval,
-    deadlineMs: 2 * settings.peerDeadline,
+    deadlineMs: 2 * settings.peerDeadline, // the store, then the copier
     onProven: steering.share,
     clock: systemClock,
     log,

@@ -343,7 +343,7 @@ describe('a peer that hangs', () => {
   });
 });
 
-describe('the door', () => {
+describe('a request that may be refused', () => {
   it('answers the version check', async () => {
     expect(await bench.pull('/v2/')).toMatchObject({
       status: 200,

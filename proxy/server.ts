@@ -21,7 +21,7 @@ export interface PullServerOptions {
   readonly log: Logger;
   /** How long an origin may fall silent inside a body, in milliseconds. */
   readonly silenceMs: number;
-  /** The keys that capabilities of private images' names are checked with: the same array until they change. */
+  /** The keys that private images' capabilities are checked with: the same array until they change. */
   readonly capabilities: { get(): readonly CapabilityKey[] };
   /** Whether the node's runtime opened this connection: it alone may read what belongs to a namespace. */
   readonly isRuntime: (connection: Socket) => Promise<boolean>;
@@ -56,7 +56,7 @@ async function servePull(
   // Three attempts of http-proxy and a pipeline listen for its end: together more than Node takes for a leak.
   response.setMaxListeners(30);
   const headers = forwardedHeaders(request.headers);
-  const served = await forwarder.open({ ...pull, id, headers, response, signal });
+  const served = await forwarder.serve({ ...pull, id, headers, response, signal });
   notes.origin = served.origin;
   notes.headAt = performance.now();
   response.writeHead(served.response.status, {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { ownerIn, SocketOwners, type Ends } from './socket-owner.ts';
+import { userOf, SocketOwners, type Ends } from './socket-owner.ts';
 
 const ends: Ends = {
   remoteAddress: '127.0.0.1',
@@ -25,14 +25,14 @@ describe('the owner of a connection', () => {
       [line(`0000000000000000FFFF0000${THEIRS}`, `0000000000000000FFFF0000${OURS}`, 7)],
       7,
     ],
-  ])('%s', (_, lines, owner) => {
-    expect(ownerIn(lines.join('\n'), ends)).toBe(owner);
+  ])('%s', (_, lines, user) => {
+    expect(userOf(ends, lines.join('\n'))).toBe(user);
   });
 
   it('is found over IPv6', () => {
     const loopback = '00000000000000000000000001000000';
     const six = { ...ends, remoteAddress: '::1', localAddress: '::1' };
-    expect(ownerIn(line(`${loopback}:D431`, `${loopback}:1D0F`, 7), six)).toBe(7);
+    expect(userOf(six, line(`${loopback}:D431`, `${loopback}:1D0F`, 7))).toBe(7);
   });
 
   it('is ourselves when we connect', async () => {

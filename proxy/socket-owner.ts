@@ -1,6 +1,6 @@
 /**
- * Which user owns the other end of a connection on the node's loopback. Pods with the node's network can
- * connect too, but only the node's runtime, which runs as root, may read what belongs to a namespace.
+ * Which user opened a connection on the node's loopback. Pods with the node's network can connect too, but
+ * only the node's runtime, which runs as root, may read what belongs to a namespace.
  */
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
@@ -9,14 +9,14 @@ export type Ends = Pick<Socket, 'remoteAddress' | 'remotePort' | 'localAddress' 
 type ReadTable = (path: string) => Promise<string>;
 
 const TABLES = ['/proc/net/tcp', '/proc/net/tcp6'];
-/** A connection that its owner has left no longer tells whose it was. */
+/** State of a connection that its owner has closed: the table no longer has the owner's id. */
 const TIME_WAIT = '06';
 const ROOT = 0;
 const IPV6_LOOPBACK = '00000000000000000000000001000000';
 
 /**
  * Remembers the owner of each connection. One that `/proc` does not list counts as root's: it came by the
- * proxy's own socket, or this machine has no `/proc` and is no node.
+ * proxy's own socket, or there is no `/proc`, as on a developer's machine that is not Linux.
  */
 export class SocketOwners {
   readonly #read: ReadTable;
@@ -36,8 +36,8 @@ export class SocketOwners {
   async #find(connection: Ends): Promise<boolean> {
     for (const path of TABLES) {
       const table = await this.#read(path).catch(() => '');
-      const owner = ownerIn(table, connection);
-      if (owner !== undefined) return owner === ROOT;
+      const user = userOf(connection, table);
+      if (user !== undefined) return user === ROOT;
     }
     return true;
   }
@@ -47,10 +47,10 @@ export class SocketOwners {
 export const anyConnection = (): Promise<boolean> => Promise.resolve(true);
 
 /**
- * Id of the user whose process opened the connection (proc(5), `/proc/net/tcp`); undefined when the table
- * does not have it.
+ * Id of the user whose process opened the connection. Undefined when the table does not list it.
+ * @param table `/proc/net/tcp` or `/proc/net/tcp6`, see proc(5)
  */
-export function ownerIn(table: string, ends: Ends): number | undefined {
+export function userOf(ends: Ends, table: string): number | undefined {
   const theirs = place(ends.remoteAddress, ends.remotePort);
   const ours = place(ends.localAddress, ends.localPort);
   if (theirs === undefined || ours === undefined) return undefined;

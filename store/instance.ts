@@ -2,7 +2,7 @@
 import { backoffMs, type BackoffPolicy } from '../platform/backoff.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
-import { accepts, freeLoopbackPort } from '../platform/loopback.ts';
+import { accepts, freeLoopbackPort } from '../platform/ports.ts';
 import type { ListenAddress } from '../platform/settings.ts';
 import { Child } from './child.ts';
 import type { InstanceRole } from './distribution-config.ts';

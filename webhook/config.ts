@@ -1,4 +1,5 @@
 /** The settings of the webhook. */
+import { PROXY_HOST } from '../api/names.ts';
 import { defineConfig } from '../platform/config.ts';
 import { identitySettings, metricsSettings, releaseSettings } from '../platform/release-settings.ts';
 import { duration, listenAddress, text } from '../platform/settings.ts';
@@ -33,7 +34,7 @@ export const webhookConfig = defineConfig({
   },
   proxyAddress: {
     env: 'LARDER_PROXY_ADDRESS',
-    default: 'localhost:7439',
+    default: PROXY_HOST,
     help: 'host and port at which a node reaches its proxy; rewritten images start with it',
     schema: text(),
   },

@@ -2,8 +2,9 @@
 import { type CachePolicy, isToBeCached } from '../api/cache-policy.ts';
 import { imageAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
-import { type CapabilityOf, restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
+import { type CapabilityOf, originalOf, restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import { isLoopback } from '../registry/core/host.ts';
 import { formatReference, parseReference, type Reference } from '../registry/core/reference.ts';
 
 export const SKIP_REASONS = [
@@ -109,16 +110,6 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   return { kind: 'cache', image: rewritten, original: spelling };
 }
 
-/** Strips our own names, nested ones too: the tenant in them may be forged, and is decided again. */
-function originalOf(image: Reference, proxyAddress: string): Reference {
-  let original = image;
-  for (;;) {
-    const restored = restoreImage(original, proxyAddress);
-    if (!restored) return original;
-    original = restored.reference;
-  }
-}
-
 /** The claimed text if it means this very reference, else the normalised form. */
 function spellingOf(reference: Reference, claimed: string | undefined): string {
   const normalised = formatReference(reference);
@@ -129,9 +120,4 @@ function spellingOf(reference: Reference, claimed: string | undefined): string {
     if (error instanceof RegistryError) return normalised;
     throw error;
   }
-}
-
-/** Only the node itself can reach such a registry. */
-function isLoopback(host: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }

@@ -1,4 +1,4 @@
-/** The admission webhook: sends the images of Pods through the cache. */
+/** The webhook: rewrites the images of Pods at admission, so that nodes pull them through the cache. */
 import { readCallerToken } from '../api/admission-caller.ts';
 import { capabilityMaker, readCapabilityKeys } from '../api/capability-keys.ts';
 import { releaseNames } from '../api/names.ts';

@@ -4,6 +4,7 @@ import {
   CACHE_DISABLED,
   CACHE_LABEL,
   EXPLAIN_ANNOTATION,
+  MIRROR_POD_ANNOTATION,
   ORIGINAL_IMAGES_ANNOTATION,
   REWRITTEN_LABEL,
 } from '../api/names.ts';
@@ -45,8 +46,6 @@ export interface Rewriting {
   readonly explain: boolean;
 }
 
-/** On the mirror Pods of static Pods, which the API server does not allow to change. */
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const EPHEMERAL_SUBRESOURCE = 'ephemeralcontainers';
 
 const Strings = z.record(z.string(), z.string()).catch({});
@@ -134,7 +133,8 @@ function reasonToSkipPod(
   if (!namespaceAllowed(rules, namespace)) {
     return { reason: 'NamespaceExcluded', message: `the administrator excluded the namespace ${namespace}` };
   }
-  if (MIRROR_ANNOTATION in annotations) return { reason: 'MirrorPod', message: 'it belongs to a static Pod' };
+  if (MIRROR_POD_ANNOTATION in annotations)
+    return { reason: 'MirrorPod', message: 'it belongs to a static Pod' };
   // The API server also asks about an update when its selectors match the Pod before it.
   if (labels[CACHE_LABEL] === CACHE_DISABLED) {
     return { reason: 'OptedOut', message: `its label ${CACHE_LABEL} says so` };

@@ -1,12 +1,12 @@
 import { formatReference } from '../../registry/core/reference.ts';
 import { parseCachePolicy } from '../../api/cache-policy.ts';
 import { viewPod, wantedImages } from './pod-view.ts';
-import { pod, RULES } from '../test-objects.ts';
+import { pod, SCOPE } from '../test-objects.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
 
-function wanted(subject: Pod, optedIn = true, rules = RULES): string[] {
+function wanted(subject: Pod, optedIn = true, scope = SCOPE): string[] {
   const view = viewPod(subject);
-  const images = view === undefined ? [] : wantedImages(view, optedIn, rules);
+  const images = view === undefined ? [] : wantedImages(view, optedIn, scope);
   return images.map(({ reference, tenant }) => `${tenant ?? '-'} ${formatReference(reference)}`);
 }
 
@@ -93,9 +93,9 @@ describe('what a pod wants of the cache', () => {
 
   it('is nothing that a policy keeps out of the cache, unless admission has sent it there before', () => {
     const policies = [parseCachePolicy({ metadata: { name: 'p' }, spec: { cache: false } })];
-    const rules = { ...RULES, policies };
-    expect(wanted(pod('nginx:1'), true, rules)).toEqual([]);
-    expect(wanted(pod('localhost:7439/docker.io/library/nginx:1'), true, rules)).toEqual([
+    const scope = { ...SCOPE, policies };
+    expect(wanted(pod('nginx:1'), true, scope)).toEqual([]);
+    expect(wanted(pod('localhost:7439/docker.io/library/nginx:1'), true, scope)).toEqual([
       '- docker.io/library/nginx:1',
     ]);
   });

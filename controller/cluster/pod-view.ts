@@ -1,13 +1,13 @@
 /** The part of a Pod that matters to the cache, and which cached images the Pod wants. */
 import { type CachePolicy, isToBeCached } from '../../api/cache-policy.ts';
 import type { Pod } from '../../platform/kube/resource.ts';
-import { CACHE_DISABLED, CACHE_LABEL, REWRITTEN_LABEL } from '../../api/names.ts';
+import { CACHE_DISABLED, CACHE_LABEL, MIRROR_POD_ANNOTATION, REWRITTEN_LABEL } from '../../api/names.ts';
 import { imageAllowed, namespaceAllowed, type Rules } from '../../api/rules.ts';
 import { tenantOf } from '../../api/tenancy.ts';
-import { cacheReference, restoreImage } from '../../registry/core/cached-name.ts';
+import { cacheReference, originalOf, restoreImage } from '../../registry/core/cached-name.ts';
+import { isLoopback } from '../../registry/core/host.ts';
 import { InvalidReference, parseReference, type Reference } from '../../registry/core/reference.ts';
 
-const MIRROR_ANNOTATION = 'kubernetes.io/config.mirror';
 const FINISHED: readonly string[] = ['Succeeded', 'Failed'];
 
 /** Kept for every pod of the cluster, so it is as small as possible. */
@@ -31,7 +31,8 @@ export interface WantedImage {
   readonly pullSecrets: readonly string[];
 }
 
-export interface WantingRules {
+/** The settings that decide which images the cache is to hold. */
+export interface CacheScope {
   /** The administrator's. */
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
@@ -48,7 +49,8 @@ export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefin
   const rewritten = labels[REWRITTEN_LABEL] === 'true';
   const optedOut = !rewritten && labels[CACHE_LABEL] === CACHE_DISABLED;
   const phase = status?.phase ?? 'Pending';
-  if (optedOut || FINISHED.includes(phase) || annotations[MIRROR_ANNOTATION] !== undefined) return undefined;
+  if (optedOut || FINISHED.includes(phase) || annotations[MIRROR_POD_ANNOTATION] !== undefined)
+    return undefined;
   return {
     namespace,
     images: imagesOf(spec),
@@ -60,20 +62,20 @@ export function viewPod({ metadata = {}, spec, status }: Pod): PodView | undefin
 }
 
 /** @param optedIn whether the pod's namespace asks for the cache */
-export function wantedImages(pod: PodView, optedIn: boolean, wanting: WantingRules): readonly WantedImage[] {
-  const wants = pod.rewritten || (optedIn && namespaceAllowed(wanting.rules, pod.namespace));
-  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, wanting) ?? []) : [];
+export function wantedImages(pod: PodView, optedIn: boolean, scope: CacheScope): readonly WantedImage[] {
+  const wants = pod.rewritten || (optedIn && namespaceAllowed(scope.rules, pod.namespace));
+  return wants ? pod.images.flatMap((image) => wantedImage(image, pod, scope) ?? []) : [];
 }
 
-function wantedImage(image: string, pod: PodView, wanting: WantingRules): WantedImage | undefined {
-  const { rules, proxyHost } = wanting;
+function wantedImage(image: string, pod: PodView, scope: CacheScope): WantedImage | undefined {
+  const { rules, proxyHost } = scope;
   try {
     const named = parseReference(image);
     const restored = restoreImage(named, proxyHost);
     const original = cacheReference(originalOf(restored?.reference ?? named, proxyHost));
-    if (isLoopback(original)) return undefined;
+    if (isLoopback(original.host)) return undefined;
     // An image that was rewritten before a rule excluded it is needed all the same.
-    if (restored === undefined && !isAllowed(original, pod.namespace, wanting)) return undefined;
+    if (restored === undefined && !isAllowed(original, pod.namespace, scope)) return undefined;
     // The pod will ask for the path that admission wrote. A path with the name of another tenant was not
     // written by admission.
     const trusted = restored !== undefined && [undefined, pod.namespace].includes(restored.tenant);
@@ -90,14 +92,8 @@ function wantedImage(image: string, pod: PodView, wanting: WantingRules): Wanted
   }
 }
 
-function isAllowed(image: Reference, namespace: string, { rules, policies }: WantingRules): boolean {
+function isAllowed(image: Reference, namespace: string, { rules, policies }: CacheScope): boolean {
   return imageAllowed(rules, image) && isToBeCached(policies, { ...image, namespaces: [namespace] });
-}
-
-/** An image may have been rewritten more than once. */
-function originalOf(image: Reference, proxyHost: string): Reference {
-  const restored = restoreImage(image, proxyHost);
-  return restored === undefined ? image : originalOf(restored.reference, proxyHost);
 }
 
 function imagesOf(spec: Pod['spec']): readonly string[] {
@@ -122,9 +118,4 @@ function digestsOf(status: Pod['status']): readonly string[] {
   return [
     ...new Set(containers.flatMap(({ imageID }) => /@(sha(?:256|512):[0-9a-f]+)$/.exec(imageID)?.[1] ?? [])),
   ];
-}
-
-/** The copier cannot reach a registry on the node itself. */
-function isLoopback({ host }: Reference): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
 }

@@ -90,6 +90,7 @@ export interface CacheRecord extends Kept {
   readonly collectRequest?: string;
 }
 
+/** A Pod becomes what we keep of it here, as soon as the watch brings it. */
 export const podRecords: Resource<PodRecord> = {
   ...pods,
   decode: (raw) => {

@@ -1,4 +1,4 @@
-/** Text that others wrote may be unusable. That is theirs to mend; to us it counts as absent. */
+/** Text that users wrote may be invalid. Only they can correct it; here it counts as absent. */
 import { RegistryError } from '../../registry/core/errors.ts';
 
 /**

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { cachedImageName } from '../../api/names.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { viewPod } from './pod-view.ts';
-import { pod, RULES } from '../test-objects.ts';
+import { pod, SCOPE } from '../test-objects.ts';
 import { UsageIndex } from './usage.ts';
 
 const NGINX = cachedImageName(parseReference('nginx'));
@@ -10,7 +10,7 @@ const APP = cachedImageName(parseReference('ghcr.io/acme/app:7'), 'team-a');
 
 describe('the index of usage', () => {
   it('tells which images a pod touches when it comes, changes and goes', () => {
-    const index = new UsageIndex(RULES);
+    const index = new UsageIndex(SCOPE);
     index.setNamespace('team-a', true);
     expect(index.setPod('team-a/web', viewPod(pod('nginx')))).toEqual(new Set([NGINX]));
     const spec = {
@@ -24,7 +24,7 @@ describe('the index of usage', () => {
   });
 
   it('counts pods and those that wait, and unites namespaces and pull secrets', () => {
-    const index = new UsageIndex(RULES);
+    const index = new UsageIndex(SCOPE);
     const use = (key: string, secret: string, phase: string): void => {
       const spec = {
         imagePullSecrets: [{ name: secret }],
@@ -45,7 +45,7 @@ describe('the index of usage', () => {
   });
 
   it('follows a namespace that asks for the cache and stops asking', () => {
-    const index = new UsageIndex(RULES);
+    const index = new UsageIndex(SCOPE);
     expect(index.setPod('team-a/web', viewPod(pod('nginx')))).toEqual(new Set());
     expect(index.setNamespace('team-a', true)).toEqual(new Set([NGINX]));
     expect(index.of(NGINX)?.pods).toBe(1);
@@ -63,7 +63,7 @@ describe('the index of usage', () => {
     });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 40 }), (changes) => {
-        const followed = new UsageIndex(RULES);
+        const followed = new UsageIndex(SCOPE);
         const pods = new Map<string, ReturnType<typeof viewPod>>();
         const optedIn = new Map<string, boolean>();
         for (const { key, image, secret, toggle } of changes) {
@@ -78,7 +78,7 @@ describe('the index of usage', () => {
           if (toggle) optedIn.set(namespace, !(optedIn.get(namespace) ?? false));
           followed.setNamespace(namespace, optedIn.get(namespace) ?? false);
         }
-        const fresh = new UsageIndex(RULES);
+        const fresh = new UsageIndex(SCOPE);
         for (const [namespace, asks] of optedIn) fresh.setNamespace(namespace, asks);
         for (const [key, view] of pods) fresh.setPod(key, view);
         const all = (index: UsageIndex): unknown => [...index.names()].sort().map((name) => index.of(name));

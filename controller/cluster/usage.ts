@@ -1,9 +1,9 @@
 /** Which cached images are in use, and by which pods; kept up to date pod by pod. */
 import { cachedImageName } from '../../api/names.ts';
 import type { Reference } from '../../registry/core/reference.ts';
-import { type PodView, type WantedImage, wantedImages, type WantingRules } from './pod-view.ts';
+import { type PodView, type WantedImage, wantedImages, type CacheScope } from './pod-view.ts';
 
-/** The users of one image: all unfinished pods that want it. */
+/** How one image is used: by all unfinished pods that want it. */
 export interface ImageUsage {
   readonly reference: Reference;
   readonly tenant?: string;
@@ -32,15 +32,15 @@ interface Entry {
  * Keyed by the name that `cachedImageName` gives an image. Every change returns the names that it concerns.
  */
 export class UsageIndex {
-  #rules: WantingRules;
+  #scope: CacheScope;
   readonly #pods = new Map<string, PodView>();
   readonly #podsOfNamespace = new Map<string, Set<string>>();
   readonly #wantedByPod = new Map<string, readonly string[]>();
   readonly #optedIn = new Set<string>();
   readonly #entries = new Map<string, Entry>();
 
-  constructor(rules: WantingRules) {
-    this.#rules = rules;
+  constructor(scope: CacheScope) {
+    this.#scope = scope;
   }
 
   names(): IterableIterator<string> {
@@ -48,7 +48,7 @@ export class UsageIndex {
   }
 
   /** The pods that use an image, as `namespace/name`. */
-  *usersOf(name: string): Generator<readonly [string, PodView]> {
+  *podsUsing(name: string): Generator<readonly [string, PodView]> {
     for (const [key, { view }] of this.#entries.get(name)?.uses ?? []) yield [key, view];
   }
 
@@ -98,13 +98,13 @@ export class UsageIndex {
     return touched;
   }
 
-  /** The images that a pod wants by the current rules; the pod need not be known here. */
+  /** The images that a pod wants by the current scope; the pod need not be known here. */
   wantedBy(view: PodView): readonly WantedImage[] {
-    return wantedImages(view, this.#optedIn.has(view.namespace), this.#rules);
+    return wantedImages(view, this.#optedIn.has(view.namespace), this.#scope);
   }
 
-  setRules(rules: WantingRules): ReadonlySet<string> {
-    this.#rules = rules;
+  setScope(scope: CacheScope): ReadonlySet<string> {
+    this.#scope = scope;
     return new Set([...this.#pods.keys()].flatMap((key) => [...this.#recompute(key)]));
   }
 

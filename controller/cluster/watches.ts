@@ -1,15 +1,17 @@
-/** Watches the cluster, and says of every change which images it concerns. */
-import { isDeepStrictEqual } from 'node:util';
-import { namespaceAsks, NOTHING_ALLOWED, type Rules } from '../../api/rules.ts';
+/**
+ * Watches the cluster. Objects are cut down as they come in, by the `decode` of each resource (resources.ts).
+ * Each change goes to a handler, which queues the images that it concerns (change-handlers.ts).
+ */
+import { NOTHING_ALLOWED, type Rules } from '../../api/rules.ts';
 import { ObjectCache, cacheWatch } from '../../platform/kube/cache.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import type { ConfigMapValue } from '../../platform/kube/config-map-value.ts';
-import { keyOf } from '../../platform/kube/resource.ts';
 import type { WorkQueue } from '../../platform/kube/work-queue.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { Component } from '../../platform/run.ts';
+import { BY_IMAGE, ChangeHandlers } from './change-handlers.ts';
 import { NodePlatforms } from './node-platforms.ts';
-import type { WantingRules } from './pod-view.ts';
+import type { CacheScope } from './pod-view.ts';
 import { readyProxies, type ReadyProxies } from './proxies.ts';
 import {
   type CacheRecord,
@@ -27,8 +29,6 @@ import {
 } from './resources.ts';
 import { UsageIndex } from './usage.ts';
 
-const BY_CONTENT = 'standsFor';
-
 export interface Watches extends ReadyProxies {
   readonly images: ObjectCache<ImageRecord>;
   readonly policies: ObjectCache<WatchedPolicy>;
@@ -42,8 +42,8 @@ export interface Watches extends ReadyProxies {
   readonly pods: ObjectCache<PodRecord>;
   readonly nodes: ObjectCache<NodeRecord>;
   readonly usage: UsageIndex;
-  /** The rules, as they are now, by which a pod wants an image. */
-  readonly wanting: () => WantingRules;
+  /** As it is now. */
+  readonly scope: () => CacheScope;
   readonly platforms: NodePlatforms;
   readonly components: readonly Component[];
   /** Resolves once every first list is in; a decision before that would not know enough. */
@@ -58,77 +58,41 @@ export interface ClusterWatchOptions {
   readonly proxyHost: string;
   readonly rules: ConfigMapValue<Rules>;
   /** Is given the name of every CachedImage, existing or wanted, that a change may concern. */
-  readonly queue: Pick<WorkQueue, 'add'>;
+  readonly imageQueue: Pick<WorkQueue, 'add'>;
   readonly log: Logger;
 }
 
 export function watchCluster(options: ClusterWatchOptions): Watches {
-  const { client, namespace, proxyHost, rules, queue, log } = options;
+  const { client, namespace, proxyHost, rules, imageQueue, log } = options;
   const images = new ObjectCache<ImageRecord>();
   const pods = new ObjectCache<PodRecord>();
   const namespaces = new ObjectCache<NamespaceRecord>();
   const nodes = new ObjectCache<NodeRecord>();
   const policies = new ObjectCache<WatchedPolicy>();
-  const wanting = (): WantingRules => ({
+  const scope = (): CacheScope => ({
     rules: rules.get() ?? NOTHING_ALLOWED,
     policies: [...policies.values()].flatMap(({ policy }) => policy ?? []),
     proxyHost,
   });
   const caches = new ObjectCache<CacheRecord>();
-  const usage = new UsageIndex(wanting());
+  const usage = new UsageIndex(scope());
   const platforms = new NodePlatforms();
-  images.addIndex(BY_CONTENT, ({ standsFor }) => (standsFor === undefined ? [] : [standsFor]));
+  images.addIndex(BY_IMAGE, ({ standsFor }) => (standsFor === undefined ? [] : [standsFor]));
 
-  const touch = (name: string): void => {
-    queue.add(name, { priority: urgency(usage, images, name) });
-  };
-  /** The CachedImages of those names, and others that stand for the same images. */
-  const touchContent = (names: Iterable<string>): void => {
-    for (const name of names) {
-      touch(name);
-      for (const { metadata } of images.byIndex(BY_CONTENT, name)) touch(metadata.name ?? '');
-    }
-  };
-  const touchAll = (): void => {
-    for (const { metadata } of images.values()) touch(metadata.name ?? '');
-  };
-  images.onChange(({ before, after }) => {
-    touch((after ?? before)?.metadata.name ?? '');
-  });
-  pods.onChange(({ before, after }) => {
-    const record = after ?? before;
-    if (record !== undefined) touchContent(usage.setPod(keyOf(record), after?.view));
-  });
-  const asks = (record: NamespaceRecord | undefined): boolean =>
-    record !== undefined && namespaceAsks(rules.get() ?? NOTHING_ALLOWED, record.cacheLabel);
-  namespaces.onChange(({ before, after }) => {
-    touchContent(usage.setNamespace((after ?? before)?.metadata.name ?? '', asks(after)));
-  });
-  rules.onChange(() => {
-    for (const record of namespaces.values())
-      touchContent(usage.setNamespace(record.metadata.name ?? '', asks(record)));
-    touchContent(usage.setRules(wanting()));
-  });
-  nodes.onChange(({ before, after }) => {
-    const name = (after ?? before)?.metadata.name ?? '';
-    if (!platforms.setNode(name, after?.platform)) return;
-    touchAll();
-  });
-  policies.onChange(({ before, after }) => {
-    // A change of its status, which counts images, does not concern them.
-    if (isDeepStrictEqual(before?.policy, after?.policy)) return;
-    if ([before, after].some((record) => record?.policy?.spec.cache !== undefined)) {
-      touchContent(usage.setRules(wanting()));
-    }
-    touchAll();
-  });
+  const handlers = new ChangeHandlers({ images, namespaces, usage, platforms, scope, imageQueue });
+  images.onChange(handlers.onImageChange);
+  pods.onChange(handlers.onPodChange);
+  namespaces.onChange(handlers.onNamespaceChange);
+  rules.onChange(handlers.onRulesChange);
+  nodes.onChange(handlers.onNodeChange);
+  policies.onChange(handlers.onPolicyChange);
 
   return {
     images,
     policies,
     caches,
-    wanting,
-    standingFor: (name) => images.byIndex(BY_CONTENT, name),
+    scope,
+    standingFor: (name) => images.byIndex(BY_IMAGE, name),
     pods,
     nodes,
     ...readyProxies(pods, namespace),
@@ -148,12 +112,4 @@ export function watchCluster(options: ClusterWatchOptions): Watches {
       await Promise.all([images, policies, pods, namespaces, nodes].map((cache) => cache.waitSynced(signal)));
     },
   };
-}
-
-/** Images that have no CachedImage yet go first, then those that pods wait for. */
-function urgency(usage: UsageIndex, images: ObjectCache<ImageRecord>, name: string): number {
-  const users = usage.of(name);
-  if (users === undefined) return 0;
-  if (images.get(name) === undefined) return 2;
-  return users.waitingPods > 0 ? 1 : 0;
 }

@@ -112,7 +112,7 @@ describe('a copy', () => {
     const copying = cachedImage(IMAGE, { status: { progress: { completedBytes: 5, totalBytes: 10 } } });
     const done: CopyState = { phase: 'done', request, result, at: NOW };
     const decision = decide(gathered({ image: copying, usage, copy: done }));
-    expect(decision).toMatchObject({ copy: { do: 'settle' }, status: COPIED });
+    expect(decision).toMatchObject({ copy: { do: 'forget' }, status: COPIED });
     expect(decision.status?.progress).toBeUndefined();
     expect([ready(decision), upstream(decision)]).toEqual(['True Cached', 'True Available']);
     expect(decision.events).toEqual([

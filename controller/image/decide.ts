@@ -6,10 +6,10 @@ import { RegistryError } from '../../registry/core/errors.ts';
 import { formatPlatform, parsePlatform } from '../../registry/core/platform.ts';
 import { formatReference, parseReference, type Reference } from '../../registry/core/reference.ts';
 import type { ImageUsage } from '../cluster/usage.ts';
-import { TASKS } from '../jobs/kinds.ts';
+import { TASKS } from '../jobs/job-state.ts';
 import type { CopyRequest } from '../jobs/orders.ts';
 import { assess, stopCopying } from './assess.ts';
-import { isMadeForPods } from './copy-checks.ts';
+import { isMadeForPods } from './copy-rules.ts';
 import type { AppliedSpec, Decision, Gathered } from './decision.ts';
 import { decideDeletion } from './deletion.ts';
 import { type Findings, learn } from './findings.ts';
@@ -32,7 +32,7 @@ export function decide(gathered: Gathered): Decision {
   if (image.metadata.deletionTimestamp !== undefined) return decideDeletion(gathered, image, parsed);
   const decision =
     target instanceof RegistryError
-      ? concluded(gathered, image, image.status ?? {}, { is: 'invalid', message: target.message }, {})
+      ? conclude(gathered, image, image.status ?? {}, { is: 'invalid', message: target.message }, {})
       : decideLife(gathered, image, target);
   const guarded = image.metadata.finalizers?.includes(CACHED_IMAGE_FINALIZER);
   return guarded === true ? decision : { ...decision, finalizer: 'add' };
@@ -43,83 +43,88 @@ function decideLife(gathered: Gathered, image: CachedImage, target: Reference): 
   const request = requestFor(image, target, gathered);
   const findings = findingsOf(gathered);
   const status = learn(image.status ?? {}, findings);
-  const [situation, rest] = assess({ gathered, image, status, request });
+  const [situation, consequence] = assess({ gathered, image, status, request });
   const { tasks, againAt } = upkeep(gathered, image, status, request);
   const spec = usage && specFor(usage);
-  const lacking = spec?.pullSecrets?.some((name) => image.spec.pullSecrets?.includes(name) !== true);
-  const moments = [...againAt.map((at) => at - now), rest.againInMs ?? Infinity].filter(
+  const lacksSecrets = spec?.pullSecrets?.some((name) => image.spec.pullSecrets?.includes(name) !== true);
+  const delaysMs = [...againAt.map((at) => at - now), consequence.againInMs ?? Infinity].filter(
     (ms) => ms < Infinity,
   );
-  const lost =
+  const hasLostContent =
     verify.phase === 'done' && !verify.result.complete && image.status?.requestedPlatforms !== undefined;
-  return concluded(gathered, image, status, situation, {
-    ...rest,
-    tasks: [...(rest.tasks ?? []), ...tasks],
+  return conclude(gathered, image, status, situation, {
+    ...consequence,
+    tasks: [...(consequence.tasks ?? []), ...tasks],
     settled: TASKS.filter((task) => findings[task] !== undefined),
-    ...(lacking === true ? { apply: spec } : {}),
-    ...(lost ? { suspect: true } : {}),
-    ...(moments.length > 0 ? { againInMs: Math.ceil(Math.min(...moments)) } : {}),
+    ...(lacksSecrets === true ? { apply: spec } : {}),
+    ...(hasLostContent ? { suspect: true } : {}),
+    ...(delaysMs.length > 0 ? { againInMs: Math.ceil(Math.min(...delaysMs)) } : {}),
   });
 }
 
-function findingsOf({ check, verify, removal, pinnedDigests }: Gathered): Findings {
+function findingsOf({ check, verify, remove, pinnedDigests }: Gathered): Findings {
   return {
     pinnedDigests,
     ...(check.phase === 'done' ? { check } : {}),
     ...(verify.phase === 'done' ? { verify } : {}),
-    ...(removal.phase === 'done' ? { remove: removal } : {}),
+    ...(remove.phase === 'done' ? { remove } : {}),
   };
 }
 
-function concluded(
+/** Completes a decision: the status that follows from all of it, and whether the image is to go. */
+function conclude(
   gathered: Gathered,
   image: CachedImage,
   learned: CachedImageStatus,
   situation: Situation,
-  rest: Omit<Decision, 'status' | 'events'>,
+  actions: Omit<Decision, 'status' | 'events'>,
 ): Decision {
   const { usage, now } = gathered;
-  const situated = nextStatus({ ...image, status: learned }, usage, situation, now);
-  const expires = goesAt(gathered, image, situated);
+  const current = nextStatus({ ...image, status: learned }, usage, situation, now);
+  const expiry = expiryOf(gathered, image, current);
   const status = {
-    ...situated,
-    policy: gathered.rules.policy,
-    expirationTime: expires === undefined ? undefined : timestamp(expires),
+    ...current,
+    policy: gathered.lifeRules.policy,
+    expirationTime: expiry === undefined ? undefined : timestamp(expiry),
   };
-  const decision = { ...rest, status, events: eventsOf(image.status, status, usage !== undefined) };
-  if (expires === undefined) return decision;
-  const againInMs = Math.min(rest.againInMs ?? Infinity, expires > now ? expires - now : RETRY_EXPIRY_MS);
+  const decision = { ...actions, status, events: eventsOf(image.status, status, usage !== undefined) };
+  if (expiry === undefined) return decision;
+  const againInMs = Math.min(actions.againInMs ?? Infinity, expiry > now ? expiry - now : RETRY_EXPIRY_MS);
   if (gathered.copy.phase !== 'idle') return { ...decision, againInMs };
-  if (expires <= now) return { ...decision, againInMs, expire: 'Expired' };
-  if (!gathered.evict) return { ...decision, againInMs };
+  if (expiry <= now) return { ...decision, againInMs, expire: 'Expired' };
+  if (!gathered.isEvicted) return { ...decision, againInMs };
   return { ...decision, againInMs: Math.min(againInMs, RETRY_EXPIRY_MS), expire: 'Evicted' };
 }
 
 /** How soon an expired image that could not be deleted is looked at again. */
 const RETRY_EXPIRY_MS = 5_000;
 
-/** An image that only pods wanted and that was never copied goes sooner than one that the cache holds. */
-function goesAt(
-  { usage, rules }: Gathered,
+/**
+ * When the image expires unless a pod uses it before; undefined when it does not. One that only pods wanted
+ * and that was never copied goes sooner than one that the cache holds.
+ */
+function expiryOf(
+  { usage, lifeRules }: Gathered,
   image: CachedImage,
   status: CachedImageStatus,
 ): number | undefined {
-  const begun = status.digest !== undefined || !isMadeForPods(image);
-  return expiresAt(image, status, usage, begun ? rules : { ...rules, expireAfterMs: rules.dropAfterMs });
+  const isLongLived = status.digest !== undefined || !isMadeForPods(image);
+  const rules = isLongLived ? lifeRules : { ...lifeRules, expireAfterMs: lifeRules.dropAfterMs };
+  return expiresAt(image, status, usage, rules);
 }
 
 function requestFor(
   { spec }: CachedImage,
   reference: Reference,
-  { usage, nodePlatforms, rules }: Gathered,
+  { usage, nodePlatforms, lifeRules }: Gathered,
 ): CopyRequest {
   const extra = (spec.platforms ?? []).map((text) => formatPlatform(parsePlatform(text)));
   return {
     reference,
     ...(spec.tenant === undefined ? {} : { tenant: spec.tenant }),
-    platforms: [...new Set([...nodePlatforms, ...rules.platforms, ...extra])].sort(),
+    platforms: [...new Set([...nodePlatforms, ...lifeRules.platforms, ...extra])].sort(),
     pullSecrets: [...new Set([...(spec.pullSecrets ?? []), ...(usage?.pullSecrets ?? [])])].sort(),
-    ...(rules.referrers === undefined ? {} : { referrers: rules.referrers }),
+    ...(lifeRules.referrers === undefined ? {} : { referrers: lifeRules.referrers }),
   };
 }
 

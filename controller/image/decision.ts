@@ -3,9 +3,8 @@ import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';
 import type { ImageUsage } from '../cluster/usage.ts';
-import type { CopyState, JobState } from '../jobs/job-state.ts';
-import type { TaskName } from '../jobs/kinds.ts';
-import type { CopyRequest, RemovalRequest, RemovalResult, VerifyResult } from '../jobs/orders.ts';
+import type { CopyState, JobState, TaskName } from '../jobs/job-state.ts';
+import type { CopyRequest, RemoveRequest, RemoveResult, VerifyResult } from '../jobs/orders.ts';
 import type { LifeRules } from './life-rules.ts';
 
 /** All that a decision depends on. Times are in milliseconds since the epoch. */
@@ -22,13 +21,14 @@ export interface Gathered {
   readonly nodePlatforms: readonly string[];
   readonly copy: CopyState;
   /** Whether a copy into the image's repository of the store is under way. */
-  readonly copiesInRepository: boolean;
+  readonly isCopyingIntoRepository: boolean;
+  /** The job that asks upstream for the image. */
   readonly check: JobState<CopyRequest, CheckAnswer>;
   readonly verify: JobState<CopyRequest, VerifyResult>;
-  readonly removal: JobState<RemovalRequest, RemovalResult>;
-  readonly rules: LifeRules;
+  readonly remove: JobState<RemoveRequest, RemoveResult>;
+  readonly lifeRules: LifeRules;
   /** Whether the cache holds more than it may and this image is among those chosen to go. */
-  readonly evict: boolean;
+  readonly isEvicted: boolean;
   /** When this replica became the leader. */
   readonly leadingSince: number;
   /** When there was last a reason to believe that the store has lost something. */
@@ -56,8 +56,11 @@ export type CopyAction =
       readonly because: string;
     }
   | { readonly do: 'cancel' }
-  /** Its result is in the status now. */
-  | { readonly do: 'settle' };
+  /**
+   * Its result is in the status now. Unlike a task, which is settled, a copy leaves nothing to remember: when
+   * it ended is in the status too.
+   */
+  | { readonly do: 'forget' };
 
 export interface Decision {
   /** Create the CachedImage, or bring our fields of its spec up to date. */
@@ -67,7 +70,7 @@ export interface Decision {
   readonly status?: CachedImageStatus;
   readonly copy?: CopyAction;
   readonly tasks?: readonly Task[];
-  /** Tasks whose results are in the status now. */
+  /** Tasks whose results are in the status now; the jobs remember only when these ended. */
   readonly settled?: readonly TaskName[];
   /** Delete the CachedImage, provided that the API server too knows of no pod that uses it. */
   readonly expire?: 'Expired' | 'Evicted';
@@ -80,4 +83,4 @@ export interface Decision {
 
 export type Task =
   | { readonly task: 'check' | 'verify'; readonly request: CopyRequest }
-  | { readonly task: 'remove'; readonly request: RemovalRequest };
+  | { readonly task: 'remove'; readonly request: RemoveRequest };

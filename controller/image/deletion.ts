@@ -26,8 +26,8 @@ export function decideDeletion(
   const stop = stopCopying(gathered.copy);
   if (image.metadata.finalizers?.includes(CACHED_IMAGE_FINALIZER) !== true) return { events: [], ...stop };
   if (target === undefined || isNeeded(gathered) || isRemoved(gathered)) return release(gathered);
-  const { removal, copiesInRepository, usage, rules, now } = gathered;
-  const deadline = (parseTime(image.metadata.deletionTimestamp) ?? now) + rules.deleteDeadlineMs;
+  const { remove, isCopyingIntoRepository, usage, lifeRules, now } = gathered;
+  const deadline = (parseTime(image.metadata.deletionTimestamp) ?? now) + lifeRules.deleteDeadlineMs;
   if (deadline <= now) return release(gathered, [GIVEN_UP]);
   const status = nextStatus(image, usage, { is: 'deleting' }, now);
   const waiting = (ms: number): Decision => ({
@@ -36,10 +36,9 @@ export function decideDeletion(
     ...stop,
     againInMs: Math.min(ms, deadline - now),
   });
-  if (isUnderWay(removal)) return waiting(deadline - now);
-  if (removal.phase === 'failed' && removal.failure.retryAt > now)
-    return waiting(removal.failure.retryAt - now);
-  if (copiesInRepository) return waiting(BUSY_MS);
+  if (isUnderWay(remove)) return waiting(deadline - now);
+  if (remove.phase === 'failed' && remove.failure.retryAt > now) return waiting(remove.failure.retryAt - now);
+  if (isCopyingIntoRepository) return waiting(BUSY_MS);
   const sizeBytes = image.status?.sizeBytes ?? 0;
   const request = { targets: targetsOf(gathered, image, target), sizeBytes };
   return { ...waiting(deadline - now), tasks: [{ task: 'remove', request }] };
@@ -49,8 +48,8 @@ function isNeeded({ usage, hasSibling }: Gathered): boolean {
   return usage !== undefined || hasSibling;
 }
 
-function isRemoved({ removal }: Gathered): boolean {
-  return removal.phase === 'done' && removal.result.previous === undefined;
+function isRemoved({ remove }: Gathered): boolean {
+  return remove.phase === 'done' && remove.result.previous === undefined;
 }
 
 const GIVEN_UP: ObjectEvent = {

@@ -3,7 +3,7 @@ import type { CachedImageStatus } from '../../api/cached-image.ts';
 import { CONDITION_READY, CONDITION_UPSTREAM_AVAILABLE } from '../../api/reasons.ts';
 import { type Condition, findCondition } from '../../platform/kube/conditions.ts';
 import type { ObjectEvent } from '../cluster/object-events.ts';
-import { isStale } from './copy-checks.ts';
+import { isStale } from './copy-rules.ts';
 
 /** Only changes are worth an Event, and changes upstream only while pods use the image. */
 export function eventsOf(

@@ -5,13 +5,13 @@ import { CONDITION_UPSTREAM_AVAILABLE, type UpstreamReason } from '../../api/rea
 import { type Condition, setCondition } from '../../platform/kube/conditions.ts';
 import { formatBytes } from '../../platform/format-bytes.ts';
 import { timestamp } from '../../platform/kube/time.ts';
-import type { RemovalResult, VerifyResult } from '../jobs/orders.ts';
+import type { RemoveResult, VerifyResult } from '../jobs/orders.ts';
 
 /** The results of tasks that are done, by task; `at` is in milliseconds since the epoch. */
 export interface Findings {
   readonly check?: { readonly result: CheckAnswer; readonly at: number };
   readonly verify?: { readonly result: VerifyResult; readonly at: number };
-  readonly remove?: { readonly result: RemovalResult; readonly at: number };
+  readonly remove?: { readonly result: RemoveResult; readonly at: number };
   /** Digests that have a CachedImage of their own: it looks after them. */
   readonly pinnedDigests: readonly string[];
 }
@@ -21,9 +21,9 @@ export function learn(
   { check, verify, remove, pinnedDigests }: Findings,
 ): CachedImageStatus {
   let status = before;
-  if (verify !== undefined) status = verified(status, verify.result, verify.at);
-  if (check !== undefined) status = checked(status, check.result, check.at);
-  if (remove !== undefined) status = removed(status, remove.result, remove.at);
+  if (verify !== undefined) status = withVerification(status, verify.result, verify.at);
+  if (check !== undefined) status = withCheck(status, check.result, check.at);
+  if (remove !== undefined) status = withRemoval(status, remove.result, remove.at);
   return withPrevious(
     status,
     (status.previousDigests ?? []).filter(({ digest }) => !pinnedDigests.includes(digest)),
@@ -41,7 +41,7 @@ export function servingDigest(status: CachedImageStatus, digest: string, at: num
 /** The CRD allows no more. */
 const MAX_PREVIOUS = 16;
 
-function verified(status: CachedImageStatus, answer: VerifyResult, at: number): CachedImageStatus {
+function withVerification(status: CachedImageStatus, answer: VerifyResult, at: number): CachedImageStatus {
   if (!answer.complete) return { ...status, requestedPlatforms: undefined };
   const { digest, sizeBytes, requested } = answer;
   return {
@@ -53,7 +53,7 @@ function verified(status: CachedImageStatus, answer: VerifyResult, at: number): 
   };
 }
 
-function checked(status: CachedImageStatus, answer: CheckAnswer, at: number): CachedImageStatus {
+function withCheck(status: CachedImageStatus, answer: CheckAnswer, at: number): CachedImageStatus {
   const asked = { ...status, lastCheckedTime: timestamp(at) };
   if (answer.upstream === 'Unavailable') {
     return withUpstream(asked, { status: 'False', reason: answer.reason, message: answer.message }, at);
@@ -80,7 +80,7 @@ function withUpstream(
   return { ...status, conditions: [...conditions] };
 }
 
-function removed(status: CachedImageStatus, answer: RemovalResult, at: number): CachedImageStatus {
+function withRemoval(status: CachedImageStatus, answer: RemoveResult, at: number): CachedImageStatus {
   const previous = (status.previousDigests ?? []).flatMap((entry) => {
     if (entry.digest !== answer.previous) return [entry];
     return answer.inUse ? [{ ...entry, replacedTime: timestamp(at) }] : [];

@@ -27,7 +27,7 @@ export interface GatherSources {
   readonly repositories: RepositoryLocks;
   readonly suspicion: Suspicion;
   /** For images that no policy matches. */
-  readonly rules: LifeRules;
+  readonly defaultLifeRules: LifeRules;
   /** Whether an image is to go because the cache holds more than it may. */
   readonly isEvicted: (name: string) => boolean;
   readonly clock: Clock;
@@ -38,24 +38,24 @@ export interface GatherSources {
  * @returns a function that gathers for an image by name, also when no CachedImage has that name yet
  */
 export function gatherer(sources: GatherSources): (name: string) => Gathered {
-  const { images, usage, platforms, jobs, repositories, rules, suspicion, isEvicted, clock } = sources;
+  const { images, usage: usageIndex, platforms, jobs, repositories, suspicion, clock } = sources;
   const leadingSince = clock.now();
   return (name) => {
     const record = images.get(name);
-    const users = usage.of(record === undefined ? name : (record.standsFor ?? ''));
+    const usage = usageIndex.of(record === undefined ? name : (record.standsFor ?? ''));
     const repository = record?.repository;
     return {
       ...(record === undefined ? {} : { image: record.image }),
       ...relativesOf(record, sources),
-      ...(users === undefined ? {} : { usage: users }),
+      ...(usage === undefined ? {} : { usage }),
       nodePlatforms: platforms.all(),
       copy: jobs.copy.state(name),
-      copiesInRepository: repository !== undefined && repositories.isCopying(repository),
+      isCopyingIntoRepository: repository !== undefined && repositories.isCopying(repository),
       check: jobs.check.state(name),
       verify: jobs.verify.state(name),
-      removal: jobs.remove.state(name),
-      rules: rulesUnder(rules, appliedPolicy(record, users, sources)),
-      evict: isEvicted(name),
+      remove: jobs.remove.state(name),
+      lifeRules: rulesUnder(sources.defaultLifeRules, appliedPolicy(record, usage, sources)),
+      isEvicted: sources.isEvicted(name),
       leadingSince,
       ...(suspicion.at === undefined ? {} : { suspectedAt: suspicion.at }),
       now: clock.now(),
@@ -65,13 +65,13 @@ export function gatherer(sources: GatherSources): (name: string) => Gathered {
 
 function appliedPolicy(
   record: ImageRecord | undefined,
-  users: ImageUsage | undefined,
+  usage: ImageUsage | undefined,
   { policies: records }: GatherSources,
 ): CachePolicy | undefined {
-  const image = users?.reference ?? record?.reference;
+  const image = usage?.reference ?? record?.reference;
   const policies = [...records.values()].flatMap(({ policy }) => policy ?? []);
   if (image === undefined || policies.length === 0) return undefined;
-  return policyOf(policies, image, record?.image.spec.tenant ?? users?.tenant, users?.namespaces ?? []);
+  return policyOf(policies, image, record?.image.spec.tenant ?? usage?.tenant, usage?.namespaces ?? []);
 }
 
 /** Which other CachedImages stand for the same image, or for an earlier digest of its tag. */

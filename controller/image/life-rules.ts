@@ -113,7 +113,7 @@ function shareOf(name: string): number {
 }
 
 /** The rules for images that no policy matches. */
-export function lifeRules(settings: ConfigOf<typeof controllerConfig>): LifeRules {
+export function defaultLifeRules(settings: ConfigOf<typeof controllerConfig>): LifeRules {
   return {
     expireAfterMs: settings.expireAfter,
     keepLost: settings.keepLost,
@@ -133,9 +133,9 @@ export function policyOf(
   policies: readonly CachePolicy[],
   { host, repository }: Reference,
   tenant: string | undefined,
-  users: readonly string[],
+  namespaces: readonly string[],
 ): CachePolicy | undefined {
-  return policyFor(policies, { host, repository, namespaces: tenant === undefined ? users : [tenant] });
+  return policyFor(policies, { host, repository, namespaces: tenant === undefined ? namespaces : [tenant] });
 }
 
 /** What a policy leaves open stays as it is in `rules`. */

@@ -11,7 +11,7 @@ import { parseDigest } from '../../registry/core/digest.ts';
 import { decide } from './decide.ts';
 import type { Decision, Gathered } from './decision.ts';
 import type { CopyState, JobState } from '../jobs/job-state.ts';
-import type { CopyRequest, RemovalRequest, RemovalResult, VerifyResult } from '../jobs/orders.ts';
+import type { CopyRequest, RemoveRequest, RemoveResult, VerifyResult } from '../jobs/orders.ts';
 import type { CheckAnswer } from '../../api/copier-api.ts';
 import {
   cachedImage,
@@ -88,7 +88,7 @@ const verify = task<CopyRequest, VerifyResult>(
     },
   ),
 );
-const removal = task<RemovalRequest, RemovalResult>(
+const remove = task<RemoveRequest, RemoveResult>(
   REMOVAL,
   fc.constantFrom({ inUse: true }, { inUse: false }, { inUse: false, previous: OTHER }),
 );
@@ -132,19 +132,19 @@ const world: fc.Arbitrary<Gathered> = fc
     copy,
     check,
     verify,
-    removal,
+    remove,
     hasSibling: fc.boolean(),
     pinnedDigests: fc.subarray([OTHER]),
-    copiesInRepository: fc.boolean(),
+    isCopyingIntoRepository: fc.boolean(),
     suspected: fc.boolean(),
-    evict: fc.boolean(),
+    isEvicted: fc.boolean(),
     cache: fc.boolean(),
     laterMs: fc.constantFrom(0, HOUR, 31 * DAY),
   })
   .map(({ pods, waitingPods, digests, suspected, cache, laterMs, ...rest }) =>
     gathered({
       ...rest,
-      rules: { ...LIFE, cache },
+      lifeRules: { ...LIFE, cache },
       ...(pods > 0 ? { usage: usageOf(IMAGE, { pods, waitingPods, digests }) } : {}),
       ...(suspected ? { suspectedAt: NOW } : {}),
       now: NOW + laterMs,
@@ -179,10 +179,10 @@ describe('whatever happens', () => {
   });
 
   it('nothing is removed that another CachedImage stands for, nor while something is copied beside it', () => {
-    always((decision, { hasSibling, pinnedDigests, copiesInRepository }) => {
+    always((decision, { hasSibling, pinnedDigests, isCopyingIntoRepository }) => {
       if (hasSibling) expect(removed(decision)).not.toContain('the tag');
       for (const digest of pinnedDigests) expect(removed(decision)).not.toContain(digest);
-      if (copiesInRepository) expect(removed(decision)).toEqual([]);
+      if (isCopyingIntoRepository) expect(removed(decision)).toEqual([]);
     });
   });
 
@@ -213,8 +213,8 @@ describe('whatever happens', () => {
   });
 
   it('nothing is copied that a policy keeps out of the cache', () => {
-    always((decision, { rules }) => {
-      if (!rules.cache) expect(decision.copy?.do).not.toBe('start');
+    always((decision, { lifeRules }) => {
+      if (!lifeRules.cache) expect(decision.copy?.do).not.toBe('start');
     });
   });
 
@@ -231,18 +231,15 @@ describe('whatever happens', () => {
     });
   });
 
-  it('who decides again, knowing what came of it, decides for the same status', () => {
+  it('deciding again, once the decision has been carried out, leads to the same status', () => {
     always((decision, input) => {
       const { image: given } = input;
       if (given === undefined || decision.status === undefined) return;
       const settled = Object.fromEntries(
-        (decision.settled ?? []).map((name) => [
-          name === 'remove' ? 'removal' : name,
-          { phase: 'idle', lastAt: NOW },
-        ]),
+        (decision.settled ?? []).map((name) => [name, { phase: 'idle', lastAt: NOW }]),
       );
       const copyNow =
-        decision.copy?.do === 'settle' || decision.copy?.do === 'cancel' ? { copy: { phase: 'idle' } } : {};
+        decision.copy?.do === 'forget' || decision.copy?.do === 'cancel' ? { copy: { phase: 'idle' } } : {};
       const next = {
         ...input,
         ...settled,
@@ -267,8 +264,8 @@ describe('a deletion that cannot be carried out', () => {
       request: REMOVAL,
       failure: jobFailure({ retryAt: NOW + HOUR }),
     } as const;
-    expect(decide(gathered({ image: deleting, removal: failed })).finalizer).toBeUndefined();
-    expect(decide(gathered({ image: deleting, removal: failed, now: NOW + HOUR }))).toMatchObject({
+    expect(decide(gathered({ image: deleting, remove: failed })).finalizer).toBeUndefined();
+    expect(decide(gathered({ image: deleting, remove: failed, now: NOW + HOUR }))).toMatchObject({
       finalizer: 'remove',
       events: [{ type: 'Warning', reason: 'LeftInStore' }],
     });

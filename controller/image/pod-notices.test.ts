@@ -6,7 +6,7 @@ import type { EventToRecord } from '../../platform/kube/events.ts';
 import { parseReference } from '../../registry/core/reference.ts';
 import { PodNotices } from './pod-notices.ts';
 import { podRecords, type PodRecord } from '../cluster/resources.ts';
-import { COPIED, DIGEST, pod, RULES } from '../test-objects.ts';
+import { COPIED, DIGEST, pod, SCOPE } from '../test-objects.ts';
 import { UsageIndex } from '../cluster/usage.ts';
 
 const IMAGE = 'docker.io/library/nginx:1';
@@ -27,7 +27,7 @@ function conditions(...pairs: readonly (readonly [string, string])[]): CachedIma
 
 function bench() {
   const told: string[] = [];
-  const [pods, usage] = [new ObjectCache<PodRecord>(), new UsageIndex(RULES)];
+  const [pods, usage] = [new ObjectCache<PodRecord>(), new UsageIndex(SCOPE)];
   usage.setNamespace('team-a', true);
   const notices = new PodNotices({
     pods,

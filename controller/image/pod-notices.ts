@@ -71,7 +71,7 @@ export class PodNotices {
    */
   readonly notify = (name: string, image: string, status: CachedImageStatus): void => {
     for (const notice of noticesOf(image, status)) {
-      const concerned = [...this.#options.usage.usersOf(name)].filter(([, view]) => notice.concerns(view));
+      const concerned = [...this.#options.usage.podsUsing(name)].filter(([, view]) => notice.concerns(view));
       for (const [key] of concerned.slice(0, MAX_PODS)) this.#notifyPod(key, name, notice);
     }
   };

@@ -8,7 +8,8 @@ import { loop, type Component } from '../../platform/run.ts';
 import type { RecordObjectEvent } from '../cluster/object-events.ts';
 import type { ImageRecord } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
-import { type JobQueues, TASKS } from '../jobs/kinds.ts';
+import { TASKS } from '../jobs/job-state.ts';
+import type { JobQueues } from '../jobs/kinds.ts';
 import { decide } from './decide.ts';
 import type { Decision, Gathered } from './decision.ts';
 import type { Suspicion } from './suspicion.ts';
@@ -24,8 +25,8 @@ export interface ReconcilerOptions {
   readonly usage: UsageIndex;
   /** Resolves once all that decisions depend on is known. */
   readonly synced: (signal: AbortSignal) => Promise<void>;
-  /** Of images to look at. */
-  readonly queue: WorkQueue;
+  /** Names of images to look at. */
+  readonly imageQueue: WorkQueue;
   readonly jobs: JobQueues;
   readonly suspicion: Suspicion;
   readonly onExpired: (reason: string) => void;
@@ -44,15 +45,20 @@ export class Reconciler {
   }
 
   component(): Component {
-    const { images, usage, synced, queue, log } = this.#options;
+    const { images, usage, synced, imageQueue, log } = this.#options;
     return loop('reconcile', async (signal) => {
       await synced(signal);
       log.info('reconciling', { images: images.size, inUse: [...usage.names()].length });
-      await queue.run(this.reconcile, signal);
+      await imageQueue.run(this.reconcile, signal);
     });
   }
 
-  /** @throws KubeError when something could not be read or written; the queue then tries again */
+  /**
+   * One round for one name. An image that pods have just begun to use takes two: the first round only creates
+   * its CachedImage. That change of the images brings the name back into the queue, and the second round starts
+   * the first job. A job brings the name back when its state changes.
+   * @throws KubeError when something could not be read or written; the queue then tries again
+   */
   readonly reconcile = async (name: string, signal: AbortSignal): Promise<WorkResult> => {
     const { gather, writer } = this.#options;
     const gathered = gather(name);
@@ -103,7 +109,7 @@ export class Reconciler {
       jobs.copy.start(name, copy.request, copy.priority);
     }
     if (copy?.do === 'cancel') jobs.copy.cancel(name);
-    if (copy?.do === 'settle') jobs.copy.forget(name);
+    if (copy?.do === 'forget') jobs.copy.forget(name);
     if (suspect === true) suspicion.raise();
   }
 

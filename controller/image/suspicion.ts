@@ -13,8 +13,8 @@ const SETTLES_MS = 30_000;
 
 export interface SuspicionOptions {
   readonly images: ObjectCache<ImageRecord>;
-  /** Of images to look at. */
-  readonly queue: Pick<WorkQueue, 'add'>;
+  /** Names of images to look at. */
+  readonly imageQueue: Pick<WorkQueue, 'add'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -34,11 +34,11 @@ export class Suspicion {
 
   /** Has every image looked at, which then orders its verification. */
   readonly raise = (): void => {
-    const { images, queue, clock, log } = this.#options;
+    const { images, imageQueue, clock, log } = this.#options;
     const now = clock.now();
     if (this.#raisedAt !== undefined && now - this.#raisedAt < SETTLES_MS) return;
     this.#raisedAt = now;
     log.warn('the store has lost content, all images are verified');
-    for (const { metadata } of images.values()) queue.add(metadata.name ?? '');
+    for (const { metadata } of images.values()) imageQueue.add(metadata.name ?? '');
   };
 }

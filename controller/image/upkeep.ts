@@ -31,10 +31,10 @@ export function upkeep(
   request: CopyRequest,
 ): Upkeep {
   if (status.digest === undefined) return { tasks: [], againAt: [] };
-  const { check, verify, rules, now } = gathered;
+  const { check, verify, lifeRules, now } = gathered;
   const all: Due[] = [
-    { at: turn(check, checkDueAt(name, status, rules)), task: { task: 'check', request } },
-    { at: turn(verify, verifyDue(gathered, name)), task: { task: 'verify', request } },
+    { at: dueOrUnderWay(check, checkDueAt(name, status, lifeRules)), task: { task: 'check', request } },
+    { at: dueOrUnderWay(verify, verifyDue(gathered, name)), task: { task: 'verify', request } },
     removalOfPrevious(gathered, status, request),
   ];
   return {
@@ -43,31 +43,34 @@ export function upkeep(
   };
 }
 
-function verifyDue({ verify, rules, leadingSince, suspectedAt }: Gathered, name: string): number {
+function verifyDue({ verify, lifeRules, leadingSince, suspectedAt }: Gathered, name: string): number {
   const last = verify.phase === 'idle' ? verify.lastAt : undefined;
   const known = {
     since: leadingSince,
     ...(last === undefined ? {} : { last }),
     ...(suspectedAt === undefined ? {} : { suspectedAt }),
   };
-  return verifyDueAt(name, known, rules);
+  return verifyDueAt(name, known, lifeRules);
 }
 
-/** A task that is done, and whose result is being taken in right now, counts as under way. */
-function turn(state: JobState<unknown, unknown>, dueAt: number): number | undefined {
+/**
+ * When a task is due; undefined while it is under way. One that is done, and whose result is being taken in
+ * right now, counts as under way.
+ */
+function dueOrUnderWay(state: JobState<unknown, unknown>, dueAt: number): number | undefined {
   if (state.phase === 'failed') return Math.max(dueAt, state.failure.retryAt);
   return state.phase === 'idle' ? dueAt : undefined;
 }
 
 function removalOfPrevious(
-  { rules, usage, removal, copiesInRepository, now }: Gathered,
+  { lifeRules, usage, remove, isCopyingIntoRepository, now }: Gathered,
   status: CachedImageStatus,
   { reference: image, tenant }: CopyRequest,
 ): Due {
-  const [previous] = outdatedDigests(status, usage, rules, now);
+  const [previous] = outdatedDigests(status, usage, lifeRules, now);
   if (previous === undefined) {
     const graces = (status.previousDigests ?? []).map(
-      ({ replacedTime }) => (parseTime(replacedTime) ?? now) + rules.keepPreviousMs,
+      ({ replacedTime }) => (parseTime(replacedTime) ?? now) + lifeRules.keepPreviousMs,
     );
     return { at: graces.find((at) => at > now) };
   }
@@ -76,7 +79,7 @@ function removalOfPrevious(
     ...(tenant === undefined ? {} : { tenant }),
     ranBy: cachedImageName(image, tenant),
   };
-  const at = turn(removal, copiesInRepository ? now + BUSY_MS : now);
+  const at = dueOrUnderWay(remove, isCopyingIntoRepository ? now + BUSY_MS : now);
   return {
     at,
     task: { task: 'remove', request: { targets: [target], previous, sizeBytes: status.sizeBytes ?? 0 } },

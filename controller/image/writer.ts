@@ -12,7 +12,7 @@ import type { Logger } from '../../platform/log.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import { imageRecords, type ImageRecord } from '../cluster/resources.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
-import { isMadeForPods } from './copy-checks.ts';
+import { isMadeForPods } from './copy-rules.ts';
 import type { AppliedSpec, Decision } from './decision.ts';
 
 const FIELD_MANAGER = 'larder-controller';
@@ -21,7 +21,7 @@ export interface ImageWriterOptions {
   readonly images: ObjectCache<ImageRecord>;
   readonly writer: Writer;
   /** Reads from the API server which images pods use now. */
-  readonly readUsers: () => Promise<UsageIndex>;
+  readonly readUsage: () => Promise<UsageIndex>;
   readonly log: Logger;
 }
 
@@ -84,10 +84,10 @@ export class ImageWriter {
    * @throws KubeError; a conflict when somebody wrote to it since the decision
    */
   async remove({ metadata }: CachedImage, signal: AbortSignal): Promise<boolean> {
-    const { images, readUsers, writer } = this.#options;
+    const { images, readUsage, writer } = this.#options;
     const record = images.get(metadata.name);
     const { name, uid, resourceVersion } = record?.image.metadata ?? metadata;
-    if ((await readUsers()).of(record?.standsFor ?? name) !== undefined) return false;
+    if ((await readUsage()).of(record?.standsFor ?? name) !== undefined) return false;
     const preconditions = { ...(uid ? { uid } : {}), ...(resourceVersion ? { resourceVersion } : {}) };
     await writer.delete(imageRecords, { name }, { ...preconditions, signal });
     return true;

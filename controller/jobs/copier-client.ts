@@ -17,7 +17,7 @@ import {
   VERIFY_PATH,
   verifyAnswerSchema,
 } from '../../api/copier-api.ts';
-import { ownerIn, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
+import { ownerFromRedirect, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
 import type { StoredImage } from '../../api/stored-image.ts';
 import { formatReference } from '../../registry/core/reference.ts';
 import type { JobProgress } from './job-state.ts';
@@ -135,7 +135,7 @@ export class CopierClient {
   async #sendToOwner(path: string, order: object, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const { url } = this.#options;
     const answer = await this.#send(new URL(path, url), order, signal);
-    const owner = ownerIn(answer.statusCode, answer.headers['location'], url);
+    const owner = ownerFromRedirect(answer.statusCode, answer.headers['location'], url);
     if (owner === undefined) return answer;
     await answer.body.dump();
     try {

@@ -2,6 +2,10 @@
 import type { ReadyReason } from '../../api/reasons.ts';
 import type { CopyRequest, CopyResult } from './orders.ts';
 
+/** The tasks beside the copy of an image, as they are called in a decision and in the metrics. */
+export const TASKS = ['check', 'verify', 'remove'] as const;
+export type TaskName = (typeof TASKS)[number];
+
 export interface JobProgress {
   readonly completedBytes: number;
   readonly totalBytes: number;

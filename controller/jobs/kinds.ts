@@ -12,20 +12,17 @@ import type { Component } from '../../platform/run.ts';
 import type { controllerConfig } from '../config.ts';
 import type { CopierClient } from './copier-client.ts';
 import { type JobKind, JobQueue, type JobQueueOptions } from './job-queue.ts';
+import type { TaskName } from './job-state.ts';
 import {
   type CopyRequest,
   type CopyResult,
-  type RemovalRequest,
-  type RemovalResult,
+  type RemoveRequest,
+  type RemoveResult,
   sameRequest,
   type VerifyResult,
 } from './orders.ts';
 import type { Removals } from './removals.ts';
 import type { RepositoryLocks } from './repository-locks.ts';
-
-/** The tasks, as they are called in a decision and in the metrics. */
-export const TASKS = ['check', 'verify', 'remove'] as const;
-export type TaskName = (typeof TASKS)[number];
 
 /** What is counted of the jobs. */
 export interface JobMetrics {
@@ -49,7 +46,7 @@ export interface JobKinds {
   readonly copy: JobKind<CopyRequest, CopyResult>;
   readonly check: JobKind<CopyRequest, CheckAnswer>;
   readonly verify: JobKind<CopyRequest, VerifyResult>;
-  readonly remove: JobKind<RemovalRequest, RemovalResult>;
+  readonly remove: JobKind<RemoveRequest, RemoveResult>;
 }
 
 export type JobQueues = {
@@ -111,7 +108,7 @@ export function jobKinds({ copier, removals, repositories, settings, metrics }: 
       perform: removals.perform,
       limits: { total: REMOVALS_AT_ONCE },
       backoff: () => backoff,
-      ...counted('remove', metrics, ({ inUse }: RemovalResult) => (inUse ? 'InUse' : 'Removed')),
+      ...counted('remove', metrics, ({ inUse }: RemoveResult) => (inUse ? 'InUse' : 'Removed')),
     },
   };
 }

@@ -1,10 +1,10 @@
-/** The orders that the copier is given for one image, and what each of them results in. */
+/** What the copier can be asked to do about one image, and what each request results in. */
 import type { VerifyAnswer } from '../../api/copier-api.ts';
 import type { ReadyReason } from '../../api/reasons.ts';
 import type { StoredImage } from '../../api/stored-image.ts';
 import type { Reference } from '../../registry/core/reference.ts';
 
-/** An order to copy an image; checks and verifications are ordered with the same fields. */
+/** Asks for a copy of an image; checks and verifications take the same fields. */
 export interface CopyRequest {
   readonly reference: Reference;
   readonly tenant?: string;
@@ -14,7 +14,7 @@ export interface CopyRequest {
   readonly referrers?: boolean;
 }
 
-/** Whether two orders would have the same effect. */
+/** Whether two requests for the same image have the same effect. */
 export function sameRequest(a: CopyRequest, b: CopyRequest): boolean {
   return (
     a.platforms.join() === b.platforms.join() &&
@@ -43,7 +43,7 @@ export interface ImageToRemove extends StoredImage {
   readonly ranBy?: string;
 }
 
-export interface RemovalRequest {
+export interface RemoveRequest {
   readonly targets: readonly ImageToRemove[];
   /** The digest, when an earlier digest of a tag is removed and not the whole image. */
   readonly previous?: string;
@@ -51,14 +51,14 @@ export interface RemovalRequest {
   readonly sizeBytes: number;
 }
 
-export interface RemovalResult {
+export interface RemoveResult {
   /** As in the request. */
   readonly previous?: string;
   /** Pods use it after all, so nothing was removed. */
   readonly inUse: boolean;
 }
 
-/** An order that was not carried out. `message` is fit for users. */
+/** A request that the copier did not carry out. `message` is fit for users. */
 export class OrderFailed extends Error {
   override readonly name = 'OrderFailed';
   readonly reason: ReadyReason;

@@ -10,7 +10,7 @@ import type { Writer } from '../cluster/fenced.ts';
 import { readyProxies } from '../cluster/proxies.ts';
 import { type PodRecord, podRecords } from '../cluster/resources.ts';
 import { UsageIndex } from '../cluster/usage.ts';
-import { RULES } from '../test-objects.ts';
+import { SCOPE } from '../test-objects.ts';
 import { Rescuer } from './rescuer.ts';
 
 const KEY: CapabilityKey = { secret: Buffer.alloc(32, 1), signsFrom: 0 };
@@ -43,7 +43,7 @@ class Bench {
   #version = 1;
 
   constructor() {
-    const usage = new UsageIndex(RULES);
+    const usage = new UsageIndex(SCOPE);
     usage.setNamespace('team-a', true);
     const record = (_: string, fields?: object): void => void this.logged.push(fields);
     this.#component = new Rescuer({

@@ -6,7 +6,7 @@ import { ObjectCache } from '../../platform/kube/cache.ts';
 import { silentLogger } from '../../platform/log.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import { cacheRecords, imageRecords, type CacheRecord, type ImageRecord } from '../cluster/resources.ts';
-import { cachedImage, COPIED, RULES } from '../test-objects.ts';
+import { cachedImage, COPIED, SCOPE } from '../test-objects.ts';
 import { UsageIndex } from '../cluster/usage.ts';
 import { CacheKeeper } from './cache-keeper.ts';
 
@@ -56,8 +56,8 @@ function bench(limitBytes?: number) {
     caches,
     images,
     standingFor: () => [],
-    usage: new UsageIndex(RULES),
-    store,
+    usage: new UsageIndex(SCOPE),
+    storeKeeper: store,
     ...(limitBytes === undefined ? {} : { limitBytes }),
     onEvict: (name) => evicted.push(name),
     writer,

@@ -34,7 +34,7 @@ export interface CacheKeeperOptions {
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly usage: UsageIndex;
   /** Absent when the store does not belong to the release. */
-  readonly store?: Pick<StoreKeeper, 'status' | 'garbageBytes' | 'hasCollected' | 'collectNow'>;
+  readonly storeKeeper?: Pick<StoreKeeper, 'status' | 'garbageBytes' | 'hasCollected' | 'collectNow'>;
   /** How much the images may take, in bytes; absent: no limit. */
   readonly limitBytes?: number;
   /** Called with the name of every image that is chosen to go. */
@@ -91,17 +91,18 @@ export class CacheKeeper {
   }
 
   #weigh(): void {
-    const { images, store, limitBytes, onEvict } = this.#options;
+    const { images, storeKeeper, limitBytes, onEvict } = this.#options;
     const holdings = [...images.values()].flatMap((record) => holdingOf(record) ?? []);
-    const volume = store?.status?.volume;
-    const use = store && volume && { usedBytes: volume.usedBytes, garbageBytes: store.garbageBytes };
+    const volume = storeKeeper?.status?.volume;
+    const use = storeKeeper &&
+      volume && { usedBytes: volume.usedBytes, garbageBytes: storeKeeper.garbageBytes };
     this.#last = capacity(holdings, use ?? undefined, limitBytes);
     const { evict } = this.#last;
     // Images that a former leader removed may still take up space, which is reclaimed before any other image
     // goes.
-    if (evict.length > 0 && store?.hasCollected === false) store.collectNow();
+    if (evict.length > 0 && storeKeeper?.hasCollected === false) storeKeeper.collectNow();
     else for (const name of evict) onEvict(name);
-    this.#evicted = new Set(store?.hasCollected === false ? [] : evict);
+    this.#evicted = new Set(storeKeeper?.hasCollected === false ? [] : evict);
   }
 
   async #report(signal: AbortSignal): Promise<void> {
@@ -122,13 +123,13 @@ export class CacheKeeper {
 
   /** Orders a collection when the annotation asks for one, once for each of its values. */
   #collect(record: CacheRecord): Pick<ImageCacheStatus, 'collectRequest'> {
-    const { store, recordEvent } = this.#options;
+    const { storeKeeper, recordEvent } = this.#options;
     const { collectRequest = record.status.collectRequest } = record;
     if (collectRequest !== record.status.collectRequest) {
-      store?.collectNow();
+      storeKeeper?.collectNow();
       recordEvent(
         record,
-        store === undefined
+        storeKeeper === undefined
           ? {
               type: 'Warning',
               reason: 'CollectionRefused',
@@ -141,10 +142,10 @@ export class CacheKeeper {
   }
 
   #view(): CacheView {
-    const { images, usage, standingFor, store, limitBytes } = this.#options;
+    const { images, usage, standingFor, storeKeeper, limitBytes } = this.#options;
     const inUse = [...usage.names()];
     const lacking = inUse.filter((name) => !standingFor(name).some(isReady));
-    const lastCollection = store?.status?.lastCollection;
+    const lastCollection = storeKeeper?.status?.lastCollection;
     return {
       images: [...images.values()].filter(isReady).length,
       imagesInUse: inUse.length,

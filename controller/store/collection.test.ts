@@ -3,7 +3,7 @@ import { isCollectionDue } from './collection.ts';
 const GIB = 2 ** 30;
 const HOUR = 3_600_000;
 const NOW = Date.parse('2026-11-21T03:00:00Z');
-const RULES = { worthBytes: GIB, afterMs: 24 * HOUR, limitBytes: 45 * GIB };
+const THRESHOLDS = { worthBytes: GIB, afterMs: 24 * HOUR, limitBytes: 45 * GIB };
 const ROOMY = { usedBytes: 5 * GIB, freeBytes: 40 * GIB, sizeBytes: 50 * GIB };
 
 describe('a collection', () => {
@@ -24,6 +24,6 @@ describe('a collection', () => {
     ['is not due when there is nothing to gain', 0, 48 * HOUR, { ...ROOMY, freeBytes: 0 }, false],
     ['is due by its worth where space cannot be counted', 2 * GIB, HOUR, null, true],
   ])('%s', (_, bytes, waitedMs, volume, due) => {
-    expect(isCollectionDue({ bytes, since: NOW - waitedMs }, volume, RULES, NOW)).toBe(due);
+    expect(isCollectionDue({ bytes, since: NOW - waitedMs }, volume, THRESHOLDS, NOW)).toBe(due);
   });
 });

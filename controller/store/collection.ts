@@ -14,7 +14,7 @@ export interface VolumeSpace {
   readonly sizeBytes: number;
 }
 
-export interface CollectionRules {
+export interface CollectionThresholds {
   /** Worth a collection by itself, in bytes. */
   readonly worthBytes: number;
   /** How long garbage waits at most, in milliseconds. */
@@ -33,7 +33,7 @@ const QUIET_MS = 60_000;
 export function isCollectionDue(
   { bytes, since }: Garbage,
   volume: VolumeSpace | null,
-  { worthBytes, afterMs, limitBytes = Infinity }: CollectionRules,
+  { worthBytes, afterMs, limitBytes = Infinity }: CollectionThresholds,
   now: number,
 ): boolean {
   if (bytes === 0 || now - since < Math.min(QUIET_MS, afterMs)) return false;

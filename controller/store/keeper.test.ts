@@ -34,7 +34,7 @@ function bench() {
         return status();
       },
     },
-    rules: { worthBytes: GIB, afterMs: 86_400_000 },
+    thresholds: { worthBytes: GIB, afterMs: 86_400_000 },
     everyMs: 30_000,
     onOtherVolume: () => {
       seen.otherVolumes += 1;

@@ -6,12 +6,12 @@ import type { StoreStatus } from '../../api/store-api.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Component, loop } from '../../platform/run.ts';
-import { type CollectionRules, type Garbage, isCollectionDue } from './collection.ts';
+import { type CollectionThresholds, type Garbage, isCollectionDue } from './collection.ts';
 import type { StoreClient } from './client.ts';
 
 export interface StoreKeeperOptions {
   readonly store: Pick<StoreClient, 'status' | 'collect'>;
-  readonly rules: CollectionRules;
+  readonly thresholds: CollectionThresholds;
   /** How often to ask the store for its status, in milliseconds. */
   readonly everyMs: number;
   /** Called when the volume was replaced: all images may be gone. */
@@ -22,8 +22,8 @@ export interface StoreKeeperOptions {
   readonly log: Logger;
 }
 
-/** Nobody knows what former leaders removed. This is the least that counts as garbage, in bytes. */
-const PERHAPS = 1;
+/** What former leaders removed is not known. Until the first collection it counts as this many bytes. */
+const UNKNOWN_GARBAGE_BYTES = 1;
 /** How often the store is asked for its status while a collection is awaited. */
 const BUSY_MS = 2_000;
 
@@ -39,7 +39,7 @@ export class StoreKeeper {
 
   constructor(options: StoreKeeperOptions) {
     this.#options = options;
-    this.#garbage = { bytes: PERHAPS, since: options.clock.now() };
+    this.#garbage = { bytes: UNKNOWN_GARBAGE_BYTES, since: options.clock.now() };
   }
 
   /** Images of that size were removed; the next collection frees their space. */
@@ -47,7 +47,10 @@ export class StoreKeeper {
     const { bytes: before, since } = this.#garbage;
     // Whatever the size, at least a manifest was removed.
     const more = Math.max(1, bytes);
-    this.#garbage = { bytes: before + more, since: before <= PERHAPS ? this.#options.clock.now() : since };
+    this.#garbage = {
+      bytes: before + more,
+      since: before <= UNKNOWN_GARBAGE_BYTES ? this.#options.clock.now() : since,
+    };
   };
 
   /** As the store reported it last; undefined before the first report. */
@@ -102,12 +105,12 @@ export class StoreKeeper {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const { store, rules, clock, log, assertLeader, onOtherVolume } = this.#options;
+    const { store, thresholds, clock, log, assertLeader, onOtherVolume } = this.#options;
     const status = await store.status(signal);
     const { volume, volumeId, state } = status;
     if (this.#status !== undefined && this.#status.volumeId !== volumeId) onOtherVolume();
     this.#status = status;
-    const isDue = this.#isAsked || isCollectionDue(this.#garbage, volume, rules, clock.now());
+    const isDue = this.#isAsked || isCollectionDue(this.#garbage, volume, thresholds, clock.now());
     if (state !== 'serving' || !isDue) return;
     assertLeader();
     const { bytes } = this.#garbage;

@@ -1,4 +1,4 @@
-/** Runs once, as a hook of `helm uninstall`, before anything of the release is deleted. */
+/** The uninstaller: runs once, as a hook of `helm uninstall`, before anything of the release is deleted. */
 import { systemClock } from '../../platform/clock.ts';
 import { loadConfig } from '../../platform/config.ts';
 import { KubeClient } from '../../platform/kube/client.ts';

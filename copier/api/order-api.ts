@@ -17,8 +17,8 @@ import { RegistryError } from '../../registry/core/errors.ts';
 import { methodNotAllowed } from '../../registry/server/oci-error.ts';
 import type { Exchange } from '../../registry/server/request-handler.ts';
 import type { CopyProgress } from '../../registry/copy/progress.ts';
-import type { Orders } from '../images/orders.ts';
-import { sentElsewhere, type Placement } from './placement.ts';
+import type { Orders } from '../orders/orders.ts';
+import { redirectToOwner, type Placement } from './placement.ts';
 
 const MAX_BODY_BYTES = 256 * 1024;
 /** Often enough to keep the connection alive while a registry takes its time. */
@@ -37,7 +37,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
     const order = parseMessage(copyOrderSchema, body);
     // Goes to the replica that serves pulls of the image, so that nothing is fetched twice.
     const repository = repositoryOf({ reference: order.image, tenant: order.tenant });
-    if (sentElsewhere(placement, exchange, repository)) return;
+    if (redirectToOwner(placement, exchange, repository)) return;
     await streamCopy(response, (onProgress) => orders.copy(order, onProgress, signal));
   },
   [CHECK_PATH]: async ({ orders }, body, { response, signal }) => {

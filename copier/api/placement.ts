@@ -58,9 +58,9 @@ export class Placement {
 /**
  * Redirects to the replica that owns the repository, unless that is this one or the client has been there in
  * vain.
- * @returns whether it has
+ * @returns whether it has redirected: then the request is answered
  */
-export function sentElsewhere(
+export function redirectToOwner(
   placement: Placement,
   { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
   repository: string,

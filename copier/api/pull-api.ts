@@ -3,7 +3,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import type { StoredManifest } from '../../registry/client/manifests.ts';
+import type { VerifiedManifest } from '../../registry/client/manifests.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
@@ -13,7 +13,7 @@ import type { Blobs } from '../images/blobs.ts';
 import type { Lists } from '../images/lists.ts';
 import type { Manifests } from '../images/manifests.ts';
 import type { PullTarget } from '../images/pull-target.ts';
-import { sentElsewhere, type Placement } from './placement.ts';
+import { redirectToOwner, type Placement } from './placement.ts';
 import type { BlobContent } from '../images/blob-content.ts';
 import { sendBlob } from './send-blob.ts';
 import { sendReferrers, sendTags } from './send-lists.ts';
@@ -32,10 +32,10 @@ export async function servePull(options: PullApiOptions, exchange: Exchange): Pr
   const pull = receivePull(request, response);
   if (pull === undefined) return;
   const { path, query } = pull;
-  if (sentElsewhere(options.placement, exchange, path.name)) return;
+  if (redirectToOwner(options.placement, exchange, path.name)) return;
   // Tells the proxy at once that we are at work, however long upstream will take.
   response.writeProcessing();
-  const target: PullTarget = { repository: path.name, cached: path.cached };
+  const target: PullTarget = { storeRepository: path.name, cached: path.cached };
   switch (path.kind) {
     case 'manifest':
       sendManifest(response, await findManifest(options, target, path.reference));
@@ -59,13 +59,13 @@ function findManifest(
   { manifests }: PullApiOptions,
   target: PullTarget,
   reference: ManifestReference,
-): Promise<StoredManifest> {
+): Promise<VerifiedManifest> {
   return 'tag' in reference
     ? manifests.byTag(target, reference.tag)
     : manifests.byDigest(target, reference.digest);
 }
 
-function sendManifest(response: ServerResponse, { bytes, digest, manifest }: StoredManifest): void {
+function sendManifest(response: ServerResponse, { bytes, digest, manifest }: VerifiedManifest): void {
   response.writeHead(200, {
     'content-type': manifest.mediaType,
     'content-length': bytes.byteLength,

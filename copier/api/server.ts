@@ -5,7 +5,7 @@ import type { Logger } from '../../platform/log.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { type Exchange, REQUEST_ID_HEADER, requestHandler } from '../../registry/server/request-handler.ts';
 import type { CopierMetrics } from '../metrics.ts';
-import type { Orders } from '../images/orders.ts';
+import type { Orders } from '../orders/orders.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 import { serveOrder } from './order-api.ts';
 import { servePull, type PullApiOptions } from './pull-api.ts';

@@ -32,7 +32,7 @@ async function startCluster(): Promise<Cluster> {
         : Promise.reject(new Error('connection refused'));
     },
     audience: AUDIENCE,
-    readers: ['larder/proxy'],
+    pullers: ['larder/proxy'],
     operators: ['larder/controller'],
     now: () => cluster.now,
     log: silentLogger,
@@ -74,7 +74,7 @@ describe('a caller of the copier', () => {
   });
 
   it('has the role of its ServiceAccount', async () => {
-    expect(await cluster.verifier.verify(await token(cluster.key))).toBe('reader');
+    expect(await cluster.verifier.verify(await token(cluster.key))).toBe('puller');
     expect(await cluster.verifier.verify(await token(cluster.key, { account: 'larder:controller' }))).toBe(
       'operator',
     );
@@ -126,7 +126,7 @@ describe('a caller of the copier', () => {
     });
     expect(cluster.fetched).toBe(1);
     cluster.now = 60_000;
-    expect(await cluster.verifier.verify(authorization)).toBe('reader');
+    expect(await cluster.verifier.verify(authorization)).toBe('puller');
   });
 
   it('is still known while the API server is away, but not before it was ever seen', async () => {
@@ -142,7 +142,7 @@ describe('a caller of the copier', () => {
     cluster.reachable = false;
     cluster.now = 120_000;
     await cluster.verifier.refresh();
-    expect(await cluster.verifier.verify(authorization)).toBe('reader');
+    expect(await cluster.verifier.verify(authorization)).toBe('puller');
   });
 });
 

@@ -16,7 +16,7 @@ export interface TokenVerifierOptions {
   readonly fetchKeys: (signal: AbortSignal) => Promise<IssuerKeys>;
   readonly audience: string;
   /** `namespace/serviceaccount` of those who may pull. */
-  readonly readers: readonly string[];
+  readonly pullers: readonly string[];
   /** `namespace/serviceaccount` of those who may pull and order. */
   readonly operators: readonly string[];
   /** Milliseconds of a clock that never jumps. */
@@ -25,7 +25,7 @@ export interface TokenVerifierOptions {
 }
 
 /** Both may pull, operators may order too. */
-export type CallerRole = 'reader' | 'operator';
+export type CallerRole = 'puller' | 'operator';
 
 /** The keys are not fetched again within this many milliseconds, however many tokens name unknown ones. */
 const REFETCH_PAUSE_MS = 5_000;
@@ -74,7 +74,7 @@ export class TokenVerifier {
     const [, namespace = '', name = ''] = SUBJECT.exec(sub) ?? [];
     const account = `${namespace}/${name}`;
     if (this.#options.operators.includes(account)) return 'operator';
-    if (this.#options.readers.includes(account)) return 'reader';
+    if (this.#options.pullers.includes(account)) return 'puller';
     throw new RegistryError('this ServiceAccount may not call the copier', { reason: 'Forbidden' });
   }
 

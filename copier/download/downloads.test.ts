@@ -5,8 +5,9 @@ import { Readable } from 'node:stream';
 import { silentLogger } from '../../platform/log.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { toRegistryError } from '../../registry/core/errors.ts';
+import type { BlobKey, BlobSink } from '../blob-sink.ts';
 import type { BlobSource } from './download.ts';
-import { Downloads, type BlobKey, type BlobSink } from './downloads.ts';
+import { Downloads } from './downloads.ts';
 import { Spool } from './spool.ts';
 
 const content = Buffer.alloc(1_000_000, 'larder');

@@ -3,29 +3,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 import { backoffMs, type BackoffPolicy } from '../../platform/backoff.ts';
 import type { Digest } from '../../registry/core/digest.ts';
+import type { BlobKey, BlobSink } from '../blob-sink.ts';
 import { Download, type BlobSource, type ResumePolicy, type SpooledBlob } from './download.ts';
 import type { Spool } from './spool.ts';
-
-/** A blob in a repository of the store. Who may read one repository need not be allowed to read another. */
-export interface BlobKey {
-  readonly repository: string;
-  readonly digest: Digest;
-}
-
-/** Where downloaded blobs are stored. */
-export interface BlobSink {
-  /**
-   * Commits a blob while its content arrives. The last byte comes only once the whole is verified; otherwise
-   * `content` throws, and nothing may be committed. A chunk is valid until the next is asked for.
-   * @param size bytes, when upstream has announced them
-   */
-  put(
-    key: BlobKey,
-    size: number | undefined,
-    content: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
-  ): Promise<void>;
-}
 
 export interface DownloadsOptions {
   readonly spool: Spool;

@@ -20,14 +20,14 @@ export interface BlobContent {
  * Reads along with a download.
  * @returns undefined when it has ended meanwhile, so that the store has the blob
  */
-export async function followed({ opened }: OngoingDownload): Promise<BlobContent | undefined> {
+export async function fromDownload({ opened }: OngoingDownload): Promise<BlobContent | undefined> {
   const { size, file } = await opened;
   const release = file.hold();
   return release && { size, read: (range, signal) => file.follow(range, signal), close: release };
 }
 
 /** @param open begins to read at an offset; gives undefined when the blob is gone */
-export function stored(
+export function fromStore(
   size: number | undefined,
   open: (offset: number, signal: AbortSignal) => Promise<OpenedBlob | undefined>,
 ): BlobContent {
@@ -42,7 +42,7 @@ export function stored(
 }
 
 /** Straight from upstream to one client. A range costs the bytes before it, which are hashed, too. */
-export function passedThrough(digest: Digest, opened: OpenedBlob): BlobContent {
+export function fromUpstream(digest: Digest, opened: OpenedBlob): BlobContent {
   const { size, body } = opened;
   return {
     size,

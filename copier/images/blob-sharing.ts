@@ -1,7 +1,8 @@
 /** Spares a repository a download when another one has the blob or is getting it (docs/adr/0008). */
-import type { BlobKey, Downloads, OngoingDownload } from '../download/downloads.ts';
+import type { BlobKey } from '../blob-sink.ts';
+import type { Downloads, OngoingDownload } from '../download/downloads.ts';
 import { maySee, type SharedBlobs } from '../store/shared-blobs.ts';
-import { followDownload } from './follow-download.ts';
+import { waitForDownload } from './wait-for-download.ts';
 
 export interface BlobSharingOptions {
   readonly downloads: Downloads;
@@ -48,7 +49,7 @@ export class BlobSharing {
   async #downloadedTo(key: BlobKey, signal: AbortSignal): Promise<string | undefined> {
     const download = this.ongoing(key);
     try {
-      if (download !== undefined) await followDownload(download, () => undefined, signal);
+      if (download !== undefined) await waitForDownload(download, () => undefined, signal);
     } catch {
       signal.throwIfAborted();
       return undefined;

@@ -2,11 +2,12 @@
 import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { BlobSource } from '../download/download.ts';
-import type { BlobKey, Downloads, OngoingDownload } from '../download/downloads.ts';
+import type { BlobKey } from '../blob-sink.ts';
+import type { Downloads, OngoingDownload } from '../download/downloads.ts';
 import { SpoolFull } from '../download/spool.ts';
 import type { Store } from '../store/store.ts';
-import type { UpstreamRepositories } from '../upstream/upstream-repository.ts';
-import { type BlobContent, followed, passedThrough, stored } from './blob-content.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
+import { type BlobContent, fromDownload, fromStore, fromUpstream } from './blob-content.ts';
 import type { BlobSharing } from './blob-sharing.ts';
 import type { PullPolicies } from './pull-policies.ts';
 import type { PullTarget } from './pull-target.ts';
@@ -16,10 +17,10 @@ export interface BlobsOptions {
   readonly store: Store;
   readonly downloads: Downloads;
   readonly sharing: BlobSharing;
-  /** What a manifest refers to that was fetched for the repository may be given to it from another one. */
+  /** Decides which blobs of other repositories a repository may be given. */
   readonly recent: RecentManifests;
   readonly policies: PullPolicies;
-  readonly upstreams: UpstreamRepositories;
+  readonly upstreams: Upstreams;
   readonly log: Logger;
   /** Ends what outlives a single request. */
   readonly signal: AbortSignal;
@@ -37,15 +38,15 @@ export class Blobs {
    * @throws RegistryError with upstream's meaning
    */
   async find(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
-    const { downloads, recent, sharing } = this.#options;
-    const key = { repository: target.repository, digest };
+    const { downloads, sharing } = this.#options;
+    const key = keyOf(target, digest);
     const download = downloads.find(key);
-    const known = (download && (await followed(download))) ?? (await this.#stored(key, signal));
+    const known = (download && (await fromDownload(download))) ?? (await this.#findInStore(key, signal));
     if (known !== undefined) return known;
-    const others = recent.refersTo(key.repository, digest) ? sharing.ongoing(key) : undefined;
+    const others = this.#mayBeShared(key) ? sharing.ongoing(key) : undefined;
     // That one fails when the other repository's registry refuses; ours may give the blob.
-    const content = others && (await followed(others).catch(() => undefined));
-    return content ?? this.#fromUpstream(target, digest, signal);
+    const content = others && (await fromDownload(others).catch(() => undefined));
+    return content ?? this.#fetchFromUpstream(target, digest, signal);
   }
 
   /** Whether it is there, and its size; starts no download. @throws RegistryError with upstream's meaning */
@@ -55,7 +56,7 @@ export class Blobs {
     signal: AbortSignal,
   ): Promise<{ size: number | undefined } | undefined> {
     const { downloads, store, upstreams } = this.#options;
-    const key = { repository: target.repository, digest };
+    const key = keyOf(target, digest);
     const download = downloads.find(key);
     if (download !== undefined) return download.opened;
     const head = await this.#askStore(() => store.headBlob(key, signal));
@@ -76,26 +77,26 @@ export class Blobs {
    * Links a blob into the repository that another one has or is getting.
    * @returns false when it has to be fetched
    */
-  async adopt({ repository }: PullTarget, digest: Digest, signal: AbortSignal): Promise<boolean> {
-    return this.#options.sharing.adopt({ repository, digest }, signal);
+  async adopt(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<boolean> {
+    return this.#options.sharing.adopt(keyOf(target, digest), signal);
   }
 
   /** The blob's download into the store, started unless it is under way. */
   download(target: PullTarget, digest: Digest): OngoingDownload {
-    const key = { repository: target.repository, digest };
+    const key = keyOf(target, digest);
     return this.#options.downloads.join(key, this.#sourceOf(target, digest));
   }
 
-  async #fromUpstream(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
+  async #fetchFromUpstream(target: PullTarget, digest: Digest, signal: AbortSignal): Promise<BlobContent> {
     const { policies, log } = this.#options;
     const source = this.#sourceOf(target, digest);
-    if (!policies.keeps(target.cached)) return passedThrough(digest, await source.open(0, signal));
+    if (!policies.keeps(target.cached)) return fromUpstream(digest, await source.open(0, signal));
     try {
-      return (await followed(this.download(target, digest))) ?? (await this.find(target, digest, signal));
+      return (await fromDownload(this.download(target, digest))) ?? (await this.find(target, digest, signal));
     } catch (error) {
       if (!(error instanceof SpoolFull)) throw error;
-      log.warn('blob is passed on without being stored', { ...target, digest, error });
-      return passedThrough(digest, await source.open(0, signal));
+      log.warn('blob is passed on without being stored', { ...keyOf(target, digest), error });
+      return fromUpstream(digest, await source.open(0, signal));
     }
   }
 
@@ -108,13 +109,17 @@ export class Blobs {
     };
   }
 
+  /** Knowing a digest gets nobody anything: a manifest of the repository has to name it (docs/adr/0008). */
+  #mayBeShared({ repository, digest }: BlobKey): boolean {
+    return this.#options.recent.refersTo(repository, digest);
+  }
+
   /** From the repository itself, or from one that shares it. */
-  async #stored(key: BlobKey, signal: AbortSignal): Promise<BlobContent | undefined> {
-    const { recent, sharing } = this.#options;
-    const { repository, digest } = key;
+  async #findInStore(key: BlobKey, signal: AbortSignal): Promise<BlobContent | undefined> {
+    const { digest } = key;
     const [own, sharedIn] = await Promise.all([
       this.#open(key, signal),
-      recent.refersTo(repository, digest) ? sharing.storedIn(key, signal) : undefined,
+      this.#mayBeShared(key) ? this.#options.sharing.storedIn(key, signal) : undefined,
     ]);
     return own ?? (sharedIn === undefined ? undefined : this.#open({ repository: sharedIn, digest }, signal));
   }
@@ -125,7 +130,7 @@ export class Blobs {
     const head = await this.#askStore(() => store.headBlob(key, signal));
     return (
       head &&
-      stored(head.size, (offset, readSignal) =>
+      fromStore(head.size, (offset, readSignal) =>
         store.openBlob(repository, digest, { offset, signal: readSignal }),
       )
     );
@@ -140,4 +145,8 @@ export class Blobs {
       return undefined;
     }
   }
+}
+
+function keyOf({ storeRepository }: PullTarget, digest: Digest): BlobKey {
+  return { repository: storeRepository, digest };
 }

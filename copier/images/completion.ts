@@ -4,20 +4,14 @@ import type { Logger } from '../../platform/log.ts';
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { blobsOf, type ImageManifest } from '../../registry/core/manifest.ts';
-import type { StoredManifest } from '../../registry/client/manifests.ts';
+import type { VerifiedManifest } from '../../registry/client/manifests.ts';
 import { forEachLimited } from '../../registry/copy/limit.ts';
 import { putOrResend } from '../../registry/copy/put-manifest.ts';
-import { SingleFlight } from '../download/single-flight.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
 import type { BlobStore, ManifestStore } from '../store/content-store.ts';
 import type { Blobs } from './blobs.ts';
 import type { PullPolicies } from './pull-policies.ts';
 import type { PullTarget } from './pull-target.ts';
-
-export interface FetchedManifest {
-  readonly stored: StoredManifest;
-  /** The tag that it was asked for by, if it was. */
-  readonly tag?: string;
-}
 
 export interface CompletionOptions {
   readonly store: ManifestStore & Pick<BlobStore, 'hasBlob'>;
@@ -32,7 +26,7 @@ export interface CompletionOptions {
 
 interface WaitingIndex {
   readonly repository: string;
-  readonly stored: StoredManifest;
+  readonly manifest: VerifiedManifest;
   readonly reference: ManifestReference;
   readonly children: ReadonlySet<Digest>;
 }
@@ -54,24 +48,25 @@ export class Completion {
   }
 
   /**
-   * Stores the image in the background, if policies keep it. A failure is only logged: the next pull or order
-   * tries again.
+   * Stores the image of a manifest that upstream has sent, if policies keep it. A failure is only logged: the
+   * next pull or order tries again.
+   * @param tag that it was asked for by; undefined when it was by digest
    */
-  accept(target: PullTarget, { stored, tag }: FetchedManifest): void {
+  storeInBackground(target: PullTarget, fetched: VerifiedManifest, tag: string | undefined): void {
     const { log, policies } = this.#options;
     if (!policies.keeps(target.cached)) return;
-    const { manifest, digest } = stored;
+    const { manifest, digest } = fetched;
     const reference = tag === undefined ? { digest } : { tag };
-    const { repository } = target;
+    const { storeRepository: repository } = target;
     if (manifest.kind === 'index') {
       const children = new Set(manifest.manifests.map((child) => child.digest));
       const key = `${repository} ${JSON.stringify(reference)}`;
-      this.#waiting.set(key, { repository, stored, reference, children });
+      this.#waiting.set(key, { repository, manifest: fetched, reference, children });
       return;
     }
     void this.#running
       .run(`${repository} ${digest} ${tag ?? ''}`, () =>
-        this.#complete(target, { stored, image: manifest, reference }),
+        this.#complete(target, { fetched, image: manifest, reference }),
       )
       .catch((error: unknown) => {
         log.warn('image was not stored', { repository, digest, error });
@@ -81,33 +76,36 @@ export class Completion {
   async #complete(
     target: PullTarget,
     {
-      stored,
+      fetched,
       image,
       reference,
-    }: { stored: StoredManifest; image: ImageManifest; reference: ManifestReference },
+    }: { fetched: VerifiedManifest; image: ImageManifest; reference: ManifestReference },
   ): Promise<void> {
     const { store, signal } = this.#options;
-    await this.#sendBlobs(target, image, { resend: false });
+    const { storeRepository } = target;
+    await this.#ensureBlobs(target, image, { resend: false });
     await putOrResend(
-      () => store.putManifest(target.repository, reference, stored, signal),
-      () => this.#sendBlobs(target, image, { resend: true }),
+      () => store.putManifest(storeRepository, reference, fetched, signal),
+      () => this.#ensureBlobs(target, image, { resend: true }),
     );
     for (const key of [...this.#waiting.rkeys()]) {
       const index = this.#waiting.peek(key);
-      if (index?.repository !== target.repository || !index.children.has(stored.digest)) continue;
+      if (index?.repository !== storeRepository || !index.children.has(fetched.digest)) continue;
       this.#waiting.delete(key);
-      await store.putManifest(target.repository, index.reference, index.stored, signal);
+      await store.putManifest(storeRepository, index.reference, index.manifest, signal);
     }
   }
 
-  async #sendBlobs(
+  /** Gets the blobs that the store lacks. @param resend fetches all of them anew, see `Blobs.fetch` */
+  async #ensureBlobs(
     target: PullTarget,
     image: ImageManifest,
     { resend }: { readonly resend: boolean },
   ): Promise<void> {
     const { store, blobs, parallelBlobs, signal } = this.#options;
     await forEachLimited(blobsOf(image), parallelBlobs, signal, async ({ digest }, blobSignal) => {
-      const isThere = !resend && (await store.hasBlob({ repository: target.repository, digest }, blobSignal));
+      const isThere =
+        !resend && (await store.hasBlob({ repository: target.storeRepository, digest }, blobSignal));
       if (!isThere) await blobs.fetch(target, digest, { resend });
     });
   }

@@ -3,7 +3,8 @@ import type { Digest } from '../../registry/core/digest.ts';
 import type { ReferrerJson } from '../../registry/client/listing.ts';
 import type { Logger } from '../../platform/log.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
-import type { UpstreamRepositories, UpstreamRepository } from '../upstream/upstream-repository.ts';
+import type { UpstreamRepository } from '../upstream/upstream-repository.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
 import type { PullTarget } from './pull-target.ts';
 
 export interface ListsOptions {
@@ -11,7 +12,7 @@ export interface ListsOptions {
     tags(repository: string, signal: AbortSignal): Promise<readonly string[]>;
     referrers(repository: string, digest: Digest, signal: AbortSignal): Promise<readonly ReferrerJson[]>;
   };
-  readonly upstreams: UpstreamRepositories;
+  readonly upstreams: Upstreams;
   readonly log: Logger;
 }
 
@@ -32,7 +33,7 @@ export class Lists {
       target,
       signal,
       (upstream) => upstream.tags(signal),
-      async () => (await store.tags(target.repository, signal)).filter((tag) => !ANCHOR.test(tag)),
+      async () => (await store.tags(target.storeRepository, signal)).filter((tag) => !ANCHOR.test(tag)),
     );
   }
 
@@ -43,7 +44,7 @@ export class Lists {
       target,
       signal,
       (upstream) => upstream.referrers(digest, signal),
-      () => store.referrers(target.repository, digest, signal),
+      () => store.referrers(target.storeRepository, digest, signal),
     );
   }
 
@@ -59,7 +60,7 @@ export class Lists {
       if (!(error instanceof UpstreamFailure)) throw error;
       const cached = await fromCache().catch(() => []);
       if (cached.length === 0) throw error;
-      const { repository } = target;
+      const repository = target.storeRepository;
       this.#options.log.warn('upstream gives no list', { repository, error: error.message });
       return cached;
     }

@@ -4,6 +4,8 @@
 import type { CachedName } from '../../registry/core/cached-name.ts';
 
 export interface PullTarget {
-  readonly repository: string;
+  /** The name in the store: `cached`, encoded. */
+  readonly storeRepository: string;
+  /** Its `repository` is the name at upstream. */
   readonly cached: CachedName;
 }

@@ -1,23 +1,26 @@
 /** What the copier remembers for a short while: manifests by digest, and the digests of tags. */
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../../registry/core/digest.ts';
-import type { StoredManifest } from '../../registry/client/manifests.ts';
+import type { VerifiedManifest } from '../../registry/client/manifests.ts';
 import { blobsOf } from '../../registry/core/manifest.ts';
 
-/** The manifests used last, by repository. */
+/**
+ * The manifests used last, by the repository that they were fetched for. They save requests, and prove which
+ * blobs a repository may be given from another one (docs/adr/0008).
+ */
 export class RecentManifests {
-  readonly #manifests: LRUCache<string, StoredManifest>;
+  readonly #manifests: LRUCache<string, VerifiedManifest>;
 
   /** @param limit bytes of manifests that are kept */
   constructor(limit: number) {
     this.#manifests = new LRUCache({ maxSize: limit, sizeCalculation: ({ bytes }) => bytes.byteLength });
   }
 
-  get(repository: string, digest: Digest): StoredManifest | undefined {
+  get(repository: string, digest: Digest): VerifiedManifest | undefined {
     return this.#manifests.get(`${repository}@${digest}`);
   }
 
-  /** Whether one of the repository's manifests refers to this blob. */
+  /** Whether a manifest that was fetched for the repository refers to this blob. */
   refersTo(repository: string, blob: Digest): boolean {
     for (const [key, { manifest }] of this.#manifests.entries()) {
       if (manifest.kind !== 'image' || !key.startsWith(`${repository}@`)) continue;
@@ -26,7 +29,12 @@ export class RecentManifests {
     return false;
   }
 
-  set(repository: string, manifest: StoredManifest): void {
+  /**
+   * Lets the repository have every blob that the manifest refers to, wherever the store has it. So the
+   * manifest must have come from upstream for this repository, or from the store once upstream has answered
+   * for this repository.
+   */
+  set(repository: string, manifest: VerifiedManifest): void {
     this.#manifests.set(`${repository}@${manifest.digest}`, manifest);
   }
 }
@@ -54,6 +62,11 @@ export class FreshTags {
     return seen !== undefined && this.#now() - seen.seenAt < freshForMs ? seen.digest : undefined;
   }
 
+  /**
+   * Lets the repository have every blob that the manifest refers to, wherever the store has it. So the
+   * manifest must have come from upstream for this repository, or from the store once upstream has answered
+   * for this repository.
+   */
   set(repository: string, tag: string, digest: Digest): void {
     this.#tags.set(`${repository}:${tag}`, { digest, seenAt: this.#now() });
   }

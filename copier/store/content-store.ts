@@ -1,7 +1,7 @@
 /** The parts of the store that pulls need. */
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
-import type { StoredManifest } from '../../registry/client/manifests.ts';
-import type { BlobKey, BlobSink } from '../download/downloads.ts';
+import type { VerifiedManifest } from '../../registry/client/manifests.ts';
+import type { BlobKey, BlobSink } from '../blob-sink.ts';
 
 /** Methods throw RegistryError when the store cannot be asked; undefined is what it does not have. */
 export interface ManifestStore {
@@ -9,14 +9,14 @@ export interface ManifestStore {
     repository: string,
     reference: ManifestReference,
     signal: AbortSignal,
-  ): Promise<StoredManifest | undefined>;
+  ): Promise<VerifiedManifest | undefined>;
   /**
    * @throws RegistryError, also when the store lacks content that the manifest refers to, see `isIncomplete`
    */
   putManifest(
     repository: string,
     reference: ManifestReference,
-    manifest: StoredManifest,
+    manifest: VerifiedManifest,
     signal: AbortSignal,
   ): Promise<void>;
 }

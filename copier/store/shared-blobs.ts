@@ -6,8 +6,8 @@
 import { sharedBlobsRepository } from '../../api/shared-blobs.ts';
 import { decodeCachedName } from '../../registry/core/cached-name.ts';
 import type { Logger } from '../../platform/log.ts';
-import type { BlobKey } from '../download/downloads.ts';
-import { SingleFlight } from '../download/single-flight.ts';
+import type { BlobKey } from '../blob-sink.ts';
+import { SingleFlight } from '../../platform/single-flight.ts';
 import { putSelfTestImage } from './self-test-image.ts';
 import type { Store } from './store.ts';
 
@@ -22,9 +22,9 @@ export interface SharedBlobsOptions {
  * Whether one repository may be given what was fetched for another: all may have public content, a
  * namespace's stays in that namespace.
  */
-export function maySee(reader: string, owner: string): boolean {
-  const { tenant } = decodeCachedName(owner);
-  return tenant === undefined || tenant === decodeCachedName(reader).tenant;
+export function maySee(repository: string, other: string): boolean {
+  const { tenant } = decodeCachedName(other);
+  return tenant === undefined || tenant === decodeCachedName(repository).tenant;
 }
 
 /** No method throws: a repository can always fetch what it needs by itself. */

@@ -1,5 +1,5 @@
 /** Stores what was downloaded, and shares it with other repositories. */
-import type { BlobKey, BlobSink } from '../download/downloads.ts';
+import type { BlobKey, BlobSink } from '../blob-sink.ts';
 import type { SharedBlobs } from './shared-blobs.ts';
 
 export class SharingSink implements BlobSink {

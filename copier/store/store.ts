@@ -2,7 +2,7 @@
  * The store as the copier uses it: it reads from the reader, or else the writer, and writes to the writer.
  */
 import { getBlob, headBlob, type OpenedBlob } from '../../registry/client/blobs.ts';
-import { getManifest, putManifest, type StoredManifest } from '../../registry/client/manifests.ts';
+import { getManifest, putManifest, type VerifiedManifest } from '../../registry/client/manifests.ts';
 import { allTags, listReferrers, type ReferrerJson } from '../../registry/client/listing.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
 import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
@@ -11,21 +11,17 @@ import { removeImage, type RemovalTarget } from '../../registry/copy/remove-imag
 import type { Digest } from '../../registry/core/digest.ts';
 import type { ManifestReference } from '../../registry/core/distribution-path.ts';
 import { isOutage, RegistryError, toRegistryError, type Reason } from '../../registry/core/errors.ts';
-import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
 import type { Deadlines } from '../../registry/transport/http/messages.ts';
+import type { StoreEndpoint } from '../../registry/transport/store-endpoint.ts';
 import type { Transport } from '../../registry/transport/transport.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
-import type { BlobKey } from '../download/downloads.ts';
+import type { BlobKey } from '../blob-sink.ts';
 import type { BlobStore, ManifestStore } from './content-store.ts';
 import { UpstreamFailure } from '../upstream/upstream-failure.ts';
 
 /** One of the store's two instances. */
-export interface StoreSide {
+interface StoreSide extends StoreEndpoint {
   readonly name: 'reader' | 'writer';
-  readonly origin: string;
-  /** Precedes the names of all repositories, see `StorePlace`. */
-  readonly prefix: string;
-  readonly authenticator: Authenticator;
 }
 
 export interface StoreOptions {
@@ -60,14 +56,14 @@ export class Store implements ManifestStore, BlobStore {
     repository: string,
     reference: ManifestReference,
     signal: AbortSignal,
-  ): Promise<StoredManifest | undefined> {
+  ): Promise<VerifiedManifest | undefined> {
     return this.#read(repository, (client) => absent(getManifest(client, reference, { signal })));
   }
 
   async putManifest(
     repository: string,
     reference: ManifestReference,
-    manifest: StoredManifest,
+    manifest: VerifiedManifest,
     signal: AbortSignal,
   ): Promise<void> {
     await putManifest(this.writer(repository), reference, manifest, signal).catch(rethrow);
@@ -111,9 +107,7 @@ export class Store implements ManifestStore, BlobStore {
     body: AsyncIterable<Uint8Array>,
     signal: AbortSignal,
   ): Promise<void> {
-    await uploadBlob(this.writer(repository), { digest, size, body, isVerified: true, signal }).catch(
-      rethrow,
-    );
+    await uploadBlob(this.writer(repository), { digest, size, body, signal }).catch(rethrow);
   }
 
   /**
@@ -149,7 +143,7 @@ export class Store implements ManifestStore, BlobStore {
   }
 
   #client(
-    { origin, prefix, authenticator }: StoreSide,
+    { url: { origin }, prefix, authenticator }: StoreSide,
     name: string,
     deadlines: Partial<Deadlines> = {},
   ): RepositoryClient {

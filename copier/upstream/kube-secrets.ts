@@ -14,8 +14,8 @@ import type { PullSecretSource } from './keyring.ts';
 const POLL_MS = 50;
 const BY_REPOSITORY = 'repository';
 
-/** What a tenant's CachedImage says about the secrets to fetch it with. */
-export interface Claim extends KubeObject {
+/** A tenant's CachedImage: an image, and the pull secrets to fetch it with. */
+export interface TenantImage extends KubeObject {
   readonly tenant: string;
   readonly image: Reference;
   readonly pullSecrets: readonly string[];
@@ -28,7 +28,7 @@ const specSchema = z.object({
 });
 
 /** CachedImages of public images are left out: there are thousands, and they name no secrets. */
-export const claimRecords: Resource<Claim> = {
+export const tenantImages: Resource<TenantImage> = {
   group: API_GROUP,
   version: API_VERSION,
   kind: CACHED_IMAGE_KIND,
@@ -47,23 +47,23 @@ export const claimRecords: Resource<Claim> = {
 };
 
 /** The index that `KubePullSecrets` searches. Call it before a watch fills the cache. */
-export function indexClaims(claims: ObjectCache<Claim>): ObjectCache<Claim> {
-  claims.addIndex(BY_REPOSITORY, ({ tenant, image }) => [keyOf({ ...image, tenant })]);
-  return claims;
+export function indexTenantImages(images: ObjectCache<TenantImage>): ObjectCache<TenantImage> {
+  images.addIndex(BY_REPOSITORY, ({ tenant, image }) => [keyOf({ ...image, tenant })]);
+  return images;
 }
 
 export class KubePullSecrets implements PullSecretSource {
   readonly #kube: Pick<KubeClient, 'get'>;
-  readonly #claims: ObjectCache<Claim>;
+  readonly #images: ObjectCache<TenantImage>;
   readonly #patienceMs: number;
 
   /**
-   * @param claims see `indexClaims`
+   * @param images see `indexTenantImages`
    * @param patienceMs how long to wait for the CachedImage of a pod that has just been made, in milliseconds
    */
-  constructor(kube: Pick<KubeClient, 'get'>, claims: ObjectCache<Claim>, patienceMs: number) {
+  constructor(kube: Pick<KubeClient, 'get'>, images: ObjectCache<TenantImage>, patienceMs: number) {
     this.#kube = kube;
-    this.#claims = claims;
+    this.#images = images;
     this.#patienceMs = patienceMs;
   }
 
@@ -83,13 +83,13 @@ export class KubePullSecrets implements PullSecretSource {
     // Those of the repository's other images will do. When there are none, the pod's CachedImage may be about
     // to be created.
     const isDone = (found: readonly string[]): boolean =>
-      this.#claims.isSynced && (reference === undefined || found.length > 0);
+      this.#images.isSynced && (reference === undefined || found.length > 0);
     const giveUpAt = performance.now() + this.#patienceMs;
     for (;;) {
       const found = this.#known(name, reference);
       if (isDone(found)) return found;
       if (performance.now() >= giveUpAt) {
-        if (this.#claims.isSynced) return found;
+        if (this.#images.isSynced) return found;
         throw new RegistryError('the CachedImages, which say whose secrets to use, are not known yet', {
           reason: 'Internal',
         });
@@ -99,11 +99,11 @@ export class KubePullSecrets implements PullSecretSource {
   }
 
   #known(name: CachedName, reference: string | undefined): readonly string[] {
-    const claims = this.#claims.byIndex(BY_REPOSITORY, keyOf(name));
-    const own = claims.find(({ image: { tag, digest } }) => reference === (digest ?? tag));
+    const images = this.#images.byIndex(BY_REPOSITORY, keyOf(name));
+    const own = images.find(({ image: { tag, digest } }) => reference === (digest ?? tag));
     const names = own?.pullSecrets.length
       ? own.pullSecrets
-      : claims.flatMap(({ pullSecrets }) => pullSecrets);
+      : images.flatMap(({ pullSecrets }) => pullSecrets);
     return [...new Set(names)];
   }
 }

@@ -65,7 +65,7 @@ async function fetchFrom(
   });
   const upstreams = new Upstreams({
     transport,
-    settings: { get: () => all },
+    upstreamSettings: { get: () => all },
     keyring: { login: () => Promise.resolve(as) },
     pace,
     limiter: new HostLimiter(4),

@@ -13,12 +13,11 @@ import {
 import type { HostLimiter } from './host-limiter.ts';
 import type { Keyring, Login } from './keyring.ts';
 import type { Outages } from './outages.ts';
-import { RegistryRepository } from './registry-repository.ts';
-import type { UpstreamRepositories, UpstreamRepository } from './upstream-repository.ts';
+import { UpstreamRepository } from './upstream-repository.ts';
 
 export interface UpstreamsOptions {
   readonly transport: Transport;
-  readonly settings: UpstreamSettingsSource;
+  readonly upstreamSettings: UpstreamSettingsSource;
   readonly keyring: Pick<Keyring, 'login'>;
   readonly pace: Pace;
   /** Of transfers of blobs, by the registry's host. */
@@ -26,20 +25,24 @@ export interface UpstreamsOptions {
   readonly outages: Outages;
 }
 
-export class Upstreams implements UpstreamRepositories {
+export class Upstreams {
   readonly #options: UpstreamsOptions;
 
   constructor(options: UpstreamsOptions) {
     this.#options = options;
   }
 
+  /**
+   * The repository that a cached name stands for. Finds the credentials; asks no registry yet.
+   * @param reference tag or digest that will be asked for, when it is one image
+   */
   async open(
     name: CachedName,
     reference: string | undefined,
     signal: AbortSignal,
   ): Promise<UpstreamRepository> {
     const { keyring, limiter, outages } = this.#options;
-    return new RegistryRepository({
+    return new UpstreamRepository({
       host: name.host,
       login: await keyring.login(name, reference, signal),
       clientsFor: (login) => this.#clients(name, login),
@@ -49,8 +52,8 @@ export class Upstreams implements UpstreamRepositories {
   }
 
   #clients({ host, repository }: CachedName, login: Login): RepositoryClient[] {
-    const { transport, settings, pace } = this.#options;
-    return endpointsOf(settings.get(), host).map((endpoint) => {
+    const { transport, upstreamSettings, pace } = this.#options;
+    return endpointsOf(upstreamSettings.get(), host).map((endpoint) => {
       const credentials = login.credentials(endpoint.credentialHost);
       const authenticator = transport.authenticator(endpoint, credentials);
       const { origin } = endpoint;

@@ -83,7 +83,7 @@ export class KubeClient {
   readonly #userAgent: string;
   readonly #hooks: ClientHooks;
 
-  /** @param userAgent names us in the API server's audit log, e.g. `larder-controller` */
+  /** @param userAgent our name in the API server's audit log, e.g. `larder-controller` */
   constructor(connection: Connection, userAgent: string, hooks: ClientHooks = {}) {
     this.#connection = connection;
     this.#userAgent = userAgent;

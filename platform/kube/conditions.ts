@@ -1,6 +1,4 @@
-/**
- * Status conditions (meta/v1 Condition). Their time of transition changes only together with their status.
- */
+/** Status conditions (meta/v1 Condition). The time of transition changes only when the status does. */
 import { timestamp } from './time.ts';
 
 export type ConditionStatus = 'True' | 'False' | 'Unknown';

@@ -20,7 +20,7 @@ export interface Connection {
   readonly close: () => Promise<void>;
 }
 
-/** From `file`, a kubeconfig; without one from the Pod's ServiceAccount, or as kubectl would find it. */
+/** @param file a kubeconfig; absent: the Pod's ServiceAccount, or what kubectl would find */
 export function loadKubeConfig(file?: string): KubeConfig {
   const config = new KubeConfig();
   if (file !== undefined) config.loadFromFile(file);

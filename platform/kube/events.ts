@@ -26,7 +26,7 @@ export interface EventToRecord {
   readonly reason: string;
   /** What was done or tried; a stable word in CamelCase. */
   readonly action: string;
-  /** For people. Loses the capabilities of names in it, and is cut to 1024 bytes, the API's limit. */
+  /** For people. Loses the capabilities of names in it, and is cut to 1,024 bytes, the API's limit. */
   readonly note: string;
 }
 
@@ -36,7 +36,7 @@ interface Series {
   readonly ref: ObjectRef;
   count: number;
   lastAt: number;
-  /** Whether the API server has an older count. */
+  /** Whether the count has changed since it was sent to the API server. */
   dirty: boolean;
   /** Settles when the first event has been stored, or could not be. */
   created: Promise<void>;

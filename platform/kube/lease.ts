@@ -37,7 +37,7 @@ export interface LeaderElectionOptions {
   readonly clock?: Clock;
 }
 
-/** What was last seen of another's lease. Only changes count, so that clocks need not agree. */
+/** What was last seen of another's lease. Only changes of it count, so that clocks need not agree. */
 interface Observation {
   readonly renewal: string;
   readonly at: number;
@@ -62,10 +62,7 @@ export class LeaderElection {
     this.#clock = this.#options.clock;
   }
 
-  /**
-   * Whether this process leads at this very moment. Ask before every write: a timer may be late, but this is
-   * not.
-   */
+  /** Whether this process leads at this moment. Ask before every write: a timer may be late, this is not. */
   isLeader(): boolean {
     return this.#clock.monotonic() < this.#leadsUntil;
   }
@@ -134,7 +131,7 @@ export class LeaderElection {
     }
   }
 
-  /** One attempt to acquire or renew. Trouble is logged; it is the deadline that decides what it means. */
+  /** One attempt to acquire or renew. A failure is only logged: it is the deadline that ends leading. */
   async #tryToHold(signal: AbortSignal): Promise<boolean> {
     const { log, name, renewDeadlineMs, retryMs } = this.#options;
     const startedAt = this.#clock.monotonic();

@@ -5,7 +5,7 @@ export function timestamp(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 }
 
-/** Milliseconds since the epoch; undefined for what is absent or no moment. */
+/** Milliseconds since the epoch; undefined for a text that is absent or not a time. */
 export function parseTime(text: string | undefined): number | undefined {
   const ms = Date.parse(text ?? '');
   return Number.isNaN(ms) ? undefined : ms;

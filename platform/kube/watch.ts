@@ -65,7 +65,7 @@ export async function* listAndWatch<T extends KubeObject>(
         version = change.version;
         if (change.event) yield change.event;
       }
-      // If the server ends every watch at once, do not ask it in a tight loop.
+      // Do not ask in a tight loop when the server ends every watch at once.
       if (clock.monotonic() - startedAt < MIN_WATCH_MS) throw new Error('the watch ended at once');
     } catch (error) {
       signal.throwIfAborted();

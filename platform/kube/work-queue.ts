@@ -1,9 +1,9 @@
 /**
  * A queue of keys to reconcile: each key is in it once, no key is worked on twice at the same time, urgent
  * keys come first, failed ones later. It is level-triggered: a key says only that something may have changed,
- * and its worker looks at what is true by then. The controller's JobQueue is another thing: its entries are
- * orders with a content and a result, which must not be merged or repeated. The two share how failures are
- * counted and retried ({@link Retries}).
+ * and its worker looks at what is true by then. The controller's JobQueue is different: its entries are
+ * orders with a content and a result, which must not be merged or repeated. Both count and retry failures in
+ * the same way ({@link Retries}).
  */
 import { type BackoffPolicy, Retries } from '../backoff.ts';
 import { systemClock, type Clock } from '../clock.ts';
@@ -88,7 +88,7 @@ export class WorkQueue {
     const now = this.#clock.monotonic();
     this.#promote(now);
     const former = this.#holderOf(key)?.get(key);
-    // It waits already, and keeps its place.
+    // It is waiting already, and keeps its place.
     if (former !== undefined && former.dueAt <= now && former.priority >= priority) return;
     this.#take(key);
     this.#put(

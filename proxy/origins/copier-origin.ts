@@ -3,7 +3,8 @@ import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import type { FileValue } from '../../platform/file-watch.ts';
 import type { HeadDeadlines } from '../transfer/head-deadline.ts';
 import { copierAgent } from './copier-agent.ts';
-import { Peer, type PeerCredentials } from './peer.ts';
+import { CopierCredentials } from './copier-credentials.ts';
+import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 
 export interface CopierOriginOptions {
@@ -16,8 +17,8 @@ export interface CopierOriginOptions {
   readonly token: FileValue<string>;
   readonly deadlines: HeadDeadlines;
   /**
-   * How long it may give no sign of life where the image is not cached, in milliseconds; at least the
-   * deadline.
+   * How long it may give no sign of life when the image is not cached, in milliseconds. If this is less than
+   * the deadline for a sign, the deadline counts.
    */
   readonly patienceMs: number;
   /** For its replicas, each by itself. */
@@ -35,25 +36,7 @@ export function copierOrigin(options: CopierOriginOptions): PeerOrigin {
     patienceMs: Math.max(patienceMs, deadlines.signMs),
     replicas: { breaker, now },
     agent: copierAgent(url, serverName, ca),
-    credentials: new TokenCredentials(token),
+    credentials: new CopierCredentials(token),
   });
   return new PeerOrigin('copier', peer);
-}
-
-/** A ServiceAccount token, which the kubelet renews in its file. */
-class TokenCredentials implements PeerCredentials {
-  readonly #token: FileValue<string>;
-
-  constructor(token: FileValue<string>) {
-    this.#token = token;
-  }
-
-  authorization(): Promise<string | undefined> {
-    const token = this.#token.get();
-    return Promise.resolve(token === '' ? undefined : `Bearer ${token}`);
-  }
-
-  renew(): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
 }

@@ -54,7 +54,7 @@ describe('a crowd that comes when the copier may be asked again', () => {
     now: () => now,
     onFailure: () => undefined,
   });
-  const servedBy = async (): Promise<OriginName> => (await forwarder.open(pull())).origin;
+  const servedBy = async (): Promise<OriginName> => (await forwarder.serve(pull())).origin;
   const crowd = (): Promise<OriginName[]> => Promise.all([1, 2, 3].map(servedBy));
 
   beforeEach(async () => {

@@ -30,6 +30,12 @@ export interface Served {
   readonly response: OriginResponse;
 }
 
+interface WaitingStep {
+  readonly step: Step;
+  /** The origin hung when it was its turn. It is asked now, whatever its circuit says. */
+  readonly isPostponed: boolean;
+}
+
 export class Forwarder {
   readonly #options: ForwarderOptions;
 
@@ -37,20 +43,21 @@ export class Forwarder {
     this.#options = options;
   }
 
-  /** @throws RegistryError that tells best why nobody served; the signal's reason when the client has gone */
-  async open(pull: Pull): Promise<Served> {
+  /**
+   * An origin that is known to hang is asked after those that answer, unless it has another step anyway.
+   * @throws RegistryError that tells best why nobody served; the signal's reason when the client has gone
+   */
+  async serve(pull: Pull): Promise<Served> {
     const { breaker, now, onFailure } = this.#options;
     const failures: Failure[] = [];
-    const waiting = planSteps(pull.path).map((step) => ({ step, postponed: false }));
+    const waiting: WaitingStep[] = planSteps(pull.path).map((step) => ({ step, isPostponed: false }));
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { step, postponed } = next;
+      const { step, isPostponed } = next;
       const origin = this.#options.origins[step.origin];
       if (origin === undefined || !mayAsk(step, failures)) continue;
       const circuit = circuitOf(step, pull);
-      // An origin that is known to hang is asked too, but after those that answer.
-      if (!postponed && !this.#admits(step, circuit)) {
-        const comesAgain = waiting.some(({ step: { origin: later } }) => later === step.origin);
-        if (!comesAgain) waiting.push({ step, postponed: true });
+      if (!isPostponed && !this.#admits(step, circuit)) {
+        postpone(step, waiting);
         continue;
       }
       const outcome = await origin.ask(pull, step.isPatient);
@@ -65,8 +72,8 @@ export class Forwarder {
   }
 
   /**
-   * While one client finds out whether an origin is back, patient ones wait with it: else a crowd would pass
-   * by it to upstream.
+   * False while the origin is known to hang. But when one client is just trying whether it is back, patient
+   * ones try with it: else all of them would go past it to upstream.
    */
   #admits({ isPatient }: Step, circuit: string): boolean {
     const { breaker, now } = this.#options;
@@ -74,10 +81,17 @@ export class Forwarder {
   }
 }
 
+/** Puts the step last. One whose origin has a later step is left out instead. */
+function postpone(step: Step, waiting: WaitingStep[]): void {
+  const comesAgain = waiting.some((later) => later.step.origin === step.origin);
+  if (!comesAgain) waiting.push({ step, isPostponed: true });
+}
+
 /**
- * Each upstream host fails by itself. A peer counts as one, and may do in time what it has not done at once.
+ * Each upstream host has a circuit. A peer has two: one that is too slow for an impatient request may be
+ * quick enough for a patient one.
  */
 function circuitOf({ origin, isPatient }: Step, { path }: Pull): string {
   if (origin === 'upstream') return path.cached.host;
-  return isPatient ? `${origin} in time` : origin;
+  return isPatient ? `${origin} (patient)` : origin;
 }

@@ -1,4 +1,4 @@
-/** Whom the proxy may ask for what a client wants to pull. */
+/** What a client wants to pull, and the interface of those that may have it. */
 import type { ServerResponse } from 'node:http';
 import type { PullRequest } from '../../registry/server/pull-request.ts';
 import type { OriginResponse } from '../transfer/response.ts';
@@ -7,7 +7,7 @@ import type { Failure } from './plan.ts';
 /** One pull of the node's runtime, as the origins see it. */
 export interface Pull extends PullRequest {
   readonly id: string;
-  /** Those of the client's that an origin may see. */
+  /** The client's headers that an origin may see. */
   readonly headers: Readonly<Record<string, string>>;
   /** To the client. Nothing has been sent yet. */
   readonly response: ServerResponse;
@@ -15,7 +15,7 @@ export interface Pull extends PullRequest {
   readonly signal: AbortSignal;
 }
 
-/** Someone who may have what is asked for. */
+/** The store, the copier or an upstream registry: it may have what is asked for. */
 export interface Origin {
   /**
    * A response to pass on to the client, or why there is none. Does not throw.

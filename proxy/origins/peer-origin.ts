@@ -20,7 +20,7 @@ export class PeerOrigin implements Origin {
 
   async ask(pull: Pull, isPatient: boolean): Promise<OriginResponse | Failure> {
     try {
-      const response = await this.#peer.open(pull, isPatient);
+      const response = await this.#peer.request(pull, isPatient);
       return SERVED.has(response.status) ? response : await this.#failure(response);
     } catch (error) {
       const verdict = isSilence(error) ? 'silent' : 'down';

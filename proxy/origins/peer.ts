@@ -2,13 +2,13 @@
 import type { Agent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { LRUCache } from 'lru-cache';
-import { ownerIn, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
+import { ownerFromRedirect, SERVE_HERE_HEADER } from '../../api/copier-replicas.ts';
 import type { CircuitBreaker } from '../../platform/circuit-breaker.ts';
 import { DeadlineError } from '../../platform/deadline.ts';
 import { formatDistributionPath } from '../../registry/core/distribution-path.ts';
 import { RegistryError } from '../../registry/core/errors.ts';
 import { REQUEST_ID_HEADER } from '../../registry/server/request-handler.ts';
-import { openBlob, type BlobRequest } from '../transfer/blob-stream.ts';
+import { requestBlob, type BlobRequest } from '../transfer/blob-stream.ts';
 import { LastSign, NoSignOfLife, type HeadDeadlines } from '../transfer/head-deadline.ts';
 import { RequestProxy } from '../transfer/proxied-request.ts';
 import { discardBody, type OriginResponse } from '../transfer/response.ts';
@@ -17,18 +17,18 @@ import type { Pull } from './origin.ts';
 export interface PeerOptions {
   readonly name: string;
   readonly target: URL;
-  /** Of the names of its repositories: empty, or ends with a slash. */
+  /** What the names of its repositories begin with: empty, or ends with a slash. */
   readonly prefix?: string;
   readonly deadlines: HeadDeadlines;
   /**
-   * How long it may give no sign of life to a patient client, in milliseconds; as long as to others unless
-   * given.
+   * How long it may give no sign of life when a request is patient (see `Step`), in milliseconds. Default:
+   * `deadlines.signMs`.
    */
   readonly patienceMs?: number;
   /** Keeps connections; carries the CA and the server name of a TLS peer. */
   readonly agent: () => Agent;
   readonly credentials: PeerCredentials;
-  /** For a peer of several replicas, any of which may send us to another: whether those others answer. */
+  /** For a peer with replicas, which redirect to one another: remembers which do not answer. */
   readonly replicas?: Replicas;
 }
 
@@ -40,19 +40,19 @@ export interface Replicas {
 
 /** What goes into the Authorization header. Both throw RegistryError. */
 export interface PeerCredentials {
-  /** Undefined when nothing has to be shown. */
+  /** Undefined when the peer asks for none. */
   authorization(pull: Pull): Promise<string | undefined>;
-  /** Another one after the peer has refused this one with that response; undefined when there is none. */
+  /** Another one, after the peer has refused this one with that response; undefined when there is none. */
   renew(pull: Pull, refused: string | undefined, response: OriginResponse): Promise<string | undefined>;
 }
 
-/** Replicas come and go, and their addresses with them: this many are remembered. */
+/** How many replicas are remembered: they come and go, and each has another address. */
 const MAX_REPLICAS = 100;
 
 /** One request to the peer, whichever of its replicas gets it. */
 interface Call {
   readonly pull: Pull;
-  /** Ours, over the client's. */
+  /** Ours; they replace the client's of the same name. */
   readonly headers: Readonly<Record<string, string>>;
   readonly isPatient: boolean;
 }
@@ -68,33 +68,34 @@ export class Peer {
   }
 
   /** The response's head, whatever its status. @throws RegistryError when there is none, or not in time */
-  async open(pull: Pull, isPatient: boolean): Promise<OriginResponse> {
+  async request(pull: Pull, isPatient: boolean): Promise<OriginResponse> {
     const { credentials } = this.#options;
     const shown = await credentials.authorization(pull);
-    const response = await this.#ask(callOf(pull, isPatient, shown));
+    const response = await this.#sendToOwner(callOf(pull, isPatient, shown));
     if (response.status !== 401) return response;
     const renewed = await credentials.renew(pull, shown, response);
     if (renewed === undefined || renewed === shown) return response;
     discardBody(response);
-    return this.#ask(callOf(pull, isPatient, renewed));
+    return this.#sendToOwner(callOf(pull, isPatient, renewed));
   }
 
-  async #ask(call: Call): Promise<OriginResponse> {
+  /** Sends the request to any replica, and if that names another as the owner, to the owner. */
+  async #sendToOwner(call: Call): Promise<OriginResponse> {
     const { replicas, target } = this.#options;
     if (replicas === undefined) return this.#send(call);
     const response = await this.#send(call).catch((error: unknown) => this.#sendAgain(call, error));
-    const owner = ownerIn(response.status, response.headers.location, target);
+    const owner = ownerFromRedirect(response.status, response.headers.location, target);
     if (owner === undefined) return response;
     discardBody(response);
-    const owned = await this.#askOwner(call, owner, replicas);
+    const owned = await this.#tryOwner(call, owner, replicas);
     return owned ?? this.#send({ ...call, headers: { ...call.headers, [SERVE_HERE_HEADER]: '1' } });
   }
 
   /**
-   * Undefined when nobody answers there: then any other replica has to serve. An owner that is merely silent
-   * is given up by patient clients only, because what it may be fetching would be fetched twice.
+   * Undefined when the owner does not answer: then any other replica has to serve. If the owner is merely
+   * silent, only a patient request gives it up, because what it may be fetching would be fetched twice.
    */
-  async #askOwner(call: Call, owner: URL, { breaker, now }: Replicas): Promise<OriginResponse | undefined> {
+  async #tryOwner(call: Call, owner: URL, { breaker, now }: Replicas): Promise<OriginResponse | undefined> {
     const decision = breaker.request(owner.host, now());
     if (decision === 'deny' && !breaker.isProbed(owner.host, now())) return undefined;
     try {
@@ -112,14 +113,14 @@ export class Peer {
     }
   }
 
-  /** Of several replicas one may have gone a moment ago: the next connection goes to another. */
+  /** The replica may have gone a moment ago: the next connection goes to another. */
   #sendAgain(call: Call, error: unknown): Promise<OriginResponse> {
     const isGone = error instanceof RegistryError && error.reason === 'Unreachable';
     if (!isGone || call.pull.signal.aborted) throw error;
     return this.#send(call);
   }
 
-  /** @throws RegistryError when there is no response in time */
+  /** One HTTP request. @throws RegistryError when there is no response in time */
   async #send({ pull, headers, isPatient }: Call, target = this.#options.target): Promise<OriginResponse> {
     const {
       name,
@@ -140,7 +141,7 @@ export class Peer {
     };
     try {
       const blob = path.kind === 'blob' && method === 'GET';
-      const direct = blob ? await openDirectly({ ...request, ...tlsOf(agent), signal }) : undefined;
+      const direct = blob ? await requestDirectly({ ...request, ...tlsOf(agent), signal }) : undefined;
       return direct ?? (await this.#proxy.send({ ...request, method, agent, response }));
     } catch (error) {
       throw unanswered(name, error as Error);
@@ -155,14 +156,14 @@ export class Peer {
 }
 
 /** Undefined when the peer does not tell how long the blob is. */
-async function openDirectly(request: BlobRequest): Promise<OriginResponse | undefined> {
-  const { stream, ...head } = await openBlob(request);
+async function requestDirectly(request: BlobRequest): Promise<OriginResponse | undefined> {
+  const { stream, ...head } = await requestBlob(request);
   if (Number.isSafeInteger(stream.length)) return { ...head, body: stream };
   stream.destroy();
   return undefined;
 }
 
-/** Its connections for blobs are verified like the others. */
+/** Connections for blobs verify the peer like all others. */
 function tlsOf(agent: Agent): Pick<BlobRequest, 'tls'> {
   return agent instanceof HttpsAgent ? { tls: agent.options } : {};
 }
@@ -172,7 +173,7 @@ function callOf(pull: Pull, isPatient: boolean, credential: string | undefined):
   return { pull, isPatient, headers: { [REQUEST_ID_HEADER]: pull.id, ...authorization } };
 }
 
-/** Of what `Peer.open` throws: the peer hangs, or is very busy. */
+/** Whether an error of `Peer.request` means that the peer hangs, or is very busy. */
 export function isSilence(error: unknown): boolean {
   return error instanceof RegistryError && error.cause instanceof NoSignOfLife;
 }

@@ -15,8 +15,8 @@ export type Verdict = 'absent' | 'refused' | 'silent' | 'down';
 export interface Step {
   readonly origin: OriginName;
   /**
-   * Gives a silent origin time, for it may only be busy: after it, upstream would be asked for what it may be
-   * fetching already.
+   * Waits longer for a silent origin: it may be busy fetching just this, and going on would make upstream
+   * serve it twice.
    */
   readonly isPatient: boolean;
 }
@@ -54,16 +54,13 @@ export function mayAsk({ origin }: Step, failures: readonly Failure[]): boolean 
   return failures.every((failure) => failure.origin !== origin || failure.verdict === 'silent');
 }
 
-/** Whether to ask the others before this origin for a while. */
+/** Whether this origin is to be asked after the others for a while. */
 export function hangs({ verdict, error }: Failure): boolean {
   if (verdict === 'silent') return true;
   return verdict === 'down' && isOutage(error);
 }
 
-/**
- * The error that tells the user most: upstream's own, else what keeps us from asking it, else that it is not
- * there.
- */
+/** The error that tells the user most: upstream's own, else why it could not be asked, else "not there". */
 export function mostMeaningful(failures: readonly Failure[]): RegistryError | undefined {
   const last = (verdict: Verdict): Failure | undefined =>
     failures.findLast((failure) => failure.verdict === verdict);

@@ -1,17 +1,13 @@
 /** The store as an origin: Larder's own reader, or another registry in its place. */
 import { storePolicies } from '../../registry/transport/http/connection-policy.ts';
 import { createConnections } from '../../registry/transport/http/connector.ts';
-import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
-import { storePlace } from '../../registry/transport/settings/store-place.ts';
+import { storeEndpoint } from '../../registry/transport/store-endpoint.ts';
 import { Transport } from '../../registry/transport/transport.ts';
-import {
-  settingsFor,
-  type UpstreamSettingsSource,
-} from '../../registry/transport/settings/upstream-settings.ts';
+import type { UpstreamSettingsSource } from '../../registry/transport/settings/upstream-settings.ts';
 import { Peer } from './peer.ts';
 import { PeerOrigin } from './peer-origin.ts';
 import { storeAgent } from './store-agent.ts';
-import { StorePass } from './store-pass.ts';
+import { StoreCredentials } from './store-credentials.ts';
 
 export interface StoreOriginOptions {
   /** Perhaps with a path, see `storePlace`. */
@@ -28,18 +24,18 @@ export interface StoreOriginOptions {
 }
 
 export function storeOrigin({ url: given, login, deadlineMs, upstreams }: StoreOriginOptions): PeerOrigin {
-  const { url, prefix } = storePlace(given);
-  const dispatcher = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
-  const transport = new Transport(dispatcher, { headMs: deadlineMs, silenceMs: deadlineMs });
-  const { tokenHosts = [] } = settingsFor(upstreams.get(), url.host) ?? {};
-  const tokens = { endpoint: { origin: url.origin, tokenHosts }, server: transport.tokenServer };
+  const connections = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
+  const transport = new Transport(connections, { headMs: deadlineMs, silenceMs: deadlineMs });
+  const { tokenServer } = transport;
+  const endpoint = storeEndpoint({ url: given, login, upstreamSettings: upstreams, tokenServer });
+  const { url, prefix, authenticator } = endpoint;
   const peer = new Peer({
     name: 'store',
     target: url,
     prefix,
     deadlines: { signMs: deadlineMs, headMs: deadlineMs },
     agent: storeAgent(url, upstreams),
-    credentials: new StorePass(new StoreAuthenticator(login, tokens), prefix),
+    credentials: new StoreCredentials(authenticator, prefix),
   });
   return new PeerOrigin('store', peer);
 }

@@ -1,7 +1,7 @@
 /**
- * Which process gets the connections to a port that it shares with its successor (`SO_REUSEPORT`). The kernel
- * gives each to either of them, and resets those that it has queued for a listener that closes. So a process
- * that stops first has all sent to the other; and a successor gets none before it has passed its self-test.
+ * Which of two processes that share a port (`SO_REUSEPORT`) gets the connections. The kernel gives each to
+ * either of them, and when a listener closes it resets those queued there. So a process that stops first has
+ * all sent to the other; and a successor gets none before it has passed its self-test.
  * https://man7.org/linux/man-pages/man7/socket.7.html (SO_ATTACH_REUSEPORT_CBPF)
  */
 import { spawn } from 'node:child_process';
@@ -10,18 +10,15 @@ import { type AddressInfo, connect, type Server, type Socket } from 'node:net';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../../platform/log.ts';
 
-/**
- * Places in the kernel's list of listeners, which has us and at most one other, in the order in which they
- * came.
- */
+/** Places in the kernel's list of the port's listeners, oldest first. It has us and at most one other. */
 const [FIRST, SECOND] = ['0', '1'] as const;
-/** For one connection to our own port, in milliseconds: a successor that hangs may not accept it. */
+/** How long a connection to our own port may take, in milliseconds: a successor that hangs accepts none. */
 const CONNECT_MS = 1_000;
-/** For a program that makes one system call, in milliseconds. */
+/** How long the program may take to make its one system call, in milliseconds. */
 const PROGRAM_MS = 5_000;
 /** How often to look whether a successor listens, in milliseconds. */
 const LOOK_MS = 250;
-/** How much longer than its patience {@link PortSteering.leave} may take, in milliseconds. */
+/** How much longer than `patienceMs` {@link PortSteering.leave} may take, in milliseconds. */
 export const STEERING_MS = 2 * (PROGRAM_MS + CONNECT_MS);
 
 export interface PortSteeringOptions {
@@ -30,10 +27,7 @@ export interface PortSteeringOptions {
   readonly log: Logger;
 }
 
-/**
- * Where the program cannot run, only connections made in the very instant in which a listener closes are
- * reset.
- */
+/** If the program cannot run, the kernel resets only connections that are made as a listener closes. */
 export class PortSteering {
   readonly #program: string;
   readonly #log: Logger;
@@ -44,20 +38,20 @@ export class PortSteering {
     this.#log = log;
   }
 
-  /** New connections stay with a process that listens already. */
+  /** From now on new connections go to the process that has listened longest. */
   async join(server: Server): Promise<void> {
     this.#servers.add(server);
     await this.#steer(FIRST, server);
   }
 
-  /** From now on new connections go to any listener, ours among them. Does not throw. */
+  /** From now on new connections go to all listeners, ours among them. Does not throw. */
   readonly share = async (): Promise<void> => {
     for (const server of this.#servers) await this.#steer('hash', server);
   };
 
   /**
-   * From now on new connections go to the other listener; those that the kernel has queued for this one still
-   * come.
+   * From now on new connections go to the other listener. Those that the kernel has already queued for this
+   * one still come.
    * @param patienceMs how long to wait for another listener
    * @returns false when there is none, or the kernel cannot be asked
    */

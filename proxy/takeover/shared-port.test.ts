@@ -36,7 +36,7 @@ describe('a server that shares its port', () => {
     await running.stop();
   });
 
-  it('closes its door beside a successor only once nobody comes', async () => {
+  it('stops listening only once nobody connects any more', async () => {
     const server = serve((_req, res) => res.end('here'), { sharedPort: shared({ lullMs: 400 }) });
     const running = await server.start(signal);
     let open = true;

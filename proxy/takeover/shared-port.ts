@@ -1,6 +1,6 @@
 /**
  * How a proxy shares its port with its successor: clients stay with the old one at first, and go to the new
- * one before the old one closes.
+ * one before the old one stops listening.
  */
 import type { Server } from 'node:http';
 import { setImmediate as polled, setTimeout as delay } from 'node:timers/promises';
@@ -12,18 +12,15 @@ export interface SharedPortOptions {
   /** How long to wait for a successor to listen, in milliseconds. Default 0. */
   readonly successorMs?: number;
   /**
-   * How long no connection may have come before the server stops listening, in milliseconds; waited for up to
-   * 10 s. Default 100.
+   * The server stops listening once no connection has come for this long, in milliseconds, but after 10 s in
+   * any case. Default 100.
    */
   readonly lullMs?: number;
 }
 
 const LULL_MS = 100;
 const LULL_PATIENCE_MS = 10_000;
-/**
- * How long connections may still come after they were sent elsewhere, in milliseconds; then they are sent
- * there once more.
- */
+/** How long connections may still come once they were sent elsewhere, in ms; then they are sent again. */
 const RETURN_MS = 500;
 const LEAVE_ATTEMPTS = 10;
 
@@ -36,10 +33,10 @@ export function sharedPort({ steering, successorMs = 0, lullMs = LULL_MS }: Shar
 }
 
 /**
- * Resolves when new connections go to a successor and none has come here for a while. The kernel resets those
- * that it has queued for a listener that closes; it hands them to another that shares the port only where the
- * node's `net.ipv4.tcp_migrate_req` is 1 (https://docs.kernel.org/networking/ip-sysctl.html). So a listener
- * must not close while a connection waits in its queue.
+ * Resolves when new connections go to a successor and none has come here for a while. When a listener closes,
+ * the kernel resets the connections in its queue, unless `net.ipv4.tcp_migrate_req` is 1 on the node: then it
+ * hands them to the other listener (https://docs.kernel.org/networking/ip-sysctl.html). So a listener must not
+ * close while a connection waits in its queue.
  */
 async function leave(
   server: Server,
@@ -50,12 +47,11 @@ async function leave(
     const sentElsewhere = await steering.leave(server, successorMs);
     const isQuiet = await lull(server, lullMs, sentElsewhere ? RETURN_MS : LULL_PATIENCE_MS);
     if (isQuiet || !sentElsewhere) return;
-    // A successor that begins to listen, or passes its self-test, at that very moment has connections sent to
-    // us again.
+    // A successor that began to listen, or passed its self-test, meanwhile has steered connections to us.
   }
 }
 
-/** Accepts connections until none has come for `ms`: then true. False after `patienceMs`. */
+/** True as soon as no connection has come for `ms`; false if that has not happened after `patienceMs`. */
 async function lull(server: Server, ms: number, patienceMs: number): Promise<boolean> {
   const began = performance.now();
   let last = began;

@@ -11,7 +11,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { setTimeout as delay } from 'node:timers/promises';
 import { createServer as createTlsServer } from 'node:tls';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
-import { openBlob } from './blob-stream.ts';
+import { requestBlob } from './blob-stream.ts';
 import { LastSign } from './head-deadline.ts';
 
 const NAME = 'copier.test';
@@ -51,7 +51,7 @@ class Chain {
         gone.abort(new Error('gone'));
       });
       const target = new URL(`${tls === undefined ? 'http' : 'https'}://127.0.0.1:${portOf(this.#peer)}`);
-      openBlob({
+      requestBlob({
         target,
         ...(tls === undefined ? {} : { tls: { ca: tls.ca, servername: NAME } }),
         path: '/blob',

@@ -42,7 +42,7 @@ export interface BlobResponse {
  * Asks with GET, on a connection that serves this request only.
  * @throws DeadlineError, or the connection's error; the signal's reason
  */
-export async function openBlob(request: BlobRequest): Promise<BlobResponse> {
+export async function requestBlob(request: BlobRequest): Promise<BlobResponse> {
   const { target, path, peer, deadlines, lastSign, signal } = request;
   const onBytes = (): void => {
     lastSign.heard();
@@ -52,8 +52,7 @@ export async function openBlob(request: BlobRequest): Promise<BlobResponse> {
   };
   const receiver = new HeadReceiver({ onBytes, onInterim: onSign });
   const connection = new Connection((onread) => {
-    // Only a living process takes part in the handshake: from then on it has the time of a peer that is at
-    // work.
+    // Only a living process takes part in the handshake: from then on the peer counts as at work.
     return connectTo(request, onread).once('secureConnect', onSign);
   }, receiver);
   const onLate = (error: DeadlineError): void => {
@@ -68,7 +67,7 @@ export async function openBlob(request: BlobRequest): Promise<BlobResponse> {
   try {
     const headers = { connection: 'close', ...request.headers };
     const head = formatRequestHead({ method: 'GET', url: new URL(path, target), headers });
-    // When it cannot be written, the receiver is told as well.
+    // If it cannot be written, `receiver.head` rejects.
     connection.write(head).catch(() => undefined);
     const answer = await receiver.head;
     const length = Number(answer.headers['content-length'] ?? NaN);
@@ -92,7 +91,7 @@ function connectTo({ target, tls }: BlobRequest, onread: OnReadOpts): Socket {
 interface BlobStreamOptions {
   readonly request: BlobRequest;
   readonly connection: Connection;
-  /** What came before anybody said where to send it. */
+  /** What has come of the body since the head. */
   readonly rest: () => Uint8Array;
   readonly length: number;
 }
@@ -104,7 +103,7 @@ export class BlobStream {
     this.#options = options;
   }
 
-  /** Bytes of the body; NaN when the peer does not say, and then it cannot be sent this way. */
+  /** Bytes of the body. NaN when the peer does not say; then it cannot be sent this way. */
   get length(): number {
     return this.#options.length;
   }

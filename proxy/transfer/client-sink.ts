@@ -3,19 +3,16 @@ import type { Socket } from 'node:net';
 import type { ByteSink } from '../../registry/transport/http/byte-sink.ts';
 import type { LastSign } from './head-deadline.ts';
 
-/** About what the kernel takes and gives at once; a larger buffer does not fit the processor's cache. */
+/** About what the kernel reads or writes at once; a larger buffer does not fit the processor's cache. */
 const BUFFER_BYTES = 256 * 1024;
 /** Over TLS, a read brings one record (RFC 8446 section 5.1). */
 const RECORD_BYTES = 16 * 1024;
 
 export interface ClientSinkOptions {
-  /**
-   * Written to past the response object, which would hold the bytes back for a moment and then take twice as
-   * long.
-   */
+  /** Bytes go past the response object: going through it takes twice as long. */
   readonly client: Socket;
   readonly lastSign: LastSign;
-  /** Whether the peer's bytes come over TLS, and so go on for some records although no more are wanted. */
+  /** Whether the peer uses TLS: then some more records come after we have asked for a pause. */
   readonly isTls: boolean;
 }
 
@@ -45,7 +42,7 @@ export class ClientSink implements ByteSink {
     const { client, lastSign } = this.#options;
     lastSign.heard();
     client.write(this.#buffer.subarray(0, bytes), this.#onWritten);
-    // As a rule the kernel has taken all at once, and the buffer is free already.
+    // Usually the kernel has taken everything at once, and the buffer is free again.
     if (client.writableLength === 0) return true;
     this.#blocked ??= Promise.withResolvers<undefined>();
     return false;

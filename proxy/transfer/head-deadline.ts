@@ -3,21 +3,18 @@ import { DeadlineError } from '../../platform/deadline.ts';
 
 export interface HeadDeadlines {
   /**
-   * How long until a sign of life: a TLS handshake, `102 Processing`, or the head of the response.
-   * Milliseconds.
+   * How long until a sign of life, in milliseconds. That is `102 Processing` or the head of the response; for
+   * a blob, whose connection is new, also the end of the TLS handshake.
    */
   readonly signMs: number;
-  /** How long from that sign until the head of the response. Milliseconds. */
+  /** How long from that sign until the head of the response, in milliseconds. */
   readonly headMs: number;
 }
 
 /** The peer has sent nothing: it hangs, or is too busy even for a sign of life. */
 export class NoSignOfLife extends DeadlineError {}
 
-/**
- * A peer that sends something on another connection meanwhile is busy, not hung. It gets this many times as
- * long.
- */
+/** A peer that sends something on another connection is busy, not hung: it gets this many times as long. */
 const BUSY_FACTOR = 5;
 
 /** When a peer last sent anything, on any connection. */
@@ -42,8 +39,8 @@ export interface HeadDeadlineOptions extends HeadDeadlines {
 }
 
 /**
- * Two deadlines in a row: a frozen peer is noticed soon, and one that works for us is given time. Many
- * requests at once make a peer slow to answer each of them, and must not all go elsewhere for that.
+ * Two deadlines in a row: a frozen peer is noticed soon, and one that is at work is given time. Many requests
+ * at once make a peer answer each of them slowly; that alone must not send all of them elsewhere.
  */
 export class HeadDeadline {
   readonly #options: HeadDeadlineOptions;
@@ -51,7 +48,7 @@ export class HeadDeadline {
   #timer: NodeJS.Timeout | undefined;
   #lastLook: NodeJS.Immediate | undefined;
 
-  /** Starts at once. */
+  /** The time starts at once. */
   constructor(options: HeadDeadlineOptions) {
     this.#options = options;
     this.#awaitSign(options.signMs);
@@ -65,7 +62,7 @@ export class HeadDeadline {
     });
   }
 
-  /** Call it when the head has come, or when nobody waits for it any more. */
+  /** To be called when the head has come, or when nobody waits for it any more. */
   stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#lastLook);
@@ -84,7 +81,7 @@ export class HeadDeadline {
   #arm(ms: number, onTime: () => void): void {
     this.stop();
     this.#timer = setTimeout(() => {
-      // On a busy node it may be us who were late: look once more at what has come before giving the peer up.
+      // On a busy node it may be us who are late: look once more at what has come, then give the peer up.
       this.#lastLook = setImmediate(onTime);
     }, ms);
   }

@@ -1,9 +1,7 @@
 /** Which headers go from the client to an origin, and which come back. */
 import type { IncomingHttpHeaders, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
 
-/**
- * What says which representation is wanted. Above all no Authorization, and nothing that frames a message.
- */
+/** They say which representation is wanted. Authorization is not among them, nor what frames a message. */
 const FORWARDED = [
   'accept',
   'range',
@@ -13,7 +11,7 @@ const FORWARDED = [
   'user-agent',
 ] as const;
 
-/** What describes the content. What is between us and an origin (connection, challenges) stays there. */
+/** They describe the content. What concerns only us and an origin (connection, challenges) stays there. */
 const RETURNED = [
   'content-type',
   'content-length',

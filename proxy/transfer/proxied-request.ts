@@ -1,4 +1,4 @@
-/** Requests to a peer through http-proxy: all but blobs, which take a shorter way (blob-stream.ts). */
+/** Requests to a peer through http-proxy: all but GET of blobs, which take a shorter way (blob-stream.ts). */
 import { IncomingMessage, type Agent, type ClientRequest, type ServerResponse } from 'node:http';
 import { createProxyServer } from 'http-proxy';
 import { HeadDeadline, type HeadDeadlines, type LastSign } from './head-deadline.ts';
@@ -16,7 +16,7 @@ export interface ProxiedRequest {
   /** The peer's name, for errors. */
   readonly peer: string;
   readonly deadlines: HeadDeadlines;
-  /** Of the peer, whose other requests may wait for one. */
+  /** Of the peer: what it sends here is a sign of life for its other requests. */
   readonly lastSign: LastSign;
 }
 
@@ -26,9 +26,9 @@ interface Attempt {
   readonly onClientGone: (error: Error) => void;
 }
 
-/** http-proxy keeps hop-by-hop headers apart, and ends the peer's request when the client leaves. */
+/** http-proxy drops hop-by-hop headers, and ends the request to the peer when the client leaves. */
 export class RequestProxy {
-  /** The library's events name the request that it was given, which is another one each time. */
+  /** By the request that the library was given, a new one each time: its events name that. */
   readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
   readonly #proxy = createProxyServer({ changeOrigin: true, selfHandleResponse: true });
 
@@ -80,8 +80,8 @@ export class RequestProxy {
 }
 
 /**
- * The request that http-proxy is to send: made anew, so that nothing by which the client framed its own
- * (lengths, codings, a body) gets onto a connection that other clients' requests share.
+ * The request that http-proxy is to send. It is made anew, so that nothing which frames the client's message
+ * (a length, a coding, a body) gets onto a connection that other clients' requests share.
  */
 function bodiless(
   { method, headers }: Pick<ProxiedRequest, 'method' | 'headers'>,
@@ -91,7 +91,7 @@ function bodiless(
   request.method = method;
   request.headers = { ...headers };
   request.push(null);
-  // One that ends early would take the client's connection with it.
+  // A request that ends incomplete would destroy the client's connection.
   request.complete = true;
   return request;
 }

@@ -6,12 +6,12 @@ import { DeadlineError } from '../../platform/deadline.ts';
 import { BlobStream } from './blob-stream.ts';
 import type { OriginResponse } from './response.ts';
 
-/** Manifests are seldom larger. */
+/** Manifests are seldom larger, in bytes. */
 const SMALL_BYTES = 256 * 1024;
 
 /**
- * Ends the response with the body. Where the body breaks off, the connection is cut short of Content-Length,
- * so that no client takes a part for the whole.
+ * Ends the response with the body. If the body breaks off, the connection is cut before Content-Length is
+ * reached, so that no client takes a part for the whole.
  * @param silenceMs how long the origin may send nothing while the client is ready to take
  * @throws what broke the transfer, DeadlineError among it
  */
@@ -31,7 +31,7 @@ export async function relay(
   }, silenceMs);
   body.on('data', () => watch.refresh());
   try {
-    // In one piece with the head: a pipeline would cost several times what a manifest does.
+    // In one piece with the head: for a manifest, a pipeline costs several times as much.
     if (length <= SMALL_BYTES) response.end(Buffer.concat(await collect(body)));
     else await pipeline(body, response);
   } finally {

@@ -9,7 +9,7 @@ export interface OriginResponse {
   readonly body: Readable | BlobStream;
 }
 
-/** Gives the body up. What is left of a small one is read, so that its connection can be used again. */
+/** Gives the body up. Except for a blob's, the rest is read, so that the connection can be used again. */
 export function discardBody({ body }: OriginResponse): void {
   if (body instanceof BlobStream) body.destroy();
   else body.on('error', () => undefined).resume();

@@ -25,7 +25,6 @@ export interface BlobOptions {
    * dropped.
    */
   readonly offset?: number | undefined;
-  readonly headMs?: number | undefined;
 }
 
 /** @returns undefined when the repository does not hold it; @throws RegistryError */
@@ -51,7 +50,7 @@ export async function getBlob(
   digest: Digest,
   options: BlobOptions,
 ): Promise<OpenedBlob> {
-  const { signal, offset = 0, headMs } = options;
+  const { signal, offset = 0 } = options;
   const response = await client
     .send({
       method: 'GET',
@@ -59,7 +58,6 @@ export async function getBlob(
       headers: offset === 0 ? {} : { range: formatRange(offset) },
       actions: ['pull'],
       accept: offset === 0 ? [200] : [200, 206],
-      deadlines: headMs === undefined ? undefined : { headMs },
       bulk: true,
       signal,
     })

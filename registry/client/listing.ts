@@ -103,10 +103,19 @@ function parse<T extends z.ZodType>(client: RepositoryClient, schema: T, bytes: 
 
 /** By the Link header (RFC 8288). Undefined for a page at another origin, or for the same page again. */
 function nextPage(client: RepositoryClient, response: HttpResponse, current: URL): URL | undefined {
-  const [, target = ''] = /<([^<>]+)>\s*;[^,]*\brel="?next"?/i.exec(response.header('link') ?? '') ?? [];
-  if (target === '' || !URL.canParse(target, current.href)) return undefined;
+  const target = linkToNext(response.header('link') ?? '');
+  if (target === undefined || !URL.canParse(target, current.href)) return undefined;
   const url = new URL(target, current);
   return url.origin === client.origin && url.href !== current.href ? url : undefined;
+}
+
+/** The target of the link with the relation `next` (RFC 8288 section 3); its parameters hold no comma here. */
+export function linkToNext(header: string): string | undefined {
+  for (const link of header.split(',')) {
+    const [, target, parameters = ''] = /^\s*<([^<>]+)>\s*;(.*)$/s.exec(link) ?? [];
+    if (/\brel="?next"?/i.test(parameters)) return target;
+  }
+  return undefined;
 }
 
 function nonsense(client: RepositoryClient): RegistryError {

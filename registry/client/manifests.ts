@@ -16,8 +16,8 @@ export interface ManifestHead {
   readonly size: number | undefined;
 }
 
-/** A manifest as it is stored. Its bytes have the digest. */
-export interface StoredManifest {
+/** A manifest, byte for byte as a registry has it. Its bytes have the digest. */
+export interface VerifiedManifest {
   readonly bytes: Uint8Array;
   readonly digest: Digest;
   readonly manifest: Manifest;
@@ -25,8 +25,6 @@ export interface StoredManifest {
 
 export interface ReadOptions {
   readonly signal: AbortSignal;
-  /** Deadline for the head of the response, in milliseconds, when the transport's own is too long. */
-  readonly headMs?: number | undefined;
 }
 
 /** @throws RegistryError */
@@ -48,7 +46,7 @@ export async function getManifest(
   client: RepositoryClient,
   reference: ManifestReference,
   options: ReadOptions,
-): Promise<StoredManifest> {
+): Promise<VerifiedManifest> {
   const response = await request(client, 'GET', reference, options);
   const head = headOf(response);
   const bytes = await readManifestBody(response, head.size);
@@ -65,14 +63,14 @@ export async function getManifest(
 export async function putManifest(
   client: RepositoryClient,
   reference: ManifestReference,
-  stored: StoredManifest,
+  { manifest, bytes }: VerifiedManifest,
   signal: AbortSignal,
 ): Promise<void> {
   const response = await client.send({
     method: 'PUT',
     url: client.url({ kind: 'manifest', reference }),
-    headers: { 'content-type': stored.manifest.mediaType },
-    body: stored.bytes,
+    headers: { 'content-type': manifest.mediaType },
+    body: bytes,
     actions: ['pull', 'push'],
     accept: [201],
     signal,
@@ -105,7 +103,7 @@ async function request(
   client: RepositoryClient,
   method: 'GET' | 'HEAD',
   reference: ManifestReference,
-  { signal, headMs }: ReadOptions,
+  { signal }: ReadOptions,
 ): Promise<HttpResponse> {
   return await client.send({
     method,
@@ -113,7 +111,6 @@ async function request(
     headers: { accept: MANIFEST_ACCEPT },
     actions: ['pull'],
     accept: [200],
-    deadlines: headMs === undefined ? undefined : { headMs },
     signal,
   });
 }

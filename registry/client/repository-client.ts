@@ -27,7 +27,6 @@ export interface RepositoryRequest {
   /** Another repository that the request reads, to mount from it. */
   readonly readFrom?: string | undefined;
   readonly accept: readonly number[];
-  readonly deadlines?: Partial<Deadlines> | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -52,8 +51,8 @@ export class RepositoryClient {
 
   /** @throws RegistryError unless the response's status is among the accepted ones */
   async send(request: RepositoryRequest): Promise<HttpResponse> {
-    const { actions, readFrom, deadlines, headers = {}, body, bulk = false, ...rest } = request;
-    const { transport, authenticator, repository, lane } = this.#options;
+    const { actions, readFrom, headers = {}, body, bulk = false, ...rest } = request;
+    const { transport, authenticator, repository, lane, deadlines = {} } = this.#options;
     const scopes: Scope[] = [{ repository, actions }];
     if (readFrom !== undefined) scopes.push({ repository: readFrom, actions: ['pull'] });
     return await transport.send({
@@ -64,7 +63,7 @@ export class RepositoryClient {
       bulk,
       ...(lane === undefined ? {} : { lane }),
       ...(body === undefined ? {} : { body }),
-      deadlines: { ...this.#options.deadlines, ...deadlines },
+      deadlines,
     });
   }
 }

@@ -7,64 +7,51 @@ import { RegistryError } from '../core/errors.ts';
 import { drain } from '../transport/http/body.ts';
 import type { HttpResponse } from '../transport/http/messages.ts';
 import type { RepositoryClient } from './repository-client.ts';
-import { verified } from './verified.ts';
 
 export interface BlobUpload {
   readonly digest: Digest;
   /** Bytes; undefined when it is not known in advance. */
   readonly size: number | undefined;
+  /** Holds its last byte back until it has verified all of them, so that nobody needs to hash it again. */
   readonly body: AsyncIterable<Uint8Array>;
-  /**
-   * `body` holds its last byte back until it has verified all of them, so that nobody needs to hash it again.
-   */
-  readonly isVerified?: boolean;
-  /** An upload that has begun: a registry that does not mount answers with one. */
-  readonly location?: URL | undefined;
-  readonly onBytes?: ((bytes: number) => void) | undefined;
   readonly signal: AbortSignal;
 }
 
 /**
- * Commits nothing unless the bytes have the digest: we check that, or the body does, before the last byte is
- * sent.
- * @throws RegistryError with reason `DigestMismatch`, what `body` throws, or what the registry answers
+ * Commits nothing when `body` throws.
+ * @throws RegistryError with what the registry answers, or what `body` throws
  */
-export async function uploadBlob(client: RepositoryClient, upload: BlobUpload): Promise<void> {
-  const { digest, size, onBytes, isVerified, signal } = upload;
-  const body = isVerified ? counted(upload.body, onBytes) : verified(upload.body, { digest, size, onBytes });
+export async function uploadBlob(
+  client: RepositoryClient,
+  { digest, size, body, signal }: BlobUpload,
+): Promise<void> {
+  const chunks = passOn(body);
   let location: URL | undefined;
   try {
-    location = await (upload.location === undefined
-      ? beginUpload(client, signal)
-      : resumeUpload(client, upload.location, signal));
+    location = await beginUpload(client, signal);
     if (size === undefined) {
-      location = await sendChunk(client, location, body, signal);
+      location = await sendChunk(client, location, chunks, signal);
       await commit(client, location, digest, { signal });
     } else {
-      await commit(client, location, digest, { signal, body, size });
+      await commit(client, location, digest, { signal, body: chunks, size });
     }
   } catch (error) {
-    await body.return(undefined);
+    await chunks.return(undefined);
     if (location !== undefined) await cancelUpload(client, location);
     throw error;
   }
 }
 
-async function* counted(
-  body: AsyncIterable<Uint8Array>,
-  onBytes: BlobUpload['onBytes'],
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of body) {
-    onBytes?.(chunk.byteLength);
-    yield chunk;
-  }
+/** Makes a generator of it, which can be ended whether or not the request has begun to read it. */
+async function* passOn(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* body;
 }
 
 export type Mount = { readonly mounted: true } | { readonly mounted: false; readonly location: URL };
 
 /**
  * Mounts a blob from another repository of the same registry. The login must be able to read that repository.
- * @returns where to upload the blob instead, when the registry does not mount it
+ * @returns the upload that the registry has begun instead, when it does not mount the blob; to be cancelled
  */
 export async function mountBlob(
   client: RepositoryClient,
@@ -101,22 +88,6 @@ async function beginUpload(client: RepositoryClient, signal: AbortSignal): Promi
   });
   drain(response);
   return locationOf(client, response);
-}
-
-/**
- * Settles the authorization before the stream, which cannot be sent twice: the mount's was for two
- * repositories.
- */
-async function resumeUpload(client: RepositoryClient, location: URL, signal: AbortSignal): Promise<URL> {
-  const response = await client.send({
-    method: 'GET',
-    url: location,
-    actions: ['pull', 'push'],
-    accept: [200, 202, 204],
-    signal,
-  });
-  drain(response);
-  return location;
 }
 
 async function sendChunk(
@@ -173,7 +144,8 @@ export async function cancelUpload(client: RepositoryClient, location: URL): Pro
     .send({
       method: 'DELETE',
       url: location,
-      actions: ['pull', 'push'],
+      // Distribution wants the right to delete for it.
+      actions: ['pull', 'push', 'delete'],
       accept: [200, 202, 204, 404],
       signal: AbortSignal.timeout(CANCEL_MS),
     })

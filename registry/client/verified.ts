@@ -9,8 +9,6 @@ export interface VerifyOptions {
   readonly digest: Digest;
   /** The size that the content must have, in bytes. */
   readonly size?: number | undefined;
-  /** Called with the size of each chunk as it passes. */
-  readonly onBytes?: ((bytes: number) => void) | undefined;
 }
 
 /**
@@ -21,7 +19,7 @@ export async function* verified(
   source: AsyncIterable<Uint8Array>,
   options: VerifyOptions,
 ): AsyncGenerator<Uint8Array> {
-  const { digest, size, onBytes } = options;
+  const { digest, size } = options;
   const digester = createDigester(digest);
   let held: Uint8Array | undefined;
   for await (const chunk of source) {
@@ -29,7 +27,6 @@ export async function* verified(
     if (size !== undefined && digester.size > size) throw wrongSize(digest, size);
     if (held !== undefined) yield held;
     held = chunk;
-    onBytes?.(chunk.byteLength);
   }
   if (size !== undefined && digester.size !== size) throw wrongSize(digest, size);
   digester.verify();

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { testImage, type TestImage, testIndex } from '../../test/fakes/images.ts';
 import { FakeRegistry, type FakeRegistryOptions } from '../../test/fakes/registry.ts';
+import { streamInto } from '../../test/fakes/stream-blobs.ts';
 import { getVerifiedBlob } from '../client/blobs.ts';
 import { getManifest } from '../client/manifests.ts';
 import { RepositoryClient } from '../client/repository-client.ts';
@@ -10,7 +11,6 @@ import { createConnections } from '../transport/http/connector.ts';
 import { Transport } from '../transport/transport.ts';
 import { copyImage, type CopyOptions } from './copy-image.ts';
 import type { CopyProgress } from './progress.ts';
-import { streamInto } from './transfer.ts';
 
 const AMD64 = testImage(['amd64 layer', 'common layer']);
 const ARM64 = testImage(['arm64 layer', 'common layer'], 'linux/arm64');

@@ -12,7 +12,17 @@ import { forEachLimited } from './limit.ts';
 import { type CopyPlan, planCopy, type PlannedManifest, type ReadManifest } from './plan.ts';
 import { type CopyProgress, ProgressMeter } from './progress.ts';
 import { isIncomplete, putOrResend } from './put-manifest.ts';
-import type { TransferBlob } from './transfer.ts';
+
+export interface TransferOptions {
+  /** Told of bytes as they come. */
+  readonly report: (bytes: number) => void;
+  /** The destination has lost the blob again: it needs the bytes, a link to what it has would not do. */
+  readonly resend: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Brings a blob into the destination; it is there when this resolves. @throws RegistryError */
+export type TransferBlob = (blob: Descriptor, options: TransferOptions) => Promise<void>;
 
 export interface CopyOptions {
   /** Reads manifests of the source. */

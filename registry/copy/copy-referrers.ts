@@ -76,8 +76,8 @@ async function makeListed(
   if (missing.length === 0) return;
   const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...known, ...missing] };
   const bytes = Buffer.from(JSON.stringify(index));
-  const stored = { bytes, digest: digestOf(bytes), manifest: parseManifest(bytes, OCI_INDEX) };
-  await putManifest(destination, { tag: referrersTag(subject) }, stored, signal);
+  const list = { bytes, digest: digestOf(bytes), manifest: parseManifest(bytes, OCI_INDEX) };
+  await putManifest(destination, { tag: referrersTag(subject) }, list, signal);
 }
 
 async function copyTagged(subject: Digest, options: CopyReferrersOptions): Promise<Digest[]> {

@@ -6,10 +6,10 @@ import { blobsOf, type Descriptor } from '../core/manifest.ts';
 import { isManifestMediaType } from '../core/media-types.ts';
 import { formatPlatform, type Platform } from '../core/platform.ts';
 import { selectChildren, type Selection } from '../core/select.ts';
-import type { StoredManifest } from '../client/manifests.ts';
+import type { VerifiedManifest } from '../client/manifests.ts';
 import { forEachLimited } from './limit.ts';
 
-export interface PlannedManifest extends StoredManifest {
+export interface PlannedManifest extends VerifiedManifest {
   /** The blobs that it names, foreign layers aside; none for an index. */
   readonly blobs: readonly Descriptor[];
   /** An index of whose children some are left out. */
@@ -29,7 +29,7 @@ export interface CopyPlan {
 }
 
 /** Reads one manifest, verified. @throws RegistryError */
-export type ReadManifest = (reference: ManifestReference, signal: AbortSignal) => Promise<StoredManifest>;
+export type ReadManifest = (reference: ManifestReference, signal: AbortSignal) => Promise<VerifiedManifest>;
 
 const MAX_DEPTH = 4;
 const MAX_MANIFESTS = 1000;
@@ -45,18 +45,18 @@ export async function planCopy(
   const known = new Map<Digest, PlannedManifest>();
   const platforms = new Map<string, Platform>();
 
-  const visit = async (stored: StoredManifest, depth: number): Promise<PlannedManifest[]> => {
+  const visit = async (fetched: VerifiedManifest, depth: number): Promise<PlannedManifest[]> => {
     if (depth > MAX_DEPTH) throw invalid(`its indexes nest more than ${MAX_DEPTH} deep`);
     if (known.size >= MAX_MANIFESTS) throw invalid(`it has more than ${MAX_MANIFESTS} manifests`);
-    const { manifest } = stored;
+    const { manifest } = fetched;
     if (manifest.kind === 'image') {
-      const planned = { ...stored, blobs: blobsOf(manifest), sparse: false };
-      known.set(stored.digest, planned);
+      const planned = { ...fetched, blobs: blobsOf(manifest), sparse: false };
+      known.set(fetched.digest, planned);
       return [planned];
     }
     const children = selectChildren(manifest, selection);
-    const planned = { ...stored, blobs: [], sparse: children.length < manifest.manifests.length };
-    known.set(stored.digest, planned);
+    const planned = { ...fetched, blobs: [], sparse: children.length < manifest.manifests.length };
+    known.set(fetched.digest, planned);
     for (const { platform } of children) if (platform) platforms.set(formatPlatform(platform), platform);
     const wanted = children.filter(
       (child) => isManifestMediaType(child.mediaType) && !known.has(child.digest),

@@ -5,7 +5,7 @@ import type { ManifestReference } from '../core/distribution-path.ts';
 import { RegistryError } from '../core/errors.ts';
 import { isManifestMediaType } from '../core/media-types.ts';
 import { listTags } from '../client/listing.ts';
-import { deleteManifest, getManifest, type StoredManifest } from '../client/manifests.ts';
+import { deleteManifest, getManifest, type VerifiedManifest } from '../client/manifests.ts';
 import type { RepositoryClient } from '../client/repository-client.ts';
 import { forEachLimited } from './limit.ts';
 
@@ -104,7 +104,7 @@ async function find(
   client: RepositoryClient,
   reference: ManifestReference,
   signal: AbortSignal,
-): Promise<StoredManifest | undefined> {
+): Promise<VerifiedManifest | undefined> {
   return await unlessAbsent(getManifest(client, reference, { signal }), undefined);
 }
 

@@ -4,10 +4,12 @@ import {
   cacheReference,
   decodeCachedName,
   encodeCachedName,
+  originalOf,
   restoreImage,
   rewriteImage,
   storeTag,
 } from './cached-name.ts';
+import { isLoopback } from './host.ts';
 import { formatReference, InvalidReference, isRepositoryName, isTag, parseReference } from './reference.ts';
 
 const PROXY = 'localhost:7439';
@@ -138,6 +140,35 @@ describe('rewriting', () => {
   it('does not take other local registries for ours', () => {
     expect(restoreImage(parseReference('localhost:5000/docker.io/library/nginx'), PROXY)).toBeUndefined();
     expect(restoreImage(parseReference('localhost/docker.io/library/nginx'), PROXY)).toBeUndefined();
+  });
+});
+
+describe('the original of an image', () => {
+  it.each([
+    ['docker.io/library/nginx:1', 'nginx:1'],
+    ['docker.io/library/nginx:1', `${PROXY}/docker.io/library/nginx:1`],
+    [
+      'docker.io/library/nginx:1',
+      `${PROXY}/team-b.tenant/localhost-7439/team-a.tenant/docker.io/library/nginx:1`,
+    ],
+  ])('is %s for %s', (original, image) => {
+    expect(formatReference(originalOf(parseReference(image), PROXY))).toBe(original);
+  });
+
+  it('is the very same object when the image is not one of ours', () => {
+    const image = parseReference('ghcr.io/acme/app:7');
+    expect(originalOf(image, PROXY)).toBe(image);
+  });
+
+  it.each([
+    ['localhost', true],
+    ['localhost:5000', true],
+    ['127.0.0.1:5000', true],
+    ['[::1]:5000', true],
+    ['localhost.example.com', false],
+    ['10.0.0.1:5000', false],
+  ])('is on the node itself at %s: %s', (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
   });
 });
 

@@ -127,6 +127,16 @@ export function restoreImage(image: Reference, proxyHost: string): RestoredImage
   };
 }
 
+/**
+ * The image that was asked for in the first place; the very object that is given when it is not one of ours.
+ * An image may have been rewritten more than once, and a tenant in its name may be forged: it is dropped.
+ * @throws InvalidReference when it goes through the proxy but is no cached name
+ */
+export function originalOf(image: Reference, proxyHost: string): Reference {
+  const restored = restoreImage(image, proxyHost);
+  return restored === undefined ? image : originalOf(restored.reference, proxyHost);
+}
+
 /** The reference as the cache distinguishes images: a digest decides alone, so a tag beside it is dropped. */
 export function cacheReference(image: Reference): Reference {
   return image.digest === undefined ? image : reference(image, undefined, image.digest);

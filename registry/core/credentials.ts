@@ -96,9 +96,16 @@ function toCredential(entry: z.infer<typeof entrySchema>): Credential | undefine
     : `${entry.username ?? ''}:${entry.password ?? ''}`;
   const colon = decoded.indexOf(':');
   const username = decoded.slice(0, Math.max(colon, 0));
-  const password = decoded.slice(colon + 1).replace(/\0+$/, '');
+  const password = withoutEnd(decoded.slice(colon + 1), '\0');
   if (identitytoken) return { username, password, identityToken: identitytoken };
   return colon > 0 ? { username, password } : undefined;
+}
+
+/** Not by a pattern, which would try each run of the character to its end. */
+function withoutEnd(text: string, character: string): string {
+  let end = text.length;
+  while (end > 0 && text[end - 1] === character) end -= 1;
+  return text.slice(0, end);
 }
 
 function parseJson(text: string): unknown {

@@ -1,7 +1,4 @@
-/**
- * The paths of the OCI distribution API: parsed once at the door into one checked value, and formatted from
- * it.
- */
+/** The paths of the OCI distribution API: parsed once into one checked value, and formatted from it. */
 import { type Digest, parseDigest } from './digest.ts';
 import { type OciErrorCode, RegistryError } from './errors.ts';
 import { isRepositoryName, isTag } from './reference.ts';

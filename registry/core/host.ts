@@ -37,6 +37,11 @@ export function looksLikeHost(component: string): boolean {
   return component === 'localhost' || /[.:]/.test(component);
 }
 
+/** Whether a registry is on the node itself: only the node can reach it, the copier cannot. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
+}
+
 /** A host as a URL has it: an IPv6 address in brackets, everything else as it is. */
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;

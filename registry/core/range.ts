@@ -15,7 +15,7 @@ export type RangeRequest =
   | { readonly kind: 'unsatisfiable' };
 
 const WHOLE: RangeRequest = { kind: 'whole' };
-const RANGE = /^bytes=\s*(\d{0,16})\s*-\s*(\d{0,16})\s*$/i;
+const RANGE = /^bytes=\s{0,8}(\d{0,16})\s{0,8}-\s{0,8}(\d{0,16})\s{0,8}$/i;
 const CONTENT_RANGE = /^bytes\s+(\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i;
 
 /** Ignores a header that is malformed, has another unit or several ranges, as the RFC allows. */

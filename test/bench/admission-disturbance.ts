@@ -7,7 +7,7 @@ import type { Bench } from './group.ts';
 
 const UNDISTURBED_MS = 5_000;
 
-/** Rolls the webhook out and rotates the CA, at the same time, while a load is running; gives what the load gives. */
+/** Rolls the webhook out and rotates the CA while a load is running. Returns what the load returns. */
 export async function whileDisturbed<T>(cluster: Cluster, bench: Bench, load: Promise<T>): Promise<T> {
   const disturbing = (async () => {
     await delay(UNDISTURBED_MS, undefined, { signal: bench.signal });

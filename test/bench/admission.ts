@@ -1,4 +1,4 @@
-/** Admission under load on a real cluster: how long it takes, what a rollout and a rotation cost, and what memory it needs. */
+/** Admission under load on a real cluster: latency, memory, and what a rollout and a rotation cost. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster/cluster.ts';
 import { startCluster } from '../cluster/start.ts';
@@ -15,7 +15,7 @@ import { PodLoad, type LoadResult } from './pod-load.ts';
 import { busySince, processorTime } from './processors.ts';
 
 const [CACHED, PLAIN] = ['bench-cached', 'bench-plain'];
-/** The goal's own rate, and one that two processors carry beside the API server, etcd and the load: see docs/performance.md. */
+/** The rate of the goal, and one that two processors carry beside the rest (docs/performance.md). */
 const RATES = [
   { perSecond: 40, suffix: '_at_40' },
   { perSecond: 200, suffix: '' },

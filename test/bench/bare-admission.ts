@@ -1,4 +1,6 @@
-/** The yardstick for admission: a webhook that does nothing but answer, in a namespace of its own of the same cluster. */
+/**
+ * The yardstick for admission: a webhook that only answers, in a namespace of its own in the same cluster.
+ */
 import { join } from 'node:path';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import type { Cluster } from '../cluster/cluster.ts';

@@ -1,7 +1,7 @@
 /**
- * A program: a webhook that knows its answers already. It gives Pods the very patches that ours gives, made once for each size of a
- * review, so that what the same load costs with it is what no webhook in Node.js could undercut on this machine.
- * `PORT`, `TLS_CERT` and `TLS_KEY` (PEM) come from the environment.
+ * A program: a webhook that knows its answers already. It gives Pods the very patches that ours gives, made
+ * once for each size of a review, so that what the same load costs with it is what no webhook in Node.js
+ * could undercut on this machine. `PORT`, `TLS_CERT` and `TLS_KEY` (PEM) come from the environment.
  */
 import { createServer } from 'node:https';
 import { silentLogger } from '../../platform/log.ts';

@@ -1,4 +1,4 @@
-/** The cold path: how soon the first byte of an uncached blob comes, and how long a whole image takes into the cache, beside crane. */
+/** The cold path beside crane: time to the first byte of an uncached blob, and for a whole image. */
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { COPY_PATH, copyEventSchema } from '../../api/copier-api.ts';
@@ -88,8 +88,8 @@ async function measureFirstByte(bench: Bench, { upstream }: World, proxyUrl: str
 }
 
 /**
- * Each round has an image of its own, since the copier links in the store what that has already; both copy it into repositories where
- * nothing is yet, the copier first.
+ * Each round has an image of its own, since the copier links in the store what that has already; both copy it
+ * into repositories where nothing is yet, the copier first.
  */
 async function measureCopies(bench: Bench, world: World): Promise<void> {
   const ours: number[] = [];
@@ -141,7 +141,9 @@ async function order({ copier, upstream }: World, repository: string): Promise<v
   }
 }
 
-/** Into the store's own folder, through a registry without login: crane wants to be told by a server where tokens are had. */
+/**
+ * Into the store's folder, by a registry without login: crane needs a server to tell where tokens are had.
+ */
 async function craneCopy({ upstream, openStore }: World, repository: string): Promise<void> {
   const crane = join(await buildTool('crane'), 'crane');
   const name = cachedName(upstream, `crane/${repository}`);

@@ -28,7 +28,7 @@ import { ApiServer } from '../envtest/api-server.ts';
 import type { Bench, BenchGroup } from './group.ts';
 import { Programs, type Program } from './programs.ts';
 import { percentile } from './statistics.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 
 const PODS = 10_000;
 const NAMESPACES = 200;
@@ -144,7 +144,7 @@ async function measure(bench: Bench, api: ApiServer, programs: Programs): Promis
   }
 }
 
-/** The cluster as it is before the controller starts: everything runs and is copied, but no status counts its pods. */
+/** The cluster before the controller starts: everything runs and is copied, but no status counts its pods. */
 async function furnish(client: KubeClient, api: ApiServer, programs: Programs, bench: Bench): Promise<void> {
   for (const name of ['cachedimages', 'cachepolicies', 'imagecaches']) {
     const text = await readFile(join(CRDS, `larder.dev_${name}.yaml`), 'utf8');
@@ -283,7 +283,7 @@ async function requestsOf(metricsPort: number): Promise<number> {
   return [...lines].reduce((sum, [, value]) => sum + Number(value), 0);
 }
 
-/** Creates pods at a steady rate, each with an image that nobody used before, and gives the p99 until its CachedImage is there. */
+/** Creates pods at a steady rate, each with a new image. Returns the p99 until its CachedImage exists. */
 async function podsToImages(
   client: KubeClient,
   images: ObjectCache<ImageRecord>,

@@ -1,4 +1,4 @@
-/** A copier on this machine's loopback, with what it needs of a cluster: token keys, a certificate, callers' tokens. */
+/** A copier on this machine's loopback, with what it needs of a cluster: token keys, certificate, tokens. */
 import { writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import { COPIER_AUDIENCE } from '../../api/names.ts';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
 import type { RunningStore } from './larder.ts';
 import type { Program, Programs } from './programs.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 
 export interface RunningCopier {
   readonly program: Program;

@@ -1,4 +1,7 @@
-/** A client that takes a body as fast as it comes and throws it away, so that it costs both sides of a comparison the same little. */
+/**
+ * A client that takes a body as fast as it comes and throws it away, so that it costs both sides of a
+ * comparison the same little.
+ */
 import { connect } from 'node:net';
 
 export interface Drained {

@@ -1,4 +1,6 @@
-/** What a group of benchmarks is: figures with their goals, and the code that measures them side by side in one run. */
+/**
+ * A group of benchmarks: figures with their goals, and the code that measures them side by side in one run.
+ */
 
 export interface Figure {
   /** Flat key in `.bench/results.json`, such as `warm_blob_vs_nginx`. */

@@ -28,7 +28,7 @@ export interface PushedImage {
   readonly bytes: number;
 }
 
-/** Pushes an image for linux/amd64 whose layers have the given bytes, beside a small one. @throws RegistryError */
+/** Pushes a linux/amd64 image with layers of the given bytes, beside a small one. @throws RegistryError */
 export async function pushImage(
   { origin, repository, authenticator }: Destination,
   { tag, layers, seed }: { readonly tag: string; readonly layers: readonly number[]; readonly seed: string },

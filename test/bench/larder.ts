@@ -1,4 +1,6 @@
-/** Larder's own processes on this machine's loopback, built as for the container image, with logins as the controller makes them. */
+/**
+ * Larder's processes on this machine's loopback, built as for the image, with logins like the controller's.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
@@ -6,7 +8,7 @@ import { bundle } from '../../build/bundle.ts';
 import { buildRegistry } from '../../build/programs.ts';
 import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import type { Program, Programs } from './programs.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 
 export interface RunningStore {
   readonly program: Program;

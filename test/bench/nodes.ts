@@ -1,4 +1,4 @@
-/** On a real cluster: what many nodes' pulls cost upstream, and the memory that the kubelet sees proxies and copiers take. */
+/** On a real cluster: what many nodes' pulls cost upstream, and the memory of proxies and copiers. */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Cluster } from '../cluster/cluster.ts';
@@ -156,7 +156,7 @@ class Load {
     await this.#cluster.waitFor('all blobs are stored', idle, { deadlineMs: 180_000, intervalMs: 500 });
   }
 
-  /** Highest working sets in MiB, by component, while the work goes on and until the kubelet has looked once more. */
+  /** Highest working sets in MiB, by component, until the kubelet has looked once more after the work. */
   async peakWhile(components: readonly string[], work: () => Promise<void>): Promise<Record<string, number>> {
     const peaks: Record<string, number> = {};
     const sample = async (): Promise<void> => {

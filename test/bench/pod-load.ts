@@ -1,6 +1,7 @@
 /**
- * Creates pods on a real cluster at an even pace, and tells how each creation went. By server-side dry run: the API server does all but
- * to store them, so that two cores are not busy with etcd, and with everybody who watches pods, instead of with admission.
+ * Creates pods on a real cluster at an even pace, and tells how each creation went. By server-side dry run:
+ * the API server does all but to store them, so that two cores are not busy with etcd, and with everybody who
+ * watches pods, instead of with admission.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { request } from 'undici';
@@ -10,7 +11,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { percentile } from './statistics.ts';
 
 const LARGE_POD = 20;
-/** What a client may have open at once; one that the server cannot keep up with waits, as every client does. */
+/** What a client may have open at once. If the server cannot keep up, the client waits, as all do. */
 const AT_ONCE = 100;
 const DEADLINE_MS = 10_000;
 const LATE_MS = 1_000;

@@ -1,9 +1,9 @@
-/** Programs of a benchmark on this machine: started, waited for until they listen, accounted for, and ended together. */
+/** Programs of a benchmark on this machine: started, awaited, accounted for, and ended together. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { accepts } from '../../platform/loopback.ts';
+import { accepts } from '../../platform/ports.ts';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { waitFor } from '../cluster/wait.ts';

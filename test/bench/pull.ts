@@ -1,4 +1,4 @@
-/** Pulls an image as often as is asked, all at once, and throws it away. Arguments: ORIGIN REPOSITORY TIMES. Prints JSON. */
+/** Pulls an image several times at once and discards it. Arguments: ORIGIN REPOSITORY TIMES. Prints JSON. */
 import { z } from 'zod';
 import { drain } from './drain.ts';
 

@@ -1,17 +1,20 @@
-/** What Larder is compared with on the same machine: nginx as a proxy of the same registry, and distribution as a pull-through cache. */
+/**
+ * What Larder is compared with on the same machine: nginx as a proxy of the same registry, and distribution
+ * as a pull-through cache.
+ */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildRegistry } from '../../build/programs.ts';
 import { hasProgram, run } from '../cluster/command.ts';
 import type { Program, Programs } from './programs.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 
 export interface Rival {
   readonly program: Program;
   readonly url: string;
 }
 
-/** nginx with one worker and large buffers, which shows `authorization` to the registry as Larder's proxy shows its own. */
+/** nginx with one worker and large buffers. It shows the registry `authorization`, as our proxy does. */
 export async function startNginx(
   programs: Programs,
   { target, authorization, signal }: { target: string; authorization: string; signal: AbortSignal },
@@ -73,7 +76,7 @@ async function installNginx(signal: AbortSignal): Promise<void> {
   await run(['sh', '-c', policy, 'install', '/usr/sbin/policy-rc.d', ...install], { env, signal });
 }
 
-/** A registry that asks for no login and may be written, over a folder of its own or one that another registry fills. */
+/** A registry without login that may be written, over a folder of its own or of another registry. */
 export async function startDistribution(
   programs: Programs,
   { name, dataFolder, pullThrough }: { name: string; dataFolder: string; pullThrough?: string },

@@ -1,6 +1,7 @@
 /**
  * An upstream registry that makes its content up, so that gigabytes cost no disk. Argument: PORT.
- * Repository `bench/NAME-8x1024` is an image of 8 layers of 1024 MiB each; `GET /sent` tells the bytes of bodies sent so far.
+ * Repository `bench/NAME-8x1024` is an image of 8 layers of 1024 MiB each; `GET /sent` tells the bytes of
+ * bodies sent so far.
  */
 import { createHash, hash } from 'node:crypto';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-/** The warm path: what a cached image costs through the proxy, beside nginx and beside distribution as a pull-through cache. */
+/** The warm path: a cached image through the proxy, through nginx, and through a pull-through cache. */
 import { Agent, request } from 'undici';
 import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
@@ -161,7 +161,7 @@ async function measureManifests(
   bench.record('cpu_ms_per_manifest_warm', median(cpuMs));
 }
 
-/** Milliseconds that all but one in a hundred requests stay below, with 50 connections that ask without pause. */
+/** The 99th percentile in milliseconds, with 50 connections that ask without pause. */
 async function manifestP99(
   url: string,
   headers: Readonly<Record<string, string>>,

@@ -10,14 +10,15 @@ import { allTags, listReferrers, listTags } from '../../registry/client/listing.
 import { deleteManifest, getManifest, headManifest, putManifest } from '../../registry/client/manifests.ts';
 import { referrersTag } from '../../registry/core/attached-tag.ts';
 import { RepositoryClient } from '../../registry/client/repository-client.ts';
-import { mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { cancelUpload, mountBlob, uploadBlob } from '../../registry/client/upload.ts';
+import { verified } from '../../registry/client/verified.ts';
 import { copyImage } from '../../registry/copy/copy-image.ts';
 import { removeImage } from '../../registry/copy/remove-image.ts';
-import { streamInto } from '../../registry/copy/transfer.ts';
 import { verifyImage } from '../../registry/copy/verify-image.ts';
 import { parsePlatform } from '../../registry/core/platform.ts';
 import { OCI_MANIFEST } from '../../registry/core/media-types.ts';
 import { testDescriptor, testImage, testIndex, testManifest } from '../fakes/images.ts';
+import { streamInto } from '../fakes/stream-blobs.ts';
 
 export interface RegistryUnderTest {
   readonly origin: string;
@@ -96,7 +97,8 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       const client = repository();
       const digest = digestOf(Buffer.from('promised'));
       const size = 8;
-      const upload = uploadBlob(client, { digest, size, body: chunks('deliv', 'red'), signal });
+      const body = verified(chunks('deliv', 'red'), { digest, size });
+      const upload = uploadBlob(client, { digest, size, body, signal });
       await expect(upload).rejects.toMatchObject({ reason: 'DigestMismatch' });
       expect(await headBlob(client, digest, signal)).toBeUndefined();
     });
@@ -135,14 +137,17 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
       expect((await readBlob(to, blob, signal)).toString()).toBe('shared');
     });
 
-    it('says where to upload a blob that cannot be mounted', async () => {
+    it('begins an upload when a blob cannot be mounted, and forgets it when that is cancelled', async () => {
       const [from, to] = [repository(), repository()];
       await upload(from, 'something else');
-      const blob = testDescriptor(Buffer.from('not there'), 'text/plain');
-      const mount = await mountBlob(to, blob.digest, from.repository, signal);
+      const mount = await mountBlob(to, digestOf(Buffer.from('not there')), from.repository, signal);
       if (mount.mounted) throw new Error('mounted what does not exist');
-      await uploadBlob(to, { ...blob, body: chunks('not there'), location: mount.location, signal });
-      expect(await headBlob(to, blob.digest, signal)).toEqual({ size: 9 });
+      const url = mount.location;
+      const actions = ['pull', 'push'] as const;
+      const status = () => to.send({ method: 'GET', url, actions, accept: [200, 202, 204], signal });
+      await status();
+      await cancelUpload(to, url);
+      await expect(status()).rejects.toMatchObject({ reason: 'NotFound' });
     });
 
     it('keeps a manifest byte for byte, by tag and by digest', async () => {
@@ -249,9 +254,9 @@ export function registrySuite(name: string, start: () => Promise<RegistryUnderTe
         signal,
       });
       expect(copied).toMatchObject({ digest: index.root.digest, platforms: selection.platforms });
-      const verified = await verifyImage(to, { tag: 'v1' }, selection, signal);
+      const verification = await verifyImage(to, { tag: 'v1' }, selection, signal);
       const { platforms } = selection;
-      expect(verified).toEqual({
+      expect(verification).toEqual({
         complete: true,
         digest: index.root.digest,
         sizeBytes: copied.sizeBytes,

@@ -1,4 +1,4 @@
-/** Bad input is answered with a clear error of the right kind, on the real cluster; nothing of it is stored. */
+/** Bad input gets a clear error of the right kind, on the real cluster; nothing of it is stored. */
 import { sharedCluster } from '../larder/shared-cluster.ts';
 import { proxyFetch } from '../larder/proxy-fetch.ts';
 

@@ -125,7 +125,10 @@ it(
   CLIENT_MS,
 );
 
-/** Pushes an artifact that refers to an image, of the content of the image itself, and lists it by the tag schema. */
+/**
+ * Pushes an artifact that refers to an image, of the content of the image itself, and lists it by the tag
+ * schema.
+ */
 async function attach(site: Site, repository: string, subject: string): Promise<string> {
   const client = site.client();
   const ask = async (reference: string): Promise<Record<string, unknown>> =>

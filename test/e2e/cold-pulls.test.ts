@@ -1,4 +1,4 @@
-/** Cold pulls: one upstream request per blob and manifest, for any number of nodes and replicas of the copier. */
+/** Cold pulls: one upstream request per blob and manifest, however many nodes and copiers there are. */
 import { HostileSite } from '../hostile/site.ts';
 import type { Asked } from '../hostile/registry.ts';
 import { reference, throughProxy, uncached } from '../hostile/states.ts';

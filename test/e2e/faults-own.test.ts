@@ -1,4 +1,7 @@
-/** Always served, whichever of our own parts is down: what is cached is pulled, and what is not comes from whoever is left. */
+/**
+ * Whichever of our own parts is down: what is cached is pulled, and what is not comes from a part that is
+ * left.
+ */
 import { encodeCachedName } from '../../registry/core/cached-name.ts';
 import { parseAccessLog } from '../cluster/access-log.ts';
 import { TAG } from '../hostile/content.ts';

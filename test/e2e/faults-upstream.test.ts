@@ -1,4 +1,6 @@
-/** Always served, whatever upstream does: what is cached is pulled, what is not gets upstream's own meaning, and nothing hangs. */
+/**
+ * Whatever upstream does: what is cached is pulled, the rest gets upstream's own error, and nothing hangs.
+ */
 import { CommandError } from '../cluster/command.ts';
 import { HostileSite } from '../hostile/site.ts';
 import { limit } from '../larder/limit.ts';

@@ -1,4 +1,4 @@
-/** The life of cached images on the real cluster: what is needed stays, what is not goes, and what was lost comes back. */
+/** The life of images on a real cluster: what is needed stays, what is not goes, what was lost comes back. */
 import type { PushedImage } from '../cluster/cluster.ts';
 import { CHART, NAMESPACE, RELEASE } from '../larder/install.ts';
 import { LimitedCache, roomyLimit } from '../larder/limited-cache.ts';

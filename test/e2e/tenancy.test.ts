@@ -1,4 +1,4 @@
-/** The tenancy table: what one namespace's credentials can read, no other namespace gets, by whatever way it asks. */
+/** The tenancy table: what one namespace's credentials can read, no other namespace gets, however it asks. */
 import { importPKCS8 } from 'jose';
 import { signStoreToken, type StoreAccess } from '../../registry/transport/auth/store-login.ts';
 import { hideCapabilities } from '../../platform/redact.ts';

@@ -9,7 +9,7 @@ import { promisify } from 'node:util';
 import { parseDocument } from 'yaml';
 import { type KubeObject, type Resource, secrets } from '../../platform/kube/resource.ts';
 import { createCa } from '../../platform/x509.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import type { Programs } from '../bench/programs.ts';
 import { buildTool, toolModules } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';

@@ -33,7 +33,7 @@ import { waitFor } from '../cluster/wait.ts';
 import { FakeCopier } from '../fakes/copier.ts';
 import { RULES } from '../fakes/rules.ts';
 import { ApiServer, type TestUser } from './api-server.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 
 const CRDS = join(import.meta.dirname, '../../manifests/chart/larder/files/crds');
 export const NAMES = releaseNames('larder');

@@ -18,7 +18,7 @@ import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts
 import { Transport } from '../../registry/transport/transport.ts';
 import { supervisorApi } from '../../store/api.ts';
 import type { StorageDriver } from '../../store/distribution-config.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { Supervisor } from '../../store/supervisor.ts';
 import { readTrust } from '../../store/trust.ts';
 import { waitFor } from '../cluster/wait.ts';

@@ -47,7 +47,7 @@ export class CopierBench {
   /** Addresses of all replicas; the copier's own is 10.0.0.1. */
   replicas: readonly string[] = [];
   /** Of whoever asks; undefined: its token is refused. */
-  role: 'reader' | 'operator' | undefined = 'operator';
+  role: 'puller' | 'operator' | undefined = 'operator';
   readonly #folder: string;
   readonly #stop = new AbortController();
   #copier!: Copier;
@@ -82,7 +82,7 @@ export class CopierBench {
     });
     bench.#copier = new Copier({
       settings,
-      upstreams: {
+      upstreamSettings: {
         get: () => [{ host: bench.upstream.host, plainHttp: true, allowAddresses: ['127.0.0.0/8'] }],
       },
       policies: { values: () => bench.policies },

@@ -1,4 +1,6 @@
-/** A copier for tests of the controller: it records orders, and answers them from upstream and store in memory. */
+/**
+ * A copier for tests of the controller: it records orders and answers from an upstream and store in memory.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { once } from 'node:events';
@@ -36,7 +38,7 @@ export class FakeCopier {
   readonly removals: string[] = [];
   /** Images whose copy fails, and how. */
   readonly failures = new Map<string, Extract<CopyEventJson, { type: 'failed' }>>();
-  /** Digests at upstream: {@link FAKE_DIGEST} for a name that is not in here, undefined when the image is gone. */
+  /** Digests at upstream. A name that is missing has {@link FAKE_DIGEST}; undefined: the image is gone. */
   readonly upstream = new Map<string, string | undefined>();
   /** Digests in the store, by `tenant/image`. */
   readonly stored = new Map<string, string>();

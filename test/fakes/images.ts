@@ -3,16 +3,16 @@ import { type Digest, digestOf } from '../../registry/core/digest.ts';
 import { parseManifest } from '../../registry/core/manifest.ts';
 import { OCI_INDEX, OCI_MANIFEST } from '../../registry/core/media-types.ts';
 import { parsePlatform } from '../../registry/core/platform.ts';
-import type { StoredManifest } from '../../registry/client/manifests.ts';
+import type { VerifiedManifest } from '../../registry/client/manifests.ts';
 
 export interface TestImage {
   /** Children before parents; the last is the root. */
-  readonly manifests: readonly StoredManifest[];
-  readonly root: StoredManifest;
+  readonly manifests: readonly VerifiedManifest[];
+  readonly root: VerifiedManifest;
   readonly blobs: ReadonlyMap<Digest, Uint8Array>;
 }
 
-export function testManifest(json: object, mediaType: string): StoredManifest {
+export function testManifest(json: object, mediaType: string): VerifiedManifest {
   const bytes = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, ...json }, null, 2));
   return { bytes, digest: digestOf(bytes), manifest: parseManifest(bytes, mediaType) };
 }
@@ -45,7 +45,7 @@ export function testImage(layers: readonly (string | Uint8Array)[], platform = '
 }
 
 /** An artifact with one blob that refers to an image, such as a signature or an SBOM. */
-export function testArtifact(subject: StoredManifest, content: string, artifactType: string): TestImage {
+export function testArtifact(subject: VerifiedManifest, content: string, artifactType: string): TestImage {
   const empty = Buffer.from('{}');
   const blob = Buffer.from(content);
   const root = testManifest(

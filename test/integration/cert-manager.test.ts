@@ -1,4 +1,6 @@
-/** The webhook's certificate by cert-manager: its controllers and its cainjector, what the chart renders for them, and a real API server. */
+/**
+ * The webhook's certificate by cert-manager: its controllers, its cainjector, the chart, a real API server.
+ */
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import type { Patch } from '../../platform/kube/client.ts';
@@ -10,7 +12,7 @@ import {
   secrets,
 } from '../../platform/kube/resource.ts';
 import { isTrusted, splitBundle } from '../../platform/x509.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { Programs } from '../bench/programs.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { certificates, ISSUER, startCertManager, untyped } from '../envtest/cert-manager.ts';

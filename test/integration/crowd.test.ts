@@ -1,4 +1,7 @@
-/** What many nodes pull at the same time is fetched from upstream once, also by copiers that are too busy to answer soon. */
+/**
+ * What many nodes pull at once is fetched from upstream once, even when the copiers are too busy to answer
+ * soon.
+ */
 import { createHash } from 'node:crypto';
 import { Crowd } from '../fakes/crowd.ts';
 import { testImage, type TestImage } from '../fakes/images.ts';

@@ -1,4 +1,4 @@
-/** The real CNCF distribution that Larder ships, configured as the store configures it, passes the suite of the fake. */
+/** CNCF distribution, configured as the store configures it, passes the suite of the fake. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { exportJWK, exportPKCS8, generateKeyPair } from 'jose';
@@ -11,7 +11,7 @@ import { createConnections } from '../../registry/transport/http/connector.ts';
 import { StoreAuthenticator } from '../../registry/transport/auth/store-login.ts';
 import { Transport } from '../../registry/transport/transport.ts';
 import { registrySuite } from '../conformance/registry-suite.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 
 registrySuite('CNCF distribution with tokens signed by our own login', async () => {
   const program = await buildRegistry();

@@ -1,4 +1,4 @@
-/** A registry of the user's in place of the store: below a path, with a login that its token server or it itself takes. */
+/** A user's registry in place of the store: below a path, with a login of its token server or its own. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ import { Forwarder } from '../../proxy/origins/forward.ts';
 import { pullHandler } from '../../proxy/server.ts';
 import { storeOrigin } from '../../proxy/origins/store-origin.ts';
 import { digestOf } from '../../registry/core/digest.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { run } from '../cluster/command.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { CopierBench } from '../fakes/copier-bench.ts';

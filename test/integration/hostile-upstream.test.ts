@@ -1,4 +1,7 @@
-/** A registry that wants what is not its: each way it tries ends with an error, and with nothing told, asked or stored that should not be. */
+/**
+ * A registry that attacks: every attempt ends with an error, and nothing is told, asked or stored that should
+ * not be.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -57,7 +60,7 @@ beforeEach(async () => {
       LARDER_SPOOL_FOLDER: folder,
       LARDER_RESPONSE_DEADLINE: '2s',
     }),
-    upstreams: { get: () => upstreams },
+    upstreamSettings: { get: () => upstreams },
     policies: [],
     secrets: {
       readSecret: (namespace) => Promise.resolve(namespace === TENANT ? pullSecret() : undefined),

@@ -251,11 +251,11 @@ describe('leader election', () => {
       identity,
       ...times,
     });
-    const terms: AbortSignal[] = [];
+    const leaderships: AbortSignal[] = [];
     const start = () =>
       election
         .component((signal) => {
-          terms.push(signal);
+          leaderships.push(signal);
           return new Promise((resolve) => {
             signal.addEventListener('abort', () => {
               resolve();
@@ -263,7 +263,7 @@ describe('leader election', () => {
           });
         })
         .start(new AbortController().signal);
-    return { election, terms, start };
+    return { election, leaderships, start };
   }
 
   it(
@@ -277,7 +277,7 @@ describe('leader election', () => {
       expect([a.election.isLeader(), b.election.isLeader()]).toEqual([true, false]);
       await runningA.stop();
       expect(a.election.isLeader()).toBe(false);
-      expect(a.terms[0]?.aborted).toBe(true);
+      expect(a.leaderships[0]?.aborted).toBe(true);
       await eventually('b to lead', () => b.election.isLeader());
       const lease = await client.get(leases, { namespace: NAMESPACE, name: 'release' });
       expect(lease.spec).toMatchObject({ holderIdentity: 'b' });
@@ -315,12 +315,12 @@ describe('leader election', () => {
         expect(() => {
           a.election.assertLeader();
         }).toThrow(NotLeaderError);
-        await eventually('the term to end', () => a.terms[0]?.aborted === true);
+        await eventually('the leadership to end', () => a.leaderships[0]?.aborted === true);
       } finally {
         api.unfreeze();
       }
       await eventually('a to lead again', () => a.election.isLeader());
-      expect(a.terms).toHaveLength(2);
+      expect(a.leaderships).toHaveLength(2);
       await running.stop();
     },
     SLOW_MS,

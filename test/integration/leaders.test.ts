@@ -1,4 +1,4 @@
-/** Two replicas of the controller as processes: one that leads is frozen or killed in the middle of its work. */
+/** Two replicas of the controller as processes: the leader is frozen or killed in the middle of its work. */
 import { CACHED_IMAGE_FINALIZER } from '../../api/names.ts';
 import { imageRecords } from '../../controller/cluster/resources.ts';
 import { leases } from '../../platform/kube/resource.ts';
@@ -68,7 +68,8 @@ it('a leader frozen in the middle of a deletion writes and deletes nothing when 
   await removal.reached;
   const before = await leader.writes();
   leader.signal('SIGSTOP');
-  // Its order is carried out while it sleeps: alone, it would take the finalizer off when it wakes, and delete the next.
+  // Its order is carried out while it sleeps: alone, it would take the finalizer off when it wakes, and
+  // delete the next.
   removal.release();
   await other.logs('"reconciling"');
   await bench.isGone('image-0');

@@ -1,10 +1,12 @@
-/** A node's proxy at a site whose registries are reached through an HTTP proxy: HTTP_PROXY and NO_PROXY, as the process itself reads them. */
+/**
+ * A node's proxy behind a site's HTTP proxy, with HTTP_PROXY and NO_PROXY in the environment of the process.
+ */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { FakeRegistry } from '../fakes/registry.ts';
 import { testImage } from '../fakes/images.ts';

@@ -1,4 +1,6 @@
-/** CachePolicies against a real API server: what they change for images, what they tell, and what is refused. */
+/**
+ * CachePolicies on a real API server: what they change for images, what their status says, what is refused.
+ */
 import { rename, writeFile } from 'node:fs/promises';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-/** One proxy after the other at the same port, while callers come without any pause: nobody is turned away. */
+/** One proxy replaces another at the same port while clients connect without pause: none is turned away. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { access, mkdtemp, rm } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { SELF_TEST_IMAGE } from '../../api/self-test.ts';
 import { buildSteerPort } from '../../build/programs.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { waitFor } from '../cluster/wait.ts';
 
 const MAIN = join(import.meta.dirname, '../../proxy/main.ts');

@@ -1,4 +1,4 @@
-/** The store as a process of its own, as it runs in its container: its output, and what becomes of it when its supervisor fails. */
+/** The store as a process, as in its container: what it logs, and what happens when its supervisor fails. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { storeStatusSchema, type StoreStatus } from '../../api/store-api.ts';
 import { buildRegistry } from '../../build/programs.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { readStoreLogin, signStoreToken } from '../../registry/transport/auth/store-login.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { makeLogin, type Side } from '../envtest/store.ts';
 

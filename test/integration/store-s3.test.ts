@@ -1,4 +1,4 @@
-/** Images in a bucket: what the chart renders for it, tried with the real registry program and an S3 server. */
+/** Images in a bucket: what the chart renders for it, with the real registry program and an S3 server. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { deleteManifest, getManifest } from '../../registry/client/manifests.ts'
 import { headBlob } from '../../registry/client/blobs.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { storeConfig } from '../../store/config.ts';
-import { freeLoopbackPort } from '../../platform/loopback.ts';
+import { freeLoopbackPort } from '../../platform/ports.ts';
 import { buildTool } from '../cluster/tools.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { StoreBench } from '../envtest/store.ts';

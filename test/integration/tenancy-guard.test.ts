@@ -1,4 +1,4 @@
-/** The chart's ValidatingAdmissionPolicy on a real API server: nobody names another namespace's images in the cache. */
+/** The chart's ValidatingAdmissionPolicy on a real API server: no Pod names another namespace's images. */
 import { KubeClient } from '../../platform/kube/client.ts';
 import { namespaces, pods, type KubeObject, type Pod, type Resource } from '../../platform/kube/resource.ts';
 import { waitFor } from '../cluster/wait.ts';

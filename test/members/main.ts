@@ -1,4 +1,4 @@
-/** A registry for members only, as a program: CNCF distribution that wants tokens, their server, and a door for tests to push through. */
+/** A registry for members only: CNCF distribution, a token server, and a listener for tests to push to. */
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';

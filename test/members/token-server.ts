@@ -1,4 +1,4 @@
-/** A token server (Docker's token protocol and its OAuth 2 form): who may read which repositories stands in a file that tests rewrite. */
+/** A token server (Docker's protocol and its OAuth 2 form). Tests write its file: who may read what. */
 import { appendFileSync, readFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type CryptoKey, SignJWT } from 'jose';

@@ -1,6 +1,7 @@
 /**
- * The story that Larder exists for: pods start on a node that never had their image while their registry is black-holed.
- * Each step throws when what it says is not true, and gives the evidence when it is. Demo and tests tell the same one.
+ * The story that Larder exists for: pods start on a node that never had their image while their registry is
+ * black-holed. Each step throws when what it says is not true, and gives the evidence when it is. Demo and
+ * tests tell the same one.
  */
 import { createHash } from 'node:crypto';
 import type { Cluster, PushedImage } from '../cluster/cluster.ts';
@@ -28,7 +29,7 @@ export interface Step {
 
 const MEBIBYTE = 1024 * 1024;
 const START_DEADLINE = { deadlineMs: 60_000 };
-/** The nodes give up a connection attempt after 10 s, and the kubelet may pull more than once before it backs off. */
+/** A node gives up connecting after 10 s, and the kubelet may pull more than once before it backs off. */
 const CONTROL_DEADLINE = { deadlineMs: 120_000 };
 
 export class Story {
@@ -94,7 +95,7 @@ export class Story {
     return await this.#startBoth(node.name, 'node-2');
   }
 
-  /** Starts the Deployment and the Pod on a node, and gives how long each took from being created to running. */
+  /** Starts the Deployment and the Pod on a node. Returns how long each took from creation to running. */
   async #startBoth(node: string, suffix: string): Promise<string[]> {
     const { web, worker } = this.#pushed();
     const byDigest = `${worker.repository}@${worker.digest}`;
@@ -169,7 +170,7 @@ export class Story {
     const cluster = this.#cluster;
     for (const name of ['example', 'plain']) await cluster.internet.site(name).link.blackHole();
     this.#outageBegan = new Date();
-    // The control needs longest, because the runtime waits for its own deadlines: it begins now and is judged last.
+    // The control takes longest, because the runtime waits for its own deadlines: it starts now, judged last.
     const where = { namespace: CONTROL, node: secondNode(cluster).name };
     await cluster.apply(pod('control', where, this.#pushed().web.reference));
     return await Promise.all(

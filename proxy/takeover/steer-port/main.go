@@ -1,12 +1,12 @@
-// Command steer-port says which of the listeners that share a port (SO_REUSEPORT) gets the callers of that port. The kernel lets
-// a process ask for that by a socket option only, and Node.js sets none; so this program inherits the socket of one of them, as its
-// descriptor 3, and does it.
+// Command steer-port decides which of the listeners that share a port (SO_REUSEPORT) gets the connections to
+// it. The kernel takes that as a socket option only, and Node.js cannot set it. So this program inherits the
+// socket of one of the listeners, as descriptor 3, and sets the option.
 //
-//	steer-port hash     each caller goes to any listener, by a hash of its address: how the kernel does it unasked
-//	steer-port INDEX    each caller goes to the listener that is INDEXth in the kernel's list; to any when it has no such
+//	steer-port hash     each connection goes to any listener, by a hash of its addresses: the kernel's default
+//	steer-port INDEX    each goes to the listener at INDEX in the kernel's list; to any when there is none
 //
-// The option (SO_ATTACH_REUSEPORT_CBPF, socket(7)) takes a program of the classic Berkeley Packet Filter, which here returns a
-// constant. It holds for all listeners of the port and needs no privilege.
+// The option (SO_ATTACH_REUSEPORT_CBPF, socket(7)) takes a program of the classic Berkeley Packet Filter,
+// which here returns a constant. It holds for all listeners of the port and needs no privilege.
 package main
 
 import (
@@ -18,13 +18,13 @@ import (
 	"unsafe"
 )
 
-// attachReuseportCBPF is SO_ATTACH_REUSEPORT_CBPF of asm-generic/socket.h, which package syscall does not know.
+// attachReuseportCBPF is SO_ATTACH_REUSEPORT_CBPF of asm-generic/socket.h, which package syscall lacks.
 const attachReuseportCBPF = 51
 
-// socket is the descriptor that is inherited: the first after the standard ones.
+// socket is the inherited descriptor: the first after the standard ones.
 const socket = 3
 
-// nobody is no listener's index: the kernel then chooses by hash.
+// nobody is the index of no listener: the kernel then chooses by hash.
 const nobody = math.MaxUint32
 
 func main() {
@@ -36,7 +36,7 @@ func main() {
 
 func run(arguments []string) error {
 	if len(arguments) != 1 {
-		return fmt.Errorf("what is needed is `hash` or an index")
+		return fmt.Errorf("the argument must be `hash` or an index")
 	}
 	if arguments[0] == "hash" {
 		return steer(nobody)

@@ -16,6 +16,8 @@ import { hideSecrets } from './secrets.ts';
 const MAX_ERROR_BODY = 64 * 1024;
 
 const MAX_QUOTED = 200;
+/** Characters of a registry's message that are searched for secrets. */
+const MAX_SEARCHED = 8_192;
 
 const bodySchema = z.object({
   errors: z.array(z.object({ code: z.string().optional(), message: z.string().nullish() })).min(1),
@@ -125,7 +127,9 @@ function parseErrorBody(
   try {
     const { errors } = bodySchema.parse(JSON.parse(Buffer.from(body).toString('utf8')));
     const code = OCI_ERROR_CODES.find((known) => known === errors[0]?.code);
-    const message = hideSecrets(errors[0]?.message ?? '', secrets)
+    // Cut before it is searched, at a length that leaves what is quoted whole.
+    const told = (errors[0]?.message ?? '').slice(0, MAX_SEARCHED);
+    const message = hideSecrets(told, secrets)
       .replaceAll(/[\p{Cc}\s]+/gu, ' ')
       .slice(0, MAX_QUOTED);
     return code === undefined ? { message } : { code, message };

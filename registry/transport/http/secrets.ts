@@ -34,5 +34,11 @@ export function hideSecrets(text: string, secrets: readonly string[]): string {
   return worth
     .reduce((rest, secret) => rest.replaceAll(secret, HIDDEN), text)
     .replaceAll(/:\/\/[^\s/@]*@/g, '://')
-    .replaceAll(/(:\/\/[^\s?"'<>]*)\?[^\s"'<>]*/g, `$1?${HIDDEN}`);
+    .replaceAll(/:\/\/[^\s"'<>]*/g, hideQuery);
+}
+
+/** Not by the pattern: one that fails at the end of a text without `?` is tried again from each `://`. */
+function hideQuery(afterScheme: string): string {
+  const query = afterScheme.indexOf('?');
+  return query < 0 ? afterScheme : `${afterScheme.slice(0, query)}?${HIDDEN}`;
 }

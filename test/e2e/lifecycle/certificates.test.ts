@@ -1,4 +1,6 @@
-/** Certificates of the webhook through a release's life, on a cluster of its own: no pod is refused, held up or missed because of them. */
+/**
+ * The webhook's certificates through a release's life: no Pod is refused, delayed or missed because of them.
+ */
 import { createCa, isTrusted, issueServerCertificate, splitBundle } from '../../../platform/x509.ts';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { startCluster } from '../../cluster/start.ts';
@@ -9,7 +11,9 @@ import { podsOf, scale, settled, signalPods } from '../../larder/parts.ts';
 const SPACE = 'certificates';
 const HOST = `${RELEASE}-webhook.${NAMESPACE}.svc`;
 const DAY_MS = 86_400_000;
-/** Longer than the kubelet of a test takes to bring a changed Secret to a pod (10 s, and what a busy machine adds). */
+/**
+ * Longer than the kubelet takes to bring a changed Secret to a Pod: 10 s here, and more on a busy machine.
+ */
 const SETTLE = '20s';
 const values = {
   certificates: { checkEvery: '1s', caSettleTime: SETTLE },
@@ -98,7 +102,7 @@ afterAll(async () => {
 });
 
 it('install over leftovers, two replicas of everything starting at once: one CA, and pods are rewritten', async () => {
-  // What an installation of long ago left: a CA that has expired, and a certificate by a CA that nobody knows.
+  // What an old installation may have left: a CA that has expired, and a certificate by an unknown CA.
   const past = Date.now() - 30 * DAY_MS;
   const lost = await createCa('Lost', 365, past);
   await cluster.apply([

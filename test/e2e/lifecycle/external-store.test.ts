@@ -1,4 +1,4 @@
-/** What a site makes Larder do by values: keep images in a registry of its own, go through its HTTP proxy, wait as long as it says. */
+/** What a site sets by values: a registry of its own as the store, an HTTP proxy, deadlines. */
 import { join } from 'node:path';
 import type { Cluster } from '../../cluster/cluster.ts';
 import { startCluster } from '../../cluster/start.ts';

@@ -1,4 +1,4 @@
-/** Upgrades: proxies, copiers and webhooks are replaced while nodes pull in a loop and pods are made, and nothing fails. */
+/** Proxies, copiers and webhooks are replaced while nodes pull and Pods are created: nothing fails. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DryAdmission } from '../../larder/dry-admission.ts';
 import { installLarder, NAMESPACE, RELEASE } from '../../larder/install.ts';
@@ -75,7 +75,7 @@ it('the DaemonSet rolls without a failed pull, and webhook and copier likewise',
   const admission = new DryAdmission(cluster, TEAM);
 
   const former = { proxy: await podsOf(cluster, 'proxy'), copier: await podsOf(cluster, 'copier') };
-  // One from the store, one from upstream by way of a copier; both last longer than the processes that serve them are wanted.
+  // One from the store, one from upstream through a copier. Both last longer than the processes serving them.
   transfers = await Promise.all([
     stalledTransfer(cluster.node(1), cached(warm.repository), '1'),
     stalledTransfer(cluster.node(2), cached(cold.repository), '1'),

@@ -43,7 +43,7 @@ async function runs(name: string): Promise<void> {
   await cluster.waitFor(`${name} runs`, async () => (await read(name)).ready, DEADLINE);
 }
 
-/** Waits until the controller has made a CachedImage for a pod that is created now: it has seen whatever was before. */
+/** Waits for the CachedImage of a new Pod: by then the controller has seen everything before it. */
 async function controllerHasLooked(): Promise<void> {
   const image = 'registry.example.test/leaving/seen:1';
   await create('seen', image, { [MARK]: 'nowhere' });
@@ -112,7 +112,7 @@ it('uninstall leaves a working cluster, and a new install works', async () => {
   await Promise.all([runs('running'), deploymentRuns('owned', cached)]);
   expect([(await read('running')).image, (await read('waiting')).image]).toEqual([cached, cached]);
 
-  // Rescue is off by the values: what cannot be pulled for want of a proxy stays as it is, and nobody says anything about it.
+  // Rescue is switched off: what cannot be pulled without a proxy stays as it is, and nothing reports it.
   const other = await cluster.pushImage({ site: 'plain', repository: 'leaving/stuck', tag: '1' });
   await keepProxyOff(cluster, [bare]);
   await create('stuck', other.reference, { 'kubernetes.io/hostname': bare });

@@ -1,4 +1,4 @@
-/** Ports of this machine, as other programs use them. */
+/** Ports of this machine: whether a program listens on one, and which are free. */
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import type { ListenAddress } from './settings.ts';

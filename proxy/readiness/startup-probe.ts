@@ -1,5 +1,5 @@
 /**
- * The kubelet's startup probe, run in the proxy's container: exits 0 once an image was read through that very
+ * The kubelet's startup probe, run in the proxy's container: exits 0 once an image has been read through that
  * proxy.
  */
 import { request } from 'node:http';

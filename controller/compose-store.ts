@@ -1,12 +1,12 @@
 /** Composes the keeper of the release's own store. */
-import { releaseNames } from '../../api/names.ts';
-import { secrets } from '../../platform/kube/resource.ts';
-import type { LeaderOptions } from '../leader-options.ts';
-import { StoreClient } from './client.ts';
-import { StoreKeeper } from './keeper.ts';
+import { releaseNames } from '../api/names.ts';
+import { secrets } from '../platform/kube/resource.ts';
+import type { LeaderOptions } from './leader-options.ts';
+import { StoreClient } from './store/client.ts';
+import { StoreKeeper } from './store/keeper.ts';
 
 /** Undefined when the store does not belong to the release. */
-export function ownStoreKeeper(
+export function composeStoreKeeper(
   { settings, client, assertLeader, clock, log }: LeaderOptions,
   onOtherVolume: () => void,
 ): StoreKeeper | undefined {
@@ -18,7 +18,7 @@ export function ownStoreKeeper(
       url: storeUrl,
       login: async () => readLogin((await client.get(secrets, { name, namespace })).data),
     }),
-    rules: {
+    thresholds: {
       worthBytes: collectWorth,
       afterMs: collectAfter,
       ...(maxSize === undefined ? {} : { limitBytes: maxSize }),

@@ -1,6 +1,6 @@
 /**
- * What the proxy shows the store: a token for one repository that may only read, or the login of an outside
- * registry.
+ * What the proxy shows the store: a token that may only read, for one repository; or the login of another
+ * registry in the store's place.
  */
 import { parseChallenges } from '../../registry/core/challenge.ts';
 import type { Authenticator } from '../../registry/transport/auth/authenticator.ts';
@@ -9,7 +9,7 @@ import type { OriginResponse } from '../transfer/response.ts';
 import type { Pull } from './origin.ts';
 import type { PeerCredentials } from './peer.ts';
 
-export class StorePass implements PeerCredentials {
+export class StoreCredentials implements PeerCredentials {
   readonly #authenticator: Authenticator;
   readonly #prefix: string;
 

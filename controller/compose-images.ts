@@ -5,10 +5,11 @@ import type { Component } from '../platform/run.ts';
 import type { Writer } from './cluster/fenced.ts';
 import { objectEvents } from './cluster/object-events.ts';
 import { cacheRecords, imageRecords } from './cluster/resources.ts';
-import { Users } from './cluster/users.ts';
+import { UsageReader } from './cluster/usage-reader.ts';
 import type { Watches } from './cluster/watches.ts';
+import { composeStoreKeeper } from './compose-store.ts';
 import { gatherer } from './image/gather.ts';
-import { lifeRules } from './image/life-rules.ts';
+import { defaultLifeRules } from './image/life-rules.ts';
 import { PodNotices } from './image/pod-notices.ts';
 import { Reconciler } from './image/reconciler.ts';
 import { Suspicion } from './image/suspicion.ts';
@@ -18,86 +19,104 @@ import { jobKinds, jobQueues, stopJobs } from './jobs/kinds.ts';
 import { Removals } from './jobs/removals.ts';
 import { RepositoryLocks } from './jobs/repository-locks.ts';
 import type { LeaderOptions } from './leader-options.ts';
-import type { ControllerMetrics, Sources } from './metrics.ts';
+import type { Sources } from './metrics.ts';
 import { CacheKeeper } from './store/cache-keeper.ts';
-import { ownStoreKeeper } from './store/own-store.ts';
 
-export interface ImageLifeOptions extends LeaderOptions {
-  readonly metrics: ControllerMetrics;
+export interface ImageOptions extends LeaderOptions {
   readonly watches: Watches;
-  /** Of images to look at, by name. */
-  readonly queue: WorkQueue;
+  /** Names of images to look at. */
+  readonly imageQueue: WorkQueue;
   readonly writer: Writer;
   readonly events: EventRecorder;
   /** The CAs that may have signed the copier's certificate, in PEM. */
   readonly ca: () => string;
 }
 
-export interface ImageLife {
+export interface ImageParts {
   readonly components: readonly Component[];
   readonly sources: Sources;
 }
 
-export function imageLife(options: ImageLifeOptions): ImageLife {
-  const { settings, client, clock, log, metrics, watches, queue, writer, events } = options;
-  const { images } = watches;
+export function composeImages(options: ImageOptions): ImageParts {
+  const { settings, client, assertLeader, clock, log, metrics, watches, imageQueue, writer, events } =
+    options;
+  const { images, pods, policies, caches, standingFor, usage, platforms, synced } = watches;
 
-  const suspicion = new Suspicion({ images, queue, clock, log });
-  const store = ownStoreKeeper(options, suspicion.raise);
-  const users = new Users(client, watches.wanting);
+  const suspicion = new Suspicion({ images, imageQueue, clock, log });
+  const storeKeeper = composeStoreKeeper(options, suspicion.raise);
+  const { read: readUsage } = new UsageReader(client, watches.scope);
 
   const copier = new CopierClient({
     url: settings.copierUrl,
     serverName: settings.copierServerName,
     ca: options.ca,
-    beforeOrder: options.assertLeader,
+    beforeOrder: assertLeader,
     token: tokenFrom(settings.copierTokenFile),
     silenceMs: settings.copySilence,
   });
   const repositories = new RepositoryLocks();
   const removals = new Removals({
-    readUsers: users.read,
+    readUsage,
     remove: copier.remove,
     repositories,
-    ...(store === undefined ? {} : { onRemoved: store.removed }),
+    ...(storeKeeper === undefined ? {} : { onRemoved: storeKeeper.removed }),
   });
   const kinds = jobKinds({ copier, removals, repositories, settings, metrics });
-  const jobs = jobQueues(kinds, { clock, log, onChange: queue.add });
+  // The only way back from a job to a decision: when the job's state changes, the image is queued again, and
+  // the next decision about it reads that state.
+  const jobs = jobQueues(kinds, { clock, log, onChange: imageQueue.add });
 
   const cacheKeeper = new CacheKeeper({
-    ...watches,
     name: settings.fullname,
-    ...(store === undefined ? {} : { store }),
+    caches,
+    images,
+    standingFor,
+    usage,
+    synced,
+    ...(storeKeeper === undefined ? {} : { storeKeeper }),
     ...(settings.maxSize === undefined ? {} : { limitBytes: settings.maxSize }),
-    onEvict: queue.add,
+    onEvict: imageQueue.add,
     writer,
     recordEvent: objectEvents(events, cacheRecords, 'Keep'),
     clock,
     log,
   });
 
-  const { isEvicted } = cacheKeeper;
-  const rules = lifeRules(settings);
+  const gather = gatherer({
+    images,
+    standingFor,
+    usage,
+    platforms,
+    policies,
+    jobs,
+    repositories,
+    suspicion,
+    defaultLifeRules: defaultLifeRules(settings),
+    isEvicted: cacheKeeper.isEvicted,
+    clock,
+  });
   const reconciler = new Reconciler({
-    ...watches,
-    gather: gatherer({ ...watches, jobs, repositories, suspicion, rules, isEvicted, clock }),
-    writer: new ImageWriter({ images, writer, readUsers: users.read, log }),
-    queue,
+    gather,
+    writer: new ImageWriter({ images, writer, readUsage, log }),
+    images,
+    usage,
+    synced,
+    imageQueue,
     jobs,
     suspicion,
     onExpired: metrics.expired,
     recordEvent: objectEvents(events, imageRecords, 'Copy', metrics.imageEvent),
-    notifyPods: new PodNotices({ ...watches, events }).notify,
+    notifyPods: new PodNotices({ pods, usage, events }).notify,
     log,
   });
 
   return {
     components: [
-      ...(store === undefined ? [] : [store.component()]),
+      ...(storeKeeper === undefined ? [] : [storeKeeper.component()]),
       cacheKeeper.component(),
       stopJobs(jobs, copier),
       reconciler.component(),
     ],
-    sources: { ...watches, queue, jobs, cacheKeeper },
+    sources: { images, usage, imageQueue, jobs, cacheKeeper },
   };
 }

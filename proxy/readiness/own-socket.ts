@@ -1,20 +1,20 @@
 /**
- * The unix socket of this very proxy. While one proxy replaces another they share their ports, so that either
- * may answer there; at this socket, in a folder of the container's own, only this one does.
+ * A unix socket at which this proxy and no other answers: it is in a folder of the container's own. At the
+ * ports either of two proxies may answer, since they share them while one replaces the other.
  */
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
 import type { Component } from '../../platform/run.ts';
 
-/** Where the kubelet's startup probe asks. */
+/** The path that the kubelet's startup probe asks for. */
 export const STARTUP_PROBE_PATH = '/startup-probe';
 
 export interface OwnSocketOptions {
   readonly path: string;
   /** Serves pulls, as at the shared ports. */
   readonly pulls: RequestListener;
-  /** Whether an image could be read through this proxy. */
+  /** Whether an image can be read through this proxy. */
   readonly works: () => boolean;
 }
 

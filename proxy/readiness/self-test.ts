@@ -1,6 +1,6 @@
 /**
- * Reads a small image through the proxy's own socket now and then. A proxy that cannot is not ready, and pods
- * are not sent to it.
+ * Reads a small image through the proxy's own socket at intervals. A proxy that cannot is not ready, and Pods
+ * that need it are not rewritten.
  */
 import { Agent, request } from 'node:http';
 import { buffer } from 'node:stream/consumers';
@@ -10,7 +10,7 @@ import { withDeadline } from '../../platform/deadline.ts';
 import type { Logger } from '../../platform/log.ts';
 import { loop, type Component } from '../../platform/run.ts';
 
-/** A store that restarts is no outage. */
+/** One failure in a row does not count: the store may only be restarting. */
 const FAILURES_ALLOWED = 1;
 const RETRY_MS = 2_000;
 // `*/*` alone does not accept this kind of manifest: CNCF distribution then answers 404.
@@ -21,7 +21,7 @@ export interface SelfTestOptions {
   readonly socketPath: string;
   readonly intervalMs: number;
   readonly deadlineMs: number;
-  /** Called when an image was read through this proxy for the first time. Must not throw. */
+  /** Called when the image has been read for the first time. Must not throw. */
   readonly onProven?: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -29,14 +29,14 @@ export interface SelfTestOptions {
 
 export class SelfTest {
   readonly #options: SelfTestOptions;
-  /** Undefined while the image can be read; a single failure does not count. */
+  /** Undefined while the image can be read. */
   #trouble: string | undefined = 'no image was read through the proxy yet';
 
   constructor(options: SelfTestOptions) {
     this.#options = options;
   }
 
-  /** Why pods should not be sent here; undefined when they may. */
+  /** Why images should not be pulled through here; undefined when they may. */
   readonly problem = (): string | undefined => this.#trouble;
 
   readonly passes = (): boolean => this.#trouble === undefined;
@@ -82,7 +82,7 @@ export class SelfTest {
 }
 
 function get(socketPath: string, path: string, signal: AbortSignal): Promise<Buffer> {
-  // A new connection each time: whether the proxy takes one is part of the test.
+  // A new connection each time: whether the proxy accepts one is part of the test.
   const options = { socketPath, path, signal, agent: new Agent(), headers: { accept: ACCEPT } };
   return new Promise((resolve, reject) => {
     const call = request(options, (response) => {

@@ -10,7 +10,7 @@ const REPORT_MS = 250;
  * @param report told of the bytes that came since the last report
  * @throws RegistryError, or the signal's reason
  */
-export async function followDownload(
+export async function waitForDownload(
   { opened, stored }: OngoingDownload,
   report: (bytes: number) => void,
   signal: AbortSignal,

@@ -6,11 +6,11 @@ import type { CopyOptions } from '../../registry/copy/copy-image.ts';
 import { copyReferrers } from '../../registry/copy/copy-referrers.ts';
 import type { Store } from '../store/store.ts';
 import type { UpstreamRepository } from '../upstream/upstream-repository.ts';
-import type { Blobs } from './blobs.ts';
-import { followDownload } from './follow-download.ts';
-import type { Manifests } from './manifests.ts';
+import type { Blobs } from '../images/blobs.ts';
+import { waitForDownload } from '../images/wait-for-download.ts';
+import type { Manifests } from '../images/manifests.ts';
 import { describeFailure } from './order-failure.ts';
-import type { PullTarget } from './pull-target.ts';
+import type { PullTarget } from '../images/pull-target.ts';
 
 export interface TransferParts {
   readonly store: Store;
@@ -34,14 +34,14 @@ export function imageTransfer(
   signal: AbortSignal,
 ): ImageTransfer {
   return {
-    destination: store.writer(target.repository),
+    destination: store.writer(target.storeRepository),
     readManifest: (reference, readSignal) =>
       'digest' in reference
-        ? manifests.fetch(target, reference.digest)
+        ? manifests.fetchByDigest(target, reference.digest)
         : upstream.getManifest(reference, readSignal),
     transferBlob: async ({ digest }, { report, resend, signal: blobSignal }) => {
       if (!resend && (await blobs.adopt(target, digest, blobSignal))) return;
-      await followDownload(blobs.download(target, digest), report, blobSignal);
+      await waitForDownload(blobs.download(target, digest), report, blobSignal);
     },
     concurrency: parallelBlobs,
     signal,

@@ -1,5 +1,5 @@
 /**
- * When is an image copied, and when again? The checks are tried in order, and the first that applies decides.
+ * When is an image copied, and when again? The rules are tried in order, and the first that applies decides.
  * Each is a pure function with the reason that it stands for.
  */
 import type { CachedImage, CachedImageStatus } from '../../api/cached-image.ts';
@@ -8,7 +8,7 @@ import { isUnderWay } from '../jobs/job-state.ts';
 import { type CopyRequest, sameRequest } from '../jobs/orders.ts';
 import type { Gathered } from './decision.ts';
 
-/** The image that a check is about. */
+/** The image that a rule is about. */
 export interface Candidate {
   readonly gathered: Gathered;
   readonly image: CachedImage;
@@ -19,13 +19,13 @@ export interface Candidate {
 }
 
 /**
- * `settle`: the result is taken into the status. `stop`: no copy is needed, and one that waits, runs or
+ * `takeResult`: the result is taken into the status, and the copy forgotten. `stop`: no copy is needed, and one that waits, runs or
  * failed is forgotten. `wait`: nothing is done until something changes. `retryLater`: as `wait`, until the
  * failed copy may be tried again. `verify`: the store is asked what it has. `copy`: a copy is ordered.
  */
-export type CopyVerdict = 'settle' | 'stop' | 'wait' | 'retryLater' | 'verify' | 'copy';
+export type CopyVerdict = 'takeResult' | 'stop' | 'wait' | 'retryLater' | 'verify' | 'copy';
 
-export interface CopyCheck {
+export interface CopyRule {
   readonly name: string;
   readonly applies: (candidate: Candidate) => boolean;
   readonly then: CopyVerdict;
@@ -33,16 +33,16 @@ export interface CopyCheck {
   readonly because: string;
 }
 
-const CHECKS = [
+const RULES = [
   {
     name: 'JustCopied',
     applies: ({ gathered: { copy } }) => copy.phase === 'done',
-    then: 'settle',
+    then: 'takeResult',
     because: 'its copy has succeeded',
   },
   {
     name: 'Excluded',
-    applies: ({ gathered: { rules } }) => !rules.cache,
+    applies: ({ gathered: { lifeRules } }) => !lifeRules.cache,
     then: 'stop',
     because: 'a CachePolicy keeps it out of the cache',
   },
@@ -132,20 +132,20 @@ const CHECKS = [
     then: 'copy',
     because: 'signatures and attestations are asked for, and have not been copied',
   },
-] as const satisfies readonly CopyCheck[];
+] as const satisfies readonly CopyRule[];
 
-export type CopyCheckName = (typeof CHECKS)[number]['name'];
-export const COPY_CHECKS: readonly (CopyCheck & { readonly name: CopyCheckName })[] = CHECKS;
+export type CopyRuleName = (typeof RULES)[number]['name'];
+export const COPY_RULES: readonly (CopyRule & { readonly name: CopyRuleName })[] = RULES;
 
 /** What an image may lack: as long as it lacks none of it, it is up to date. */
 const LACKS = [isNeverCopied, isContentLost, isPlatformAdded, isTagMoved, areReferrersWanted];
 
-/** The check that decides. */
-export function copyCheck(candidate: Candidate): (typeof COPY_CHECKS)[number] {
-  const check = COPY_CHECKS.find(({ applies }) => applies(candidate));
-  // What is not up to date lacks something, for which there is a check.
-  if (check === undefined) throw new Error('no check applies');
-  return check;
+/** The rule that decides. */
+export function ruleFor(candidate: Candidate): (typeof COPY_RULES)[number] {
+  const rule = COPY_RULES.find(({ applies }) => applies(candidate));
+  // What is not up to date lacks something, for which there is a rule.
+  if (rule === undefined) throw new Error('no copy rule applies');
+  return rule;
 }
 
 /** Whether the cache holds the image for all platforms that are asked for; its tag may have moved since. */

@@ -11,13 +11,7 @@ import {
   NOW,
   usageOf,
 } from '../test-objects.ts';
-import {
-  type Candidate,
-  COPY_CHECKS,
-  copyCheck,
-  type CopyCheckName,
-  type CopyVerdict,
-} from './copy-checks.ts';
+import { type Candidate, COPY_RULES, ruleFor, type CopyRuleName, type CopyVerdict } from './copy-rules.ts';
 import type { Gathered } from './decision.ts';
 
 const IMAGE = 'docker.io/library/nginx:1.27';
@@ -43,16 +37,16 @@ const complete = (status: object = held): CachedImage => cachedImage(IMAGE, { st
 const forPods = cachedImage(IMAGE, { metadata: MADE_FOR_PODS });
 const nobody = gathered();
 
-const ROWS: [CopyCheckName, CopyVerdict, Candidate][] = [
+const ROWS: [CopyRuleName, CopyVerdict, Candidate][] = [
   [
     'JustCopied',
-    'settle',
+    'takeResult',
     candidate({
       copy: { phase: 'done', request, result: { ...COPIED, platforms: [] }, at: NOW },
-      rules: { ...LIFE, cache: false },
+      lifeRules: { ...LIFE, cache: false },
     }),
   ],
-  ['Excluded', 'stop', candidate({ rules: { ...LIFE, cache: false } })],
+  ['Excluded', 'stop', candidate({ lifeRules: { ...LIFE, cache: false } })],
   ['Unused', 'stop', { ...candidate({}, forPods), gathered: nobody }],
   ['UnderWay', 'wait', candidate({ copy: { phase: 'queued', request } })],
   ['UnderWay', 'wait', candidate({ copy: { phase: 'running', request } }, complete())],
@@ -72,11 +66,11 @@ const ROWS: [CopyCheckName, CopyVerdict, Candidate][] = [
 ];
 
 describe('an image is decided about', () => {
-  it.each(ROWS)('by the check %s: %s', (name, then, of) => {
-    expect(copyCheck(of)).toMatchObject({ name, then });
+  it.each(ROWS)('by the rule %s: %s', (name, then, of) => {
+    expect(ruleFor(of)).toMatchObject({ name, then });
   });
 
-  it('by no other checks than these, in this order', () => {
-    expect(COPY_CHECKS.map(({ name }) => name)).toEqual([...new Set(ROWS.map(([name]) => name))]);
+  it('by no other rules than these, in this order', () => {
+    expect(COPY_RULES.map(({ name }) => name)).toEqual([...new Set(ROWS.map(([name]) => name))]);
   });
 });

@@ -2,7 +2,7 @@
 import { namespaceAsks } from '../../api/rules.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { keyOf } from '../../platform/kube/resource.ts';
-import type { WantingRules } from './pod-view.ts';
+import type { CacheScope } from './pod-view.ts';
 import { namespaceRecords, podRecords } from './resources.ts';
 import { UsageIndex } from './usage.ts';
 
@@ -10,15 +10,15 @@ import { UsageIndex } from './usage.ts';
  * Each read lists all pods. Callers that come while a list is under way share the next one, so the answer is
  * never older than the question.
  */
-export class Users {
+export class UsageReader {
   readonly #client: Pick<KubeClient, 'listAll'>;
-  readonly #rules: () => WantingRules;
+  readonly #scope: () => CacheScope;
   #current: Promise<unknown> = Promise.resolve();
   #next: Promise<UsageIndex> | undefined;
 
-  constructor(client: Pick<KubeClient, 'listAll'>, rules: () => WantingRules) {
+  constructor(client: Pick<KubeClient, 'listAll'>, scope: () => CacheScope) {
     this.#client = client;
-    this.#rules = rules;
+    this.#scope = scope;
   }
 
   /** @throws KubeError, DeadlineError */
@@ -40,10 +40,10 @@ export class Users {
       this.#client.listAll(podRecords),
       this.#client.listAll(namespaceRecords),
     ]);
-    const wanting = this.#rules();
-    const usage = new UsageIndex(wanting);
+    const scope = this.#scope();
+    const usage = new UsageIndex(scope);
     for (const { metadata, cacheLabel } of namespaces.items)
-      usage.setNamespace(metadata.name ?? '', namespaceAsks(wanting.rules, cacheLabel));
+      usage.setNamespace(metadata.name ?? '', namespaceAsks(scope.rules, cacheLabel));
     for (const record of pods.items) usage.setPod(keyOf(record), record.view);
     return usage;
   }

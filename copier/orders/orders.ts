@@ -18,14 +18,15 @@ import { copyImage } from '../../registry/copy/copy-image.ts';
 import type { CopyProgress } from '../../registry/copy/progress.ts';
 import { verifyImage } from '../../registry/copy/verify-image.ts';
 import type { Keyring } from '../upstream/keyring.ts';
-import type { UpstreamRepositories, UpstreamRepository } from '../upstream/upstream-repository.ts';
+import type { UpstreamRepository } from '../upstream/upstream-repository.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
 import { copyAttached, imageTransfer, type TransferParts } from './image-transfer.ts';
 import { describeFailure, type FailureJson } from './order-failure.ts';
-import type { PullTarget } from './pull-target.ts';
+import type { PullTarget } from '../images/pull-target.ts';
 
 export interface OrdersOptions extends TransferParts {
   readonly keyring: Keyring;
-  readonly upstreams: UpstreamRepositories;
+  readonly upstreams: Upstreams;
 }
 
 interface OrderedImage {
@@ -57,7 +58,8 @@ export class Orders {
     signal: AbortSignal,
   ): Promise<CopyEventJson> {
     try {
-      const { reference, tag, ...target } = this.#targetOf(order, order.pullSecrets);
+      const { reference, tag, ...target } = targetOf(order);
+      this.#options.keyring.learn(target.cached, order.pullSecrets);
       const upstream = await this.#upstream(target, reference, signal);
       const transfer = imageTransfer(this.#options, target, upstream, signal);
       const { referrers = false } = order;
@@ -77,11 +79,12 @@ export class Orders {
    */
   async check(order: CheckOrder, signal: AbortSignal): Promise<CheckAnswerJson> {
     try {
-      const { reference, tag, ...target } = this.#targetOf(order, order.pullSecrets);
+      const { reference, tag, ...target } = targetOf(order);
+      this.#options.keyring.learn(target.cached, order.pullSecrets);
       const upstream = await this.#upstream(target, reference, signal);
       const head = await upstream.headManifest(reference, signal);
       const digest = head ?? (await upstream.getManifest(reference, signal)).digest;
-      const subjects = order.referrers === true ? await this.#stored(target, tag, signal) : [];
+      const subjects = order.referrers === true ? await this.#manifestsInStore(target, tag, signal) : [];
       const isCurrent = subjects.includes(digest);
       const transfer = imageTransfer(this.#options, target, upstream, signal);
       const attached = isCurrent ? await copyAttached(subjects, upstream, transfer) : {};
@@ -93,8 +96,8 @@ export class Orders {
 
   /** Asks the store only. @throws RegistryError when it cannot be asked */
   async verify(order: VerifyOrder, signal: AbortSignal): Promise<VerifyAnswerJson> {
-    const { repository, tag } = this.#targetOf(order);
-    const reader = this.#options.store.reader(repository);
+    const { storeRepository, tag } = targetOf(order);
+    const reader = this.#options.store.reader(storeRepository);
     const verification = await verifyImage(reader, { tag }, { platforms: order.platforms }, signal);
     return verification.complete
       ? { ...verification, platforms: verification.platforms.map(formatPlatform) }
@@ -103,8 +106,8 @@ export class Orders {
 
   /** Deletes the image's tag, and the manifests that no other tag leads to. @throws RegistryError */
   async delete(order: DeleteOrder, signal: AbortSignal): Promise<void> {
-    const { repository, tag } = this.#targetOf(order);
-    await this.#options.store.remove(repository, { tag, digest: order.image.digest }, signal);
+    const { storeRepository, tag } = targetOf(order);
+    await this.#options.store.remove(storeRepository, { tag, digest: order.image.digest }, signal);
   }
 
   /** After a refusal it also says what is wrong with the pull secrets. */
@@ -118,29 +121,17 @@ export class Orders {
   }
 
   /** The manifests in the store under a tag: the one it names and, of an index, the children there. */
-  async #stored(target: PullTarget, tag: string, signal: AbortSignal): Promise<Digest[]> {
+  async #manifestsInStore(target: PullTarget, tag: string, signal: AbortSignal): Promise<Digest[]> {
     const { store } = this.#options;
-    const root = await store.getManifest(target.repository, { tag }, signal);
+    const root = await store.getManifest(target.storeRepository, { tag }, signal);
     if (root === undefined) return [];
     const children = root.manifest.kind === 'index' ? root.manifest.manifests : [];
     const found: Digest[] = [];
     for (const { digest } of children) {
-      if ((await store.getManifest(target.repository, { digest }, signal)) !== undefined) found.push(digest);
+      if ((await store.getManifest(target.storeRepository, { digest }, signal)) !== undefined)
+        found.push(digest);
     }
     return [...found, root.digest];
-  }
-
-  #targetOf(order: OrderedImage, pullSecrets: readonly string[] = []): OrderTarget {
-    const { image } = order;
-    const { digest, tag } = image;
-    const cached = cachedNameOf(order);
-    this.#options.keyring.learn(cached, pullSecrets);
-    return {
-      repository: encodeCachedName(cached),
-      cached,
-      reference: digest === undefined ? { tag: tag ?? 'latest' } : { digest },
-      tag: storeTag(image),
-    };
   }
 
   async #upstream(
@@ -151,6 +142,18 @@ export class Orders {
     const tagOrDigest = 'tag' in reference ? reference.tag : reference.digest;
     return this.#options.upstreams.open(cached, tagOrDigest, signal);
   }
+}
+
+function targetOf(order: OrderedImage): OrderTarget {
+  const { image } = order;
+  const { digest, tag } = image;
+  const cached = cachedNameOf(order);
+  return {
+    storeRepository: encodeCachedName(cached),
+    cached,
+    reference: digest === undefined ? { tag: tag ?? 'latest' } : { digest },
+    tag: storeTag(image),
+  };
 }
 
 function cachedNameOf({ image: { host, repository }, tenant }: OrderedImage): CachedName {

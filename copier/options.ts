@@ -1,4 +1,4 @@
-/** What the copier is given: its settings, and the two worlds that it stands between. */
+/** What the copier is built from: its settings, and what it reads from the cluster. */
 import type { ConfigOf } from '../platform/config.ts';
 import type { Logger } from '../platform/log.ts';
 import type { OutboundProxies } from '../registry/transport/http/outbound-proxy.ts';
@@ -7,22 +7,34 @@ import type { copierConfig } from './config.ts';
 import type { PolicyRecords } from './images/pull-policies.ts';
 import type { PullSecretSource } from './upstream/keyring.ts';
 
-export type CopierSettings = Omit<
+export type CopierSettings = Pick<
   ConfigOf<typeof copierConfig>,
-  | 'listen'
-  | 'metricsListen'
-  | 'tlsFolder'
-  | 'readers'
-  | 'operators'
-  | 'kubeconfig'
-  | 'upstreamsFile'
-  | 'fullname'
-  | 'podAddress'
+  | 'connectDeadline'
+  | 'responseDeadline'
+  | 'silenceDeadline'
+  | 'upstreamTransfers'
+  | 'upstreamPause'
+  | 'limitPause'
+  | 'maxLimitPause'
+  | 'freshFor'
+  | 'revalidateDeadline'
+  | 'namespace'
+  | 'secretFreshFor'
+  | 'storeReaderUrl'
+  | 'storeReaderLogin'
+  | 'storeWriterUrl'
+  | 'storeWriterLogin'
+  | 'storeDeadline'
+  | 'spoolFolder'
+  | 'spoolLimit'
+  | 'commitPatience'
+  | 'parallelBlobs'
 >;
 
-export interface CopierWorld {
+export interface CopierOptions {
   readonly settings: CopierSettings;
-  readonly upstreams: UpstreamSettingsSource;
+  /** The administrator's settings for upstream registries, and for the store when it is another registry. */
+  readonly upstreamSettings: UpstreamSettingsSource;
   /** HTTP proxies of the site. */
   readonly proxies?: OutboundProxies;
   readonly secrets: PullSecretSource;
