@@ -42,7 +42,7 @@ export const ROOMS = {
     settings: [],
   },
   platform: {
-    kube: ['backoff.ts', 'clock.ts', 'deadline.ts', 'log.ts', 'run.ts', 'unless-aborted.ts'],
+    kube: ['backoff.ts', 'clock.ts', 'deadline.ts', 'log.ts', 'redact.ts', 'run.ts', 'unless-aborted.ts'],
   },
 };
 

@@ -10,6 +10,9 @@ export const CACHE_LABEL = 'larder.dev/cache';
 export const CACHE_ENABLED = 'enabled';
 export const CACHE_DISABLED = 'disabled';
 
+/** On a Pod of the proxies whose release knows that names of private images carry capabilities. */
+export const CAPABILITIES_LABEL = 'larder.dev/capabilities';
+
 /** On a Pod whose images were rewritten: `true`. */
 export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 
@@ -17,7 +20,8 @@ export const REWRITTEN_LABEL = 'larder.dev/rewritten';
 export const ORIGINAL_IMAGES_ANNOTATION = 'larder.dev/original-images';
 
 /**
- * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced.
+ * On a rescued Pod: a JSON object from container name to the image that could not be pulled and was replaced,
+ * without the capability that a private image's name carried.
  */
 export const RESCUED_ANNOTATION = 'larder.dev/rescued';
 
@@ -72,6 +76,10 @@ export interface ReleaseNames {
   readonly storeReader: string;
   readonly storeWriter: string;
   readonly storeTrust: string;
+  /** The Secret with the token by which the webhook knows the API server. */
+  readonly admissionCaller: string;
+  /** The Secret with the keys that capabilities are made with. */
+  readonly capabilityKeys: string;
   /** The ConfigMap of the administrator's rules. */
   readonly rules: string;
   readonly webhookConfiguration: string;
@@ -92,6 +100,8 @@ export function releaseNames(fullname: string): ReleaseNames {
     storeReader: `${fullname}-store-reader`,
     storeWriter: `${fullname}-store-writer`,
     storeTrust: `${fullname}-store-trust`,
+    admissionCaller: `${fullname}-admission-caller`,
+    capabilityKeys: `${fullname}-capability-keys`,
     rules: `${fullname}-rules`,
     webhookConfiguration: fullname,
     leaderLease: `${fullname}-controller`,

@@ -1,4 +1,5 @@
 /** Composes the leader: everything that only one replica may do. */
+import { capabilityMaker } from '../api/capability-keys.ts';
 import { releaseNames } from '../api/names.ts';
 import { parseRules, RULES_KEY } from '../api/rules.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
@@ -53,7 +54,7 @@ export async function composeLeader(options: LeaderOptions): Promise<LeaderParts
     log,
   });
   const watches = watchCluster({ client, namespace, proxyHost, rules, imageQueue, log });
-  const { images, pods, nodes, standingFor, proxyWorks, usage, synced } = watches;
+  const { images, pods, nodes, standingFor, proxyWorks, proxyServesTenants, usage, synced } = watches;
   const imageParts = composeImages({ ...options, watches, imageQueue, writer, events, ca: release.ca });
 
   const values = await readPolicies(settings.policiesFile, log);
@@ -69,10 +70,13 @@ export async function composeLeader(options: LeaderOptions): Promise<LeaderParts
     standingFor,
     usage,
     proxyWorks,
+    proxyServesTenants,
     writer,
     events,
     onRescue: metrics.rescued,
     proxyHost,
+    capabilityKeys: release.capabilityKeys,
+    capabilityOf: capabilityMaker(release.capabilityKeys, clock),
     patienceMs: settings.rescuePatience,
     clock,
     log,

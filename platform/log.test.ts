@@ -81,6 +81,30 @@ describe('secrets', () => {
     expect(redactText(given)).toBe(expected);
   });
 
+  it.each([
+    ['localhost:7439/a.tenant.CAP/ghcr.io/x:1', 'localhost:7439/a.tenant/ghcr.io/x:1'],
+    ['/v2/a.tenant.CAP%2Fghcr.io%2Fx', '/v2/a.tenant%2Fghcr.io%2Fx'],
+    ['/v2/a%2etenant%2ECAP%2Fx', '/v2/a%2etenant%2Fx'],
+    ['"localhost:7439/a.tenant.CAP": not found', '"localhost:7439/a.tenant": not found'],
+    ['a.tenant.CAP:1 and b.tenant.CAP', 'a.tenant:1 and b.tenant'],
+    ['"/v2/a.tenant.0123456789abcdefgh"', '"/v2/a.tenant"'],
+    ['x.tenant.internal/y', 'x.tenant.internal/y'],
+    ['x.tenant.CAPw/y', 'x.tenant.CAPw/y'],
+  ])('in names of private images are hidden: %s', (given, expected) => {
+    const filled = (text: string): string => text.replaceAll('CAP', '0123456789abcdefghijklmnov');
+    expect(redactText(filled(given))).toBe(filled(expected));
+    const { log, lines } = capture();
+    log.info('a', { images: [filled(given)], error: new Error(filled(given)) });
+    expect(lines).toMatchObject([{ images: [filled(expected)], error: { message: filled(expected) } }]);
+  });
+
+  it('are looked for in linear time', () => {
+    const startedAt = performance.now();
+    for (const part of ['.tenant.', '.tenant.0123456789abcdefghijklmnopqrstuv', 'a'])
+      redactText(part.repeat(20_000));
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
   it('in URLs, messages and causes of errors are hidden', () => {
     const secret = 'https://x.example/?sig=hunter2';
     const value = { url: new URL(secret), error: new Error(secret, { cause: new Error(secret) }) };

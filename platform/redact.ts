@@ -1,13 +1,18 @@
 /**
- * Keeps secrets out of logs: hides fields by name, and credentials in URLs and in text that looks like a
- * header.
+ * Keeps secrets out of logs: hides fields by name, credentials in URLs and in text that looks like a header,
+ * and the capabilities in names of private images.
  */
 
 const SECRET_NAME =
   /^(authorization|proxy-authorization|cookie|set-cookie|.*(token|password|passwd|secret|credentials?|private-?key))$/i;
-// A scheme without a limit would be looked for again from each of its letters: quadratic time.
-const URL_IN_TEXT = /\b[a-z][a-z0-9+.-]{0,31}:\/\/[^\s"'<>`]+/gi;
+/** A scheme without a limit would be looked for again from each letter of a text: quadratic time. */
+const URL_IN_TEXT = /[a-z][a-z0-9+.-]{0,30}:\/\/[^\s"'<>`]+/gi;
 const SCHEME_AND_CREDENTIAL = /\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi;
+/**
+ * What admission writes into the name of a private image (`registry/core/capability.ts`), in a path as it was
+ * sent too. A capability has 26 digits; fewer are left where a text was cut.
+ */
+const CAPABILITY = /(\.|%2e)tenant(?:\.|%2e)[0-9a-v]{16,26}(?![0-9a-z])/gi;
 const HIDDEN = '[redacted]';
 const MAX_DEPTH = 6;
 /** Characters of one text in a log; others may choose how long theirs are. */
@@ -33,11 +38,17 @@ export function redact(value: unknown, depth = 0): unknown {
 
 /**
  * Text without credentials: URLs lose user, password and the values in their query; `Bearer` and `Basic` lose
- * what follows.
+ * what follows; names of private images lose their capability.
  */
 export function redactText(text: string): string {
   const cut = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  return cut.replace(URL_IN_TEXT, redactUrl).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
+  const urls = cut.replace(URL_IN_TEXT, redactUrl);
+  return hideCapabilities(urls).replace(SCHEME_AND_CREDENTIAL, `$1 ${HIDDEN}`);
+}
+
+/** Names of private images as the cache has them: nobody needs the capability to read about an image. */
+export function hideCapabilities(text: string): string {
+  return text.replace(CAPABILITY, '$1tenant');
 }
 
 /** A signed URL has its signature in the query, so all values there are hidden; their names may be read. */

@@ -100,6 +100,12 @@ export const proxyConfig = defineConfig({
     help: 'how long pulls under way may go on after SIGTERM',
     schema: duration(),
   },
+  capabilityKeys: {
+    env: 'LARDER_CAPABILITY_KEYS',
+    default: '/etc/larder/capability-keys/keys',
+    help: 'the file with the keys that the names of private images are checked with; it is read again when it changes',
+    schema: text(),
+  },
   steerPortProgram: {
     env: 'LARDER_STEER_PORT_PROGRAM',
     default: '/usr/local/bin/steer-port',

@@ -1,6 +1,7 @@
 /** The mounted files that the proxy reads, and goes on reading as they change. */
 import { FileValue } from '../platform/file-watch.ts';
 import type { Logger } from '../platform/log.ts';
+import { type CapabilityKey, parseCapabilityKeys } from '../registry/core/capability.ts';
 import {
   parseUpstreamSettings,
   upstreamFiles,
@@ -10,6 +11,18 @@ import {
 /** Empty while the file is absent: what is in the store has to be served all the same. */
 export async function readText(path: string, log: Logger): Promise<FileValue<string>> {
   return FileValue.read({ paths: [path], log, parse: ([content]) => content?.toString('utf8').trim() ?? '' });
+}
+
+/** Empty while the file is absent or holds no key: public images have to be served all the same. */
+export async function readKeys(path: string, log: Logger): Promise<FileValue<readonly CapabilityKey[]>> {
+  const onBadLine = (line: number): void => {
+    log.warn('a line of the capability keys is no key', { path, line });
+  };
+  return FileValue.read({
+    paths: [path],
+    log,
+    parse: ([content]) => parseCapabilityKeys(content?.toString('utf8') ?? '', onBadLine),
+  });
 }
 
 /** @throws when the settings cannot be used */

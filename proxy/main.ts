@@ -7,7 +7,7 @@ import { runMain, type MainContext } from '../platform/main.ts';
 import type { Component } from '../platform/run.ts';
 import { outboundProxies } from '../registry/transport/http/outbound-proxy.ts';
 import { proxyConfig } from './config.ts';
-import { readText, readUpstreams } from './files.ts';
+import { readKeys, readText, readUpstreams } from './files.ts';
 import { loopbackAddresses } from './loopback.ts';
 import { proxyMetrics } from './metrics.ts';
 import { copierOrigin } from './origins/copier-origin.ts';
@@ -40,8 +40,9 @@ await runMain({
 async function compose({ settings, log, metrics, signal }: Context): Promise<Component[]> {
   const token = await readText(settings.copierTokenFile, log);
   const ca = await readText(settings.copierCaFile, log);
+  const keys = await readKeys(settings.capabilityKeys, log);
   const upstreams = await readUpstreams(settings.upstreamsFile, log);
-  const counted = proxyMetrics(metrics);
+  const counted = proxyMetrics(metrics, keys);
 
   const store = storeOrigin({
     url: settings.storeReaderUrl,
@@ -75,6 +76,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
     metrics: counted,
     log,
     silenceMs: settings.silenceDeadline,
+    capabilities: keys,
     isRuntime: settings.rootlessRuntime ? anyConnection : new SocketOwners().isRoot,
   });
 
@@ -108,6 +110,7 @@ async function compose({ settings, log, metrics, signal }: Context): Promise<Com
   return [
     token.component('copier token'),
     ca.component('copier CA'),
+    keys.component('capability keys'),
     upstreams.component('upstream settings'),
     pulls,
     ownSocket({ path: settings.ownSocket, pulls: handler, works: selfTest.passes }),

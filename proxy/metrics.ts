@@ -1,5 +1,6 @@
-/** What the proxy counts: requests, bytes and waiting times by origin. */
+/** What the proxy counts: requests, bytes and waiting times by origin, and the keys that it holds. */
 import type { Metrics } from '../platform/metrics.ts';
+import type { CapabilityKey } from '../registry/core/capability.ts';
 import type { RequestMetrics } from '../registry/server/request-handler.ts';
 import type { Failure } from './origins/plan.ts';
 
@@ -8,7 +9,10 @@ export interface ProxyMetrics {
   readonly failed: (failure: Failure) => void;
 }
 
-export function proxyMetrics(metrics: Metrics): ProxyMetrics {
+export function proxyMetrics(metrics: Metrics, keys: { get(): readonly CapabilityKey[] }): ProxyMetrics {
+  metrics.gauge('capability_keys', 'Keys held to check the names of private images with', [], (gauge) => {
+    gauge.set(keys.get().length);
+  });
   const requests = metrics.counter('proxy_requests_total', 'Pull requests by who served them', [
     'kind',
     'origin',

@@ -7,7 +7,10 @@ import { sharedBlobsRepository } from '../api/shared-blobs.ts';
 import { CircuitBreaker } from '../platform/circuit-breaker.ts';
 import { systemClock } from '../platform/clock.ts';
 import { silentLogger } from '../platform/log.ts';
+import type { TenantName } from '../registry/core/cached-name.ts';
+import { type CapabilityKey, makeCapability } from '../registry/core/capability.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import { parsePullPath, type PullPath } from '../registry/core/pull-path.ts';
 import type { RequestMetrics } from '../registry/server/request-handler.ts';
 import { httpServer, type HttpServerComponent } from '../platform/http-server.ts';
 import type { Running } from '../platform/run.ts';
@@ -22,10 +25,19 @@ import { answerTlsInPlain, pullHandler } from './server.ts';
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const BLOB = `/v2/docker.io/library/nginx/blobs/${DIGEST}`;
 const TAG = '/v2/docker.io/library/nginx/manifests/1';
+const CAPABILITY_KEY = { secret: Buffer.alloc(32, 1), signsFrom: 0 };
+const APP_OF_TEAM_A = tenantPath('team-a', '/v2/ghcr.io/acme/app/manifests/1');
 const SIGN_MS = 150;
 const PATIENCE_MS = 2_000;
 const HEAD_MS = 600;
 const SILENCE_MS = 200;
+
+/** The path as a Pod of the tenant asks for it: with the capability of that name, or of `other`. */
+function tenantPath(tenant: string, path: string, other: Partial<TenantName> = {}): string {
+  const { cached } = parsePullPath(path) as PullPath;
+  const capability = makeCapability({ ...cached, tenant, ...other }, CAPABILITY_KEY);
+  return path.replace('/v2/', `/v2/${tenant}.tenant.${capability}/`);
+}
 
 function breaker(): CircuitBreaker {
   return new CircuitBreaker({ failureThreshold: 1, openMs: 60_000, maxOpenMs: 60_000, probeMs: 1_000 });
@@ -48,6 +60,7 @@ class Bench {
   ownerUrl!: URL;
   /** To what belongs to namespaces. */
   admitted = true;
+  keys: readonly CapabilityKey[] = [CAPABILITY_KEY];
   readonly failures: Failure[] = [];
   readonly requests: RequestMetrics[] = [];
   readonly #servers: Server[] = [];
@@ -104,6 +117,7 @@ class Bench {
         metrics,
         log: silentLogger,
         silenceMs: SILENCE_MS,
+        capabilities: { get: () => bench.keys },
         isRuntime: () => Promise.resolve(bench.admitted),
       }),
       configure: answerTlsInPlain,
@@ -308,7 +322,7 @@ describe('a peer that hangs', () => {
     bench.copier = (_, res) => {
       res.writeProcessing();
     };
-    expect(await bench.pull('/v2/team-a.tenant/ghcr.io/acme/app/manifests/1')).toMatchObject({ status: 504 });
+    expect(await bench.pull(APP_OF_TEAM_A)).toMatchObject({ status: 504 });
   });
 
   it('inside a body is cut off, short of the length announced', async () => {
@@ -323,7 +337,7 @@ describe('a peer that hangs', () => {
 
   it('is reported as the reason when nobody else serves', async () => {
     bench.store = (_, res) => res.socket?.destroy();
-    const reply = await bench.pull('/v2/team-a.tenant/ghcr.io/acme/app/manifests/1');
+    const reply = await bench.pull(APP_OF_TEAM_A);
     expect(reply.status).toBe(502);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'UNAVAILABLE' }] });
   });
@@ -365,13 +379,52 @@ describe('a request that may be refused', () => {
   it('gives what belongs to a namespace to nobody but the runtime', async () => {
     bench.admitted = false;
     bench.store = (_req, res) => res.writeHead(200).end('content');
-    const tenants = BLOB.replace('/v2/', '/v2/team-a.tenant/');
+    const tenants = tenantPath('team-a', BLOB);
     const reply = await bench.pull(tenants);
     expect(reply.status).toBe(403);
     expect(JSON.parse(reply.body)).toMatchObject({ errors: [{ code: 'DENIED' }] });
     expect(await bench.pull(BLOB)).toMatchObject({ status: 200 });
     bench.admitted = true;
     expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
+  });
+
+  it.each([
+    ['no capability', BLOB.replace('/v2/', '/v2/team-a.tenant/')],
+    ['one that was guessed', BLOB.replace('/v2/', `/v2/team-a.tenant.${'0'.repeat(26)}/`)],
+    ['one of another namespace', tenantPath('team-a', BLOB, { tenant: 'team-b' })],
+    ['one of another repository', tenantPath('team-a', BLOB, { repository: 'library/redis' })],
+  ])('gives nothing of a namespace to a name with %s, not even to root', async (_, path) => {
+    const asked: string[] = [];
+    bench.store = (req, res) => {
+      asked.push(req.url ?? '');
+      res.writeHead(200).end('content');
+    };
+    expect(await bench.pull(path)).toMatchObject({ status: 403 });
+    expect(asked).toEqual([]);
+  });
+
+  it('gives nothing of a namespace while it has no keys, and everything else', async () => {
+    bench.store = (_req, res) => res.writeHead(200).end('content');
+    const tenants = tenantPath('team-a', BLOB);
+    expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
+    bench.keys = [];
+    const reply = await bench.pull(tenants);
+    expect(reply).toMatchObject({ status: 403, body: expect.stringContaining('not arrived') as unknown });
+    expect(await bench.pull(BLOB)).toMatchObject({ status: 200 });
+    bench.keys = [{ ...CAPABILITY_KEY, secret: Buffer.alloc(32, 2) }];
+    expect(await bench.pull(tenants)).toMatchObject({ status: 403 });
+    bench.keys = [CAPABILITY_KEY];
+    expect(await bench.pull(tenants)).toMatchObject({ status: 200 });
+  });
+
+  it('shows the capability to nobody behind it', async () => {
+    const asked = new Set<string>();
+    bench.store = (req, res) => {
+      asked.add(req.url ?? '');
+      res.writeHead(200).end('content');
+    };
+    expect(await bench.pull(tenantPath('team-a', BLOB))).toMatchObject({ status: 200 });
+    expect(asked).toEqual(new Set([BLOB.replace('/v2/', '/v2/team-a.tenant/')]));
   });
 
   it('answers a TLS ClientHello in plain HTTP, so that runtimes come back without TLS', async () => {

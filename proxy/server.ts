@@ -3,10 +3,13 @@ import type { RequestListener, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import { isSharedBlobs } from '../api/shared-blobs.ts';
 import type { Logger } from '../platform/log.ts';
+import type { CapabilityKey } from '../registry/core/capability.ts';
 import { formatDistributionPath } from '../registry/core/distribution-path.ts';
 import { RegistryError } from '../registry/core/errors.ts';
+import type { PullPath } from '../registry/core/pull-path.ts';
 import { receivePull } from '../registry/server/pull-request.ts';
 import { type Exchange, REQUEST_ID_HEADER, requestHandler } from '../registry/server/request-handler.ts';
+import { CapabilityCheck, type TenantPath } from './capability-check.ts';
 import type { ProxyMetrics } from './metrics.ts';
 import type { Forwarder } from './origins/forward.ts';
 import { forwardedHeaders, returnedHeaders } from './transfer/headers.ts';
@@ -18,14 +21,17 @@ export interface PullServerOptions {
   readonly log: Logger;
   /** How long an origin may fall silent inside a body, in milliseconds. */
   readonly silenceMs: number;
+  /** The keys that private images' capabilities are checked with: the same array until they change. */
+  readonly capabilities: { get(): readonly CapabilityKey[] };
   /** Whether the node's runtime opened this connection: it alone may read what belongs to a namespace. */
   readonly isRuntime: (connection: Socket) => Promise<boolean>;
 }
 
 export function pullHandler(options: PullServerOptions): RequestListener {
   const { metrics, log } = options;
+  const parts = { ...options, check: new CapabilityCheck(options.capabilities) };
   return requestHandler({
-    serve: (exchange) => servePull(options, exchange),
+    serve: (exchange) => servePull(parts, exchange),
     notes: () => ({ kind: 'other', origin: 'proxy' }),
     observe: metrics.observe,
     log,
@@ -33,7 +39,7 @@ export function pullHandler(options: PullServerOptions): RequestListener {
 }
 
 async function servePull(
-  { forwarder, silenceMs, isRuntime }: PullServerOptions,
+  { forwarder, silenceMs, check, isRuntime }: PullServerOptions & { readonly check: CapabilityCheck },
   { id, request, response, signal, notes }: Exchange,
 ): Promise<void> {
   const pull = receivePull(request, response);
@@ -42,7 +48,11 @@ async function servePull(
   notes.kind = path.kind;
   notes.path = formatDistributionPath(path) + query;
   if (isSharedBlobs(path.cached)) throw noRepository();
-  if (path.cached.tenant !== undefined && !(await isRuntime(request.socket))) throw notTheRuntime();
+  if (isTenants(path)) {
+    if (!check.hasKeys) throw noKeys();
+    if (!check.isRight(path)) throw noCapability();
+    if (!(await isRuntime(request.socket))) throw notTheRuntime();
+  }
   // Three attempts of http-proxy and a pipeline listen for its end: together more than Node takes for a leak.
   response.setMaxListeners(30);
   const headers = forwardedHeaders(request.headers);
@@ -58,6 +68,24 @@ async function servePull(
 
 function noRepository(): RegistryError {
   return new RegistryError('there is no such repository', { reason: 'NotFound', code: 'NAME_UNKNOWN' });
+}
+
+function isTenants(path: PullPath): path is TenantPath {
+  return path.cached.tenant !== undefined;
+}
+
+function noKeys(): RegistryError {
+  return new RegistryError(
+    "the keys that private images' names are checked with have not arrived at this node's proxy yet",
+    { reason: 'Forbidden' },
+  );
+}
+
+function noCapability(): RegistryError {
+  return new RegistryError(
+    'a private image is served under the name that admission gave to its Pod; this name carries no valid capability',
+    { reason: 'Forbidden' },
+  );
 }
 
 function notTheRuntime(): RegistryError {

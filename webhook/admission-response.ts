@@ -15,6 +15,8 @@ import { rewritePod, type SkippedImage, type ClusterState } from './rewrite.ts';
 const MAX_WARNINGS = 20;
 const MAX_QUOTED = 80;
 
+const UNKNOWN_CALLER = { missing: 'the caller of the webhook has not shown that it is the API server' };
+
 export interface AdmissionOptions {
   /** Called for every review. Undefined while nothing is known; Pods are then left alone. */
   readonly clusterState: () => ClusterState | undefined;
@@ -24,12 +26,13 @@ export interface AdmissionOptions {
 
 /**
  * @param body JSON text
+ * @param fromApiServer whether the caller has shown that it is the API server; nobody else gets a capability
  * @throws {InvalidReview} when the body is not an AdmissionReview of v1
  */
-export function respond(body: string, options: AdmissionOptions): JsonObject {
+export function respond(body: string, fromApiServer: boolean, options: AdmissionOptions): JsonObject {
   const request = parseReview(parseJson(body));
   try {
-    return review(request, options);
+    return review(request, fromApiServer, options);
   } catch (error) {
     const { uid, namespace, name: pod } = request;
     options.metrics.reviews.inc({ outcome: 'failed' });
@@ -38,11 +41,19 @@ export function respond(body: string, options: AdmissionOptions): JsonObject {
   }
 }
 
-function review(request: AdmissionRequest, { clusterState, metrics, log }: AdmissionOptions): JsonObject {
+function review(
+  request: AdmissionRequest,
+  fromApiServer: boolean,
+  { clusterState, metrics, log }: AdmissionOptions,
+): JsonObject {
   const { uid, namespace } = request;
   const known = clusterState();
   if (request.pod === undefined || known === undefined) return allow(uid);
-  const { pod, cached, skipped, explain } = rewritePod(request.pod, request, known);
+  const { pod, cached, skipped, explain } = rewritePod(
+    request.pod,
+    request,
+    fromApiServer ? known : { ...known, capabilities: UNKNOWN_CALLER },
+  );
   const patch = pod === request.pod ? [] : diff(request.pod, pod);
   metrics.reviews.inc({ outcome: patch.length > 0 ? 'rewritten' : 'unchanged' });
   for (const { reason } of skipped) metrics.skipped.inc({ reason });

@@ -8,9 +8,11 @@ import { cacheWatch, ObjectCache } from '../platform/kube/cache.ts';
 import type { KubeClient } from '../platform/kube/client.ts';
 import { ConfigMapValue } from '../platform/kube/config-map-value.ts';
 import type { Logger } from '../platform/log.ts';
+import type { CapabilityOf } from '../registry/core/cached-name.ts';
 import type { Component } from '../platform/run.ts';
 import { gateOf, type Gate } from './gate.ts';
 import { ProxyReadiness, proxyRecords, type ProxyRecord } from './proxy-readiness.ts';
+import type { Capabilities } from './image-decision.ts';
 import type { ClusterState } from './rewrite.ts';
 
 export interface ClusterViewOptions {
@@ -21,6 +23,7 @@ export interface ClusterViewOptions {
   /** Selects the proxy Pods. */
   readonly proxySelector: string;
   readonly proxyAddress: string;
+  readonly capabilityOf: CapabilityOf;
   readonly log: Logger;
   /** Called whenever the gate opens or closes. */
   readonly onGate: (gate: Gate) => void;
@@ -69,8 +72,16 @@ export class ClusterView {
     if (!rules) return undefined;
     const { proxyAddress } = this.#options;
     const policies = [...this.#policyCache.values()].map(({ policy }) => policy);
-    return { proxyAddress, rules, policies, gate: this.#gate, hasProxy: this.#proxies.works };
+    const { works: hasProxy } = this.#proxies;
+    return { proxyAddress, capabilities: this.#capabilities(), rules, policies, gate: this.#gate, hasProxy };
   };
+
+  #capabilities(): Capabilities {
+    // A proxy that knows no capabilities takes such a name for a public registry's, and asks the world for it.
+    if (!this.#proxies.allKnowCapabilities())
+      return { missing: 'a proxy of an older release still runs, which could not serve private images' };
+    return { of: this.#options.capabilityOf };
+  }
 
   /** What readiness still waits for. */
   readonly missing = (): string | undefined => {

@@ -20,6 +20,18 @@ export const webhookConfig = defineConfig({
     help: 'the folder with tls.crt and tls.key, which are read again when they change',
     schema: text(),
   },
+  callerToken: {
+    env: 'LARDER_ADMISSION_CALLER',
+    default: '/etc/larder/admission-caller/token',
+    help: 'the file with the token in the path by which the API server calls; it is read again when it changes',
+    schema: text(),
+  },
+  capabilityKeys: {
+    env: 'LARDER_CAPABILITY_KEYS',
+    default: '/etc/larder/capability-keys/keys',
+    help: 'the file with the keys that the names of private images are signed with; it is read again when it changes',
+    schema: text(),
+  },
   proxyAddress: {
     env: 'LARDER_PROXY_ADDRESS',
     default: PROXY_HOST,

@@ -2,7 +2,7 @@
 import { type CachePolicy, isToBeCached } from '../api/cache-policy.ts';
 import { imageAllowed, type Rules } from '../api/rules.ts';
 import { tenantOf } from '../api/tenancy.ts';
-import { originalOf, rewriteImage } from '../registry/core/cached-name.ts';
+import { type CapabilityOf, originalOf, restoreImage, rewriteImage } from '../registry/core/cached-name.ts';
 import { RegistryError } from '../registry/core/errors.ts';
 import { isLoopback } from '../registry/core/host.ts';
 import { formatReference, parseReference, type Reference } from '../registry/core/reference.ts';
@@ -11,6 +11,7 @@ export const SKIP_REASONS = [
   'PullPolicyNever',
   'LocalImage',
   'NameTooLong',
+  'PrivateImage',
   'Unparsable',
   'Unchanged',
   'ImageExcluded',
@@ -33,12 +34,18 @@ export type ImageDecision =
   /** Not through the cache. A forged or stale cached name becomes its original again. */
   | { readonly kind: 'skip'; readonly image: string; readonly reason: SkipReason; readonly message: string };
 
+/** What makes the names of private images, or why there is no such name at the moment. */
+export type Capabilities = { readonly of: CapabilityOf } | { readonly missing: string };
+
+const KEY_NOT_EVERYWHERE = "the key for private images' names is not yet at every proxy";
+
 export interface ImageContext {
   readonly namespace: string;
   /** Names of the pull secrets that the Pod has at admission. */
   readonly pullSecrets: readonly string[];
   /** Host and port at which a node reaches its proxy. */
   readonly proxyAddress: string;
+  readonly capabilities: Capabilities;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
   /**
@@ -82,7 +89,16 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   }
   const { publicRepositories } = context.rules;
   const tenant = tenantOf({ ...context, publicRepositories, image: original });
-  const rewritten = rewriteImage(original, tenant, context.proxyAddress);
+  const { proxyAddress: proxyHost, capabilities } = context;
+  // An update must not take from a running Pod what says that it uses the cache.
+  const carried = restoreImage(given, proxyHost)?.capability;
+  const capabilityOf: CapabilityOf = (name) =>
+    ('of' in capabilities ? capabilities.of(name) : undefined) ?? carried;
+  if (tenant !== undefined && capabilityOf({ ...original, tenant }) === undefined) {
+    const message = 'missing' in capabilities ? capabilities.missing : KEY_NOT_EVERYWHERE;
+    return { kind: 'skip', image: spelling, reason: 'PrivateImage', message };
+  }
+  const rewritten = rewriteImage(original, tenant, { proxyHost, capabilityOf });
   if (rewritten === undefined) {
     return {
       kind: 'skip',

@@ -1,5 +1,9 @@
 /** The webhook: rewrites the images of Pods at admission, so that nodes pull them through the cache. */
+import { readCallerToken } from '../api/admission-caller.ts';
+import { capabilityMaker, readCapabilityKeys } from '../api/capability-keys.ts';
 import { releaseNames } from '../api/names.ts';
+import { systemClock } from '../platform/clock.ts';
+import { FileValue } from '../platform/file-watch.ts';
 import { healthServer, Readiness } from '../platform/health.ts';
 import { httpServer } from '../platform/http-server.ts';
 import { KubeClient } from '../platform/kube/client.ts';
@@ -23,6 +27,8 @@ await runMain({
     warmUp();
     const names = releaseNames(settings.fullname);
     const tls = await readTlsFolder(settings.tlsFolder, log);
+    const keys = await FileValue.read({ paths: [settings.capabilityKeys], log, parse: readCapabilityKeys });
+    const caller = await FileValue.read({ paths: [settings.callerToken], log, parse: readCallerToken });
     const connection = connect(loadKubeConfig());
     const client = new KubeClient(connection, 'larder-webhook');
     const events = new EventRecorder({ client, log, controller: 'larder.dev/webhook', instance: identity });
@@ -32,6 +38,7 @@ await runMain({
       rulesName: names.rules,
       proxySelector,
       proxyAddress,
+      capabilityOf: capabilityMaker(() => keys.get(), systemClock),
       log,
       onGate: gateReport({ events, namespace, name: names.webhook, log }),
     });
@@ -39,6 +46,7 @@ await runMain({
     readiness.add('cluster', view.missing);
     const handler = webhookApp({
       clusterState: view.clusterState,
+      callerToken: () => caller.get(),
       metrics: admissionMetrics(metrics, view.isGateOpen),
       log,
     });
@@ -46,6 +54,8 @@ await runMain({
       connectionComponent(connection),
       healthServer({ address: settings.metricsListen, metrics, readiness }),
       tls.component('certificate'),
+      keys.component('capability keys'),
+      caller.component('admission caller'),
       events.component(),
       ...view.components,
       httpServer({

@@ -39,4 +39,18 @@ describe('the proxies of the cluster', () => {
     proxies.change(undefined, proxyRecords.decode({ metadata: { name: 'x' } }));
     expect(proxies.counts()).toEqual({ all: 0, ready: 0 });
   });
+
+  it('know capabilities when every one of them says so, ready or not', () => {
+    const labels = { labels: { 'larder.dev/capabilities': '1' } };
+    const proxies = new ProxyReadiness();
+    expect(proxies.allKnowCapabilities()).toBe(true);
+    const old = proxy('old', 'node-1', false);
+    proxies.change(undefined, old);
+    proxies.change(undefined, proxy('new', 'node-2', true, labels));
+    expect(proxies.allKnowCapabilities()).toBe(false);
+    proxies.change(old, undefined);
+    expect(proxies.allKnowCapabilities()).toBe(true);
+    proxies.change(undefined, proxyRecords.decode({ metadata: { name: 'x' } }));
+    expect(proxies.allKnowCapabilities()).toBe(false);
+  });
 });

@@ -1,4 +1,5 @@
 /** On which nodes there are proxies and which of them are ready, followed Pod by Pod. */
+import { CAPABILITIES_LABEL } from '../api/names.ts';
 import {
   type KubeObject,
   type ObjectMeta,
@@ -14,13 +15,15 @@ export interface ProxyRecord extends KubeObject {
   /** Absent until the Pod is scheduled. */
   readonly node?: string;
   readonly ready: boolean;
+  /** Whether its release knows that names of private images carry capabilities. */
+  readonly knowsCapabilities: boolean;
 }
 
 export const proxyRecords: Resource<ProxyRecord> = {
   ...pods,
   decode: (raw) => {
     const { metadata, spec, status } = raw as Pod;
-    const { name, namespace, resourceVersion, deletionTimestamp } = metadata ?? {};
+    const { name, namespace, resourceVersion, deletionTimestamp, labels } = metadata ?? {};
     const ready =
       status?.conditions?.some((each) => each.type === 'Ready' && each.status === 'True') ?? false;
     return {
@@ -31,6 +34,7 @@ export const proxyRecords: Resource<ProxyRecord> = {
       },
       ...(spec?.nodeName ? { node: spec.nodeName } : {}),
       ready: ready && deletionTimestamp === undefined,
+      knowsCapabilities: labels?.[CAPABILITIES_LABEL] !== undefined,
     };
   },
 };
@@ -40,6 +44,8 @@ export class ProxyReadiness {
   readonly #records = new Map<string, ProxyRecord>();
   readonly #readyOn = new Map<string, number>();
   readonly #allOn = new Map<string, number>();
+  /** Proxies that know no capabilities. */
+  #old = 0;
 
   /** Takes in that a proxy has changed; `before` is undefined for a new one, `after` for one that is gone. */
   change(before: ProxyRecord | undefined, after: ProxyRecord | undefined): void {
@@ -55,9 +61,15 @@ export class ProxyReadiness {
     return { all: this.#allOn.size, ready: this.#readyOn.size };
   }
 
+  /** Of all proxies, ready or not: a Pod that is admitted now may be pulled through any of them. */
+  allKnowCapabilities(): boolean {
+    return this.#old === 0;
+  }
+
   readonly works = (node: string): boolean => this.#readyOn.has(node);
 
   #count(record: ProxyRecord | undefined, by: 1 | -1): void {
+    if (record?.knowsCapabilities === false) this.#old += by;
     if (record?.node === undefined) return;
     add(this.#allOn, record.node, by);
     if (record.ready) add(this.#readyOn, record.node, by);

@@ -2,7 +2,10 @@ import fc from 'fast-check';
 import jsonPatch from 'fast-json-patch';
 import { parseCachePolicy } from '../api/cache-policy.ts';
 import { RULES } from '../test/fakes/rules.ts';
-import { CLUSTER_STATE as EVERYWHERE } from '../test/fakes/cluster-state.ts';
+import { hideCapabilities } from '../platform/redact.ts';
+import type { TenantName } from '../registry/core/cached-name.ts';
+import { makeCapability } from '../registry/core/capability.ts';
+import { CAPABILITY_KEY, CLUSTER_STATE as EVERYWHERE } from '../test/fakes/cluster-state.ts';
 import type { JsonObject } from './admission-review.ts';
 import { diff } from './patch.ts';
 import { rewritePod, type ClusterState } from './rewrite.ts';
@@ -28,9 +31,14 @@ function create(pod: JsonObject, namespace = 'team-a') {
 }
 
 /** The one container's image after a creation. */
-function imageFor(image: string, spec: Record<string, unknown> = {}, namespace?: string): string | undefined {
+function imageFor(image: string, spec: Record<string, unknown> = {}, namespace?: string): string {
   const { pod } = create(podOf({ ...spec, containers: [{ name: 'app', image }] }), namespace);
-  return ((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image;
+  return ((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image ?? '';
+}
+
+/** The same, without the capability in it. */
+function readableImageFor(...given: Parameters<typeof imageFor>): string {
+  return hideCapabilities(imageFor(...given));
 }
 
 const withSecret = { imagePullSecrets: [{ name: 'regcred' }] };
@@ -46,9 +54,57 @@ describe('an image of a created pod', () => {
   });
 
   it('belongs to its namespace when the pod has pull secrets', () => {
-    expect(imageFor('ghcr.io/acme/app:7', withSecret)).toBe(
+    expect(readableImageFor('ghcr.io/acme/app:7', withSecret)).toBe(
       'localhost:7439/team-a.tenant/ghcr.io/acme/app:7',
     );
+  });
+
+  it('then carries what proxies let in, and the same again when it is decided about again', () => {
+    const image = imageFor('ghcr.io/acme/app:7', withSecret);
+    const name = { tenant: 'team-a', host: 'ghcr.io', repository: 'acme/app' };
+    expect(image).toBe(
+      `localhost:7439/team-a.tenant.${makeCapability(name, CAPABILITY_KEY)}/ghcr.io/acme/app:7`,
+    );
+    expect(imageFor(image, withSecret)).toBe(image);
+  });
+
+  it('keeps its original while its name cannot be made, and public ones go through the cache all the same', () => {
+    const spec = {
+      ...withSecret,
+      containers: [
+        { name: 'private', image: 'ghcr.io/acme/app:7' },
+        { name: 'public', image: 'redis:7' },
+      ],
+    };
+    const state = { ...CLUSTER_STATE, capabilities: { missing: 'an old proxy still runs' } };
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const { pod, skipped } = rewritePod(podOf(spec), request, state);
+    const images = ((pod as TestPod).spec['containers'] as { image: string }[]).map(({ image }) => image);
+    expect(images).toEqual(['ghcr.io/acme/app:7', 'localhost:7439/docker.io/library/redis:7']);
+    expect(skipped).toMatchObject([{ reason: 'PrivateImage', message: 'an old proxy still runs' }]);
+  });
+
+  it('keeps the name that it has when an update asks for its original again, whatever key signs by now', () => {
+    const oldImage = imageFor('ghcr.io/acme/app:7', withSecret);
+    const podWith = (image: string) => podOf({ ...withSecret, containers: [{ name: 'app', image }] });
+    const newer = { secret: Buffer.alloc(32, 9), signsFrom: 1 };
+    const state = {
+      ...CLUSTER_STATE,
+      capabilities: { of: (name: TenantName) => makeCapability(name, newer) },
+    };
+    const request = { namespace: 'team-a', oldPod: podWith(oldImage), subresource: undefined };
+    const { pod } = rewritePod(podWith('ghcr.io/acme/app:7'), request, state);
+    expect(((pod as TestPod).spec['containers'] as { image: string }[])[0]?.image).toBe(oldImage);
+  });
+
+  it('is left alone while no key may sign, unless its name has been handed out', () => {
+    const state: ClusterState = { ...CLUSTER_STATE, capabilities: { of: () => undefined } };
+    const request = { namespace: 'team-a', oldPod: undefined, subresource: undefined };
+    const pod = (image: string): TestPod => podOf({ ...withSecret, containers: [{ name: 'app', image }] });
+    const { skipped, cached } = rewritePod(pod('ghcr.io/acme/app:7'), request, state);
+    expect([cached, skipped]).toMatchObject([0, [{ image: 'ghcr.io/acme/app:7', reason: 'PrivateImage' }]]);
+    const image = imageFor('ghcr.io/acme/app:7', withSecret);
+    expect(rewritePod(pod(image), request, state)).toMatchObject({ cached: 1, skipped: [], pod: pod(image) });
   });
 
   it('belongs to nobody when it is listed as public', () => {
@@ -70,7 +126,7 @@ describe('an image of a created pod', () => {
     ['localhost:7439/nginx:1', {}, 'localhost:7439/docker.io/library/nginx:1'],
     ['localhost:7439/localhost-5000/app:1', {}, 'localhost:5000/app:1'],
   ])('%s does not get what it claims', (image, spec, expected) => {
-    expect(imageFor(image, spec)).toBe(expected);
+    expect(readableImageFor(image, spec)).toBe(expected);
   });
 
   it.each(['localhost:5000/app:1', 'localhost/app:1', '127.0.0.1:5000/app:1', '[::1]:5000/app:1'])(

@@ -12,7 +12,8 @@ import type { CachePolicy } from '../api/cache-policy.ts';
 import { namespaceAllowed, type Rules } from '../api/rules.ts';
 import type { AdmissionRequest, JsonObject } from './admission-review.ts';
 import type { Gate } from './gate.ts';
-import { decideImage, type SkipReason } from './image-decision.ts';
+import { hideCapabilities } from '../platform/redact.ts';
+import { type Capabilities, decideImage, type SkipReason } from './image-decision.ts';
 import { imageFields, replaceImages, type ImageField } from './pod-images.ts';
 import { placeWithoutProxy } from './pod-place.ts';
 
@@ -20,6 +21,7 @@ import { placeWithoutProxy } from './pod-place.ts';
 export interface ClusterState {
   /** Host and port at which a node reaches its proxy, `localhost:7439`. */
   readonly proxyAddress: string;
+  readonly capabilities: Capabilities;
   readonly rules: Rules;
   readonly policies: readonly CachePolicy[];
   readonly gate: Gate;
@@ -86,6 +88,7 @@ export function rewritePod(
     namespace: request.namespace,
     pullSecrets: pullSecretNames(pod),
     proxyAddress: clusterState.proxyAddress,
+    capabilities: clusterState.capabilities,
     rules: clusterState.rules,
     policies: clusterState.policies,
   };
@@ -100,8 +103,10 @@ export function rewritePod(
     const decision = decideImage(field.image, { ...context, claimedOriginal: claims[field.key] });
     // An update that does not touch an image must not restart its container, nor be refused because the image
     // is immutable.
-    const unchanged = before.get(field.key) === field.image;
-    if (!unchanged && decision.image !== field.image) images.set(field, decision.image);
+    const formerly = before.get(field.key);
+    const unchanged = formerly === field.image;
+    const image = isSameName(formerly, decision.image) ? formerly : decision.image;
+    if (!unchanged && image !== field.image) images.set(field, image);
     const throughCache = !unchanged || field.image.startsWith(`${clusterState.proxyAddress}/`);
     if (decision.kind === 'skip') left.push(skipped(field, decision.reason, decision.message));
     else if (throughCache) originals[field.key] = decision.original;
@@ -111,6 +116,11 @@ export function rewritePod(
   // The API server ignores metadata in this subresource.
   const marked = request.subresource === EPHEMERAL_SUBRESOURCE ? changed : mark(changed, originals);
   return { pod: marked, cached: Object.keys(originals).length, skipped: left, explain };
+}
+
+/** Whether two names differ in their capability alone: a newer key is no reason to restart a container. */
+function isSameName(former: string | undefined, image: string): former is string {
+  return former !== undefined && hideCapabilities(former) === hideCapabilities(image);
 }
 
 /** Why a whole Pod is left as it is, if it is. */

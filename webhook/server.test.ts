@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { Agent, request } from 'undici';
+import { callerPath } from '../api/admission-caller.ts';
 import { httpServer, type HttpServerComponent } from '../platform/http-server.ts';
 import { silentLogger } from '../platform/log.ts';
 import { Metrics } from '../platform/metrics.ts';
@@ -16,6 +17,7 @@ import type { ClusterState } from './rewrite.ts';
 import { webhookApp } from './server.ts';
 
 const NAME = 'larder-webhook.larder.svc';
+const TOKEN = 'a'.repeat(48);
 
 function reviewOf(object: unknown, extra: object = {}): object {
   return {
@@ -42,6 +44,7 @@ describe('the webhook over TLS', () => {
   let agent: Agent;
   let refresh: () => Promise<void>;
   const metrics = new Metrics('webhook');
+  let callerToken: string | undefined = TOKEN;
   let clusterState: () => ClusterState | undefined = () => CLUSTER_STATE;
 
   /** Writes as the kubelet does: a folder of its own, then the link is swapped. */
@@ -63,6 +66,7 @@ describe('the webhook over TLS', () => {
     refresh = () => tls.refresh();
     const app = webhookApp({
       clusterState: () => clusterState(),
+      callerToken: () => callerToken,
       metrics: admissionMetrics(metrics, () => true),
       log: silentLogger,
     });
@@ -81,14 +85,15 @@ describe('the webhook over TLS', () => {
   async function post(
     body: string,
     headers: Record<string, string> = { 'content-type': 'application/json' },
+    path = callerPath(TOKEN),
   ) {
-    const url = `https://127.0.0.1:${server.bound[0]?.port}/mutate`;
+    const url = `https://127.0.0.1:${server.bound[0]?.port}${path}`;
     const answer = await request(url, { method: 'POST', dispatcher: agent, body, headers });
     return { status: answer.statusCode, body: (await answer.body.json()) as Record<string, unknown> };
   }
 
-  async function review(body: object) {
-    const answer = await post(JSON.stringify(body));
+  async function review(body: object, path?: string) {
+    const answer = await post(JSON.stringify(body), undefined, path);
     expect(answer.status).toBe(200);
     const { patch, ...response } = answer.body['response'] as Record<string, unknown>;
     const decoded =
@@ -97,6 +102,47 @@ describe('the webhook over TLS', () => {
         : undefined;
     return { ...response, patch: decoded };
   }
+
+  describe('gives the name of a private image', () => {
+    const PRIVATE = {
+      metadata: { name: 'p' },
+      spec: {
+        imagePullSecrets: [{ name: 'login' }],
+        containers: [{ name: 'app', image: 'ghcr.io/acme/app:7' }],
+      },
+    };
+    const imagesIn = async (path: string): Promise<unknown[]> => {
+      const { patch = [] } = (await review(reviewOf(PRIVATE), path)) as {
+        patch?: { path: string; value: unknown }[];
+      };
+      return patch.filter((step) => step.path.endsWith('/image')).map(({ value }) => value);
+    };
+
+    afterEach(() => {
+      callerToken = TOKEN;
+    });
+
+    it('to the API server', async () => {
+      expect(await imagesIn(callerPath(TOKEN))).toEqual([
+        expect.stringContaining('localhost:7439/team-a.tenant.'),
+      ]);
+    });
+
+    it.each([
+      ['who does not know the token', '/mutate', TOKEN],
+      ['who calls before there is a path', '/', TOKEN],
+      ['who guesses', callerPath('b'.repeat(48)), TOKEN],
+      ['who knows a part of it', callerPath(TOKEN.slice(1)), TOKEN],
+      ['anybody while no token is known', callerPath('undefined'), undefined],
+    ])('not to somebody %s', async (_, path, token) => {
+      callerToken = token;
+      expect(await imagesIn(path)).toEqual([]);
+    });
+
+    it('only: public images are sent through the cache for whoever asks', async () => {
+      expect(await review(reviewOf(POD), '/mutate')).toMatchObject({ patchType: 'JSONPatch' });
+    });
+  });
 
   it('answers with a JSON patch', async () => {
     expect(await review(reviewOf(POD))).toEqual({

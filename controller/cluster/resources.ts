@@ -34,7 +34,7 @@ import { RegistryError } from '../../registry/core/errors.ts';
 import { parseReference, type Reference } from '../../registry/core/reference.ts';
 import { platformOf } from './node-platforms.ts';
 import { type PodView, viewPod } from './pod-view.ts';
-import { readyProxyOn } from './proxies.ts';
+import { type ReadyProxy, viewReadyProxy } from './proxies.ts';
 import { hasStartupTaint } from './startup-taint.ts';
 import { type StuckPod, viewStuck } from './stuck-pod.ts';
 import { unlessInvalid } from './unless-invalid.ts';
@@ -48,8 +48,8 @@ export interface PodRecord extends Kept {
   readonly view?: PodView;
   /** Absent when no container of the pod waits for an image that cannot be pulled. */
   readonly stuck?: StuckPod;
-  /** For a proxy that is ready: its node. Absent for every other pod. */
-  readonly proxyOn?: string;
+  /** Absent for a pod that is no proxy, or not ready. */
+  readonly proxy?: ReadyProxy;
 }
 
 export interface NamespaceRecord extends Kept {
@@ -96,12 +96,12 @@ export const podRecords: Resource<PodRecord> = {
   decode: (raw) => {
     const view = viewPod(raw as Pod);
     const stuck = viewStuck(raw as Pod);
-    const proxyOn = readyProxyOn(raw as Pod);
+    const proxy = viewReadyProxy(raw as Pod);
     return {
       metadata: withUid(raw),
       ...(view === undefined ? {} : { view }),
       ...(stuck === undefined ? {} : { stuck }),
-      ...(proxyOn === undefined ? {} : { proxyOn }),
+      ...(proxy === undefined ? {} : { proxy }),
     };
   },
 };

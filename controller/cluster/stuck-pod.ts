@@ -1,5 +1,6 @@
 /**
- * The part of a Pod that the rescue looks at: its containers that wait for an image which cannot be pulled.
+ * The part of a Pod that the rescue looks at: its containers that wait for an image which cannot be pulled, be it
+ * their own or that of a volume.
  */
 import { z } from 'zod';
 import { ORIGINAL_IMAGES_ANNOTATION, RESCUED_ANNOTATION } from '../../api/names.ts';
@@ -20,7 +21,10 @@ export interface ContainerRef {
 export interface StuckPod {
   readonly uid: string;
   readonly node: string;
+  /** Those whose own image could not be pulled. */
   readonly containers: readonly ContainerRef[];
+  /** The images of its volumes that could not be pulled. Nobody can change them while the Pod exists. */
+  readonly volumeImages: readonly string[];
   readonly notes: PodNotes;
 }
 
@@ -43,16 +47,39 @@ const PULL_FAILED: readonly string[] = ['ErrImagePull', 'ImagePullBackOff', 'Reg
 /** Undefined when no container is stuck, or the pod is being deleted. */
 export function viewStuck(pod: Pod): StuckPod | undefined {
   const { metadata = {}, spec, status } = pod;
-  const waiting = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
-    .filter(({ state }) => PULL_FAILED.includes(state?.waiting?.reason ?? ''))
-    .map(({ name }) => name);
+  const waiting = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].flatMap(
+    ({ name, state }) =>
+      PULL_FAILED.includes(state?.waiting?.reason ?? '')
+        ? [{ name, volumeImages: volumesAtFault(pod, name, state?.waiting?.message ?? '') }]
+        : [],
+  );
   if (waiting.length === 0 || metadata.deletionTimestamp !== undefined) return undefined;
+  const forTheirOwn = waiting.flatMap(({ name, volumeImages }) => (volumeImages.length === 0 ? [name] : []));
   return {
     uid: metadata.uid ?? '',
     node: spec?.nodeName ?? '',
-    containers: containersOf(pod).filter(({ name }) => waiting.includes(name)),
+    containers: containersOf(pod).filter(({ name }) => forTheirOwn.includes(name)),
+    volumeImages: [...new Set(waiting.flatMap(({ volumeImages }) => volumeImages))],
     notes: notesOf(pod),
   };
+}
+
+/**
+ * The images of volumes for which a container waits. The kubelet pulls volumes first, and reports a failure at
+ * each container that mounts them, in the same words as one of its own image: only the message names the image.
+ */
+function volumesAtFault({ spec }: Pod, container: string, message: string): readonly string[] {
+  const { volumeMounts = [] } =
+    [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].find(({ name }) => name === container) ??
+    {};
+  const named = message.split(/[\s"',;]+|docker:\/\//).map((word) => word.replace(/:$/, ''));
+  return (spec?.volumes ?? []).flatMap(({ name, image }) =>
+    image?.reference !== undefined &&
+    named.includes(image.reference) &&
+    volumeMounts.some((mount) => mount.name === name)
+      ? [image.reference]
+      : [],
+  );
 }
 
 export function containersOf({ spec }: Pod): readonly ContainerRef[] {

@@ -12,7 +12,7 @@ import type { Component } from '../../platform/run.ts';
 import { BY_IMAGE, ChangeHandlers } from './change-handlers.ts';
 import { NodePlatforms } from './node-platforms.ts';
 import type { CacheScope } from './pod-view.ts';
-import { readyProxies } from './proxies.ts';
+import { readyProxies, type ReadyProxies } from './proxies.ts';
 import {
   type CacheRecord,
   cacheRecords,
@@ -29,7 +29,7 @@ import {
 } from './resources.ts';
 import { UsageIndex } from './usage.ts';
 
-export interface Watches {
+export interface Watches extends ReadyProxies {
   readonly images: ObjectCache<ImageRecord>;
   readonly policies: ObjectCache<WatchedPolicy>;
   /** Holds the release's own ImageCache, once it has been created. */
@@ -41,8 +41,6 @@ export interface Watches {
   readonly standingFor: (name: string) => readonly ImageRecord[];
   readonly pods: ObjectCache<PodRecord>;
   readonly nodes: ObjectCache<NodeRecord>;
-  /** Whether a proxy is ready on a node. */
-  readonly proxyWorks: (node: string) => boolean;
   readonly usage: UsageIndex;
   /** As it is now. */
   readonly scope: () => CacheScope;
@@ -97,7 +95,7 @@ export function watchCluster(options: ClusterWatchOptions): Watches {
     standingFor: (name) => images.byIndex(BY_IMAGE, name),
     pods,
     nodes,
-    proxyWorks: readyProxies(pods, namespace),
+    ...readyProxies(pods, namespace),
     usage,
     platforms,
     components: [

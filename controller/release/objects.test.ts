@@ -1,6 +1,7 @@
 import { createLocalJWKSet, importPKCS8, type JSONWebKeySet, jwtVerify, SignJWT } from 'jose';
 import { releaseNames } from '../../api/names.ts';
 import { isTrusted, renewalReason, splitBundle } from '../../platform/x509.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import { ensureRelease, type ObjectStore } from './objects.ts';
 import type { Data } from './authority.ts';
 
@@ -10,11 +11,21 @@ const SETTLE_MS = 5 * 60_000;
 
 /** What was published last. */
 let bundle = '';
+let callerToken = '';
+let capabilityKeys: readonly CapabilityKey[] = [];
 const OPTIONS = {
   names: releaseNames('larder'),
   namespace: 'larder-system',
   ownStore: true,
   ownWebhookCertificate: true,
+  onCapabilityKeys: (keys: readonly CapabilityKey[]) => {
+    capabilityKeys = keys;
+  },
+  publishCaller: (token: string) => {
+    callerToken = token;
+    return Promise.resolve();
+  },
+  onBadKeyLine: () => undefined,
   publish: (published: string) => {
     bundle = published;
     return Promise.resolve();
@@ -56,12 +67,17 @@ describe('what a release mounts', () => {
     expect([...store.objects.keys()].sort()).toEqual([
       'ConfigMap/larder-ca',
       'ConfigMap/larder-store-trust',
+      'Secret/larder-admission-caller',
       'Secret/larder-ca',
+      'Secret/larder-capability-keys',
       'Secret/larder-copier-tls',
       'Secret/larder-store-reader',
       'Secret/larder-store-writer',
       'Secret/larder-webhook-tls',
     ]);
+    expect(capabilityKeys).toHaveLength(1);
+    expect(callerToken).toBe(store.get('Secret/larder-admission-caller')['token']);
+    expect(callerToken).toMatch(/^[0-9a-f]{48}$/);
   });
 
   it('holds certificates that the bundle vouches for, in the names of the Services', async () => {

@@ -1,5 +1,6 @@
 /** The contents of a release's Secrets and ConfigMaps: made once, and kept as long as they are good. */
 import type { ReleaseNames } from '../../api/names.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import {
   keepAuthority,
   keepServing,
@@ -11,6 +12,8 @@ import {
   type Data,
   type Moment,
 } from './authority.ts';
+import { callerTokenIn, keepCallerToken } from './admission-caller.ts';
+import { isNewRelease, keepCapabilityKeys, keysIn } from './capability-keys.ts';
 import { createStoreLogin, isUsable, publicKeys, type StoreLoginSecret } from './store-login.ts';
 
 const BUNDLE_KEY = 'ca.crt';
@@ -37,6 +40,12 @@ export interface ReleaseOptions {
   readonly ownStore: boolean;
   /** Whether we make the webhook's certificate; otherwise cert-manager does. */
   readonly ownWebhookCertificate: boolean;
+  /** Takes the keys that capabilities are made with. */
+  readonly onCapabilityKeys: (keys: readonly CapabilityKey[]) => void;
+  /** Has the API server call the webhook with this token. */
+  readonly publishCaller: (token: string) => Promise<void>;
+  /** Called with the number of a line of their Secret that is no key, and is dropped. */
+  readonly onBadKeyLine: (line: number) => void;
   /** Gives the API server and our own clients the CAs to trust (PEM). */
   readonly publish: (bundle: string) => Promise<void>;
 }
@@ -60,6 +69,14 @@ export async function ensureRelease(
   };
 
   const made = readAuthority(await change((held) => keepAuthority(held, moment)));
+  // Before the bundle is there, without which no proxy starts: so the first proxies have the keys at once.
+  const isNew = isNewRelease(made, moment);
+  const keys = await store.ensure('Secret', names.capabilityKeys, (held) =>
+    Promise.resolve(
+      keepCapabilityKeys(held, { now: moment.now, isNewRelease: isNew, onBadLine: options.onBadKeyLine }),
+    ),
+  );
+  options.onCapabilityKeys(keysIn(keys));
   const bundle = await publish((held) => trustedBundle(held, made, moment));
   const authority = readAuthority(
     await change(async (held) => markPublished(held ?? (await keepAuthority(held, moment)), moment)),
@@ -75,6 +92,10 @@ export async function ensureRelease(
     serving.push(await store.ensure('Secret', secret, next, 'kubernetes.io/tls'));
   }
   if (options.ownStore) await ensureStoreLogins(store, names);
+  const caller = await store.ensure('Secret', names.admissionCaller, (held) =>
+    Promise.resolve(keepCallerToken(held)),
+  );
+  await options.publishCaller(callerTokenIn(caller));
   if (!mayRetire(authority, serving, moment)) return;
   await change(async (held) => retirePrevious(held ?? (await keepAuthority(held, moment))));
   await publish(() => authority.current.cert);

@@ -7,18 +7,28 @@ export interface Plight {
   /** Whether it pulls its image through the proxy now. */
   readonly throughProxy: boolean;
   /**
+   * Whether every proxy refuses its name in the cache: it was admitted before there were capabilities, or the
+   * key of its capability was deleted.
+   */
+  readonly refusedByProxies: boolean;
+  /**
+   * For a refused name: the name in the cache that proxies accept. Absent when there is none, for example
+   * because it would be too long.
+   */
+  readonly renewed?: string;
+  /**
    * The other name of its image: the original of a cached name, or the reverse. Absent when there is none
    * that it may use.
    */
   readonly other?: string;
   readonly node: string;
-  /** Whether a proxy is ready on its node. */
+  /** Whether a proxy is ready on its node that can serve its name in the cache. */
   readonly proxyWorks: boolean;
   /** Whether the cache holds all of the image. */
   readonly cached: boolean;
   /** Whether upstream is known not to serve the image. */
   readonly upstreamDown: boolean;
-  /** Whether it was rescued before. */
+  /** Whether it was given its original or its cached image before; a new name in the cache does not count. */
   readonly rescued: boolean;
   /** How long it has been known to be stuck, in milliseconds. */
   readonly stuckMs: number;
@@ -27,7 +37,7 @@ export interface Plight {
 /** `reason` is the reason of the Event; `because` completes its message. */
 export interface Rescue {
   readonly image: string;
-  readonly reason: 'OriginalImageRestored' | 'CachedImageUsed';
+  readonly reason: 'OriginalImageRestored' | 'CachedImageUsed' | 'CachedNameRenewed';
   readonly because: string;
 }
 
@@ -36,11 +46,19 @@ export interface Rescue {
  * @returns undefined when the container is left as it is for now
  */
 export function decideRescue(plight: Plight, patienceMs: number): Rescue | undefined {
+  const { refusedByProxies, renewed, proxyWorks, rescued, other } = plight;
+  // However often: the proxies accept the new name, so it is not renewed again.
+  if (refusedByProxies && renewed !== undefined && proxyWorks) {
+    const because = 'the proxies no longer accept its former name in the cache';
+    return { image: renewed, reason: 'CachedNameRenewed', because };
+  }
   // Only once: otherwise two names that both fail would be tried in turn for ever.
-  if (plight.rescued || plight.other === undefined) return undefined;
-  return plight.throughProxy
-    ? backToOriginal(plight, plight.other, patienceMs)
-    : intoCache(plight, plight.other);
+  if (rescued || other === undefined) return undefined;
+  if (refusedByProxies && renewed === undefined) {
+    const because = 'the proxies do not accept its name in the cache, and it can have no other there';
+    return { image: other, reason: 'OriginalImageRestored', because };
+  }
+  return plight.throughProxy ? backToOriginal(plight, other, patienceMs) : intoCache(plight, other);
 }
 
 function backToOriginal(

@@ -1,5 +1,6 @@
 /** Translates between the two names of an image: upstream's and the cache's. */
-import { restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
+import { type CapabilityOf, restoreImage, rewriteImage } from '../../registry/core/cached-name.ts';
+import { type CapabilityKey, isCapabilityFor } from '../../registry/core/capability.ts';
 import { formatReference, parseReference } from '../../registry/core/reference.ts';
 import { unlessInvalid } from '../cluster/unless-invalid.ts';
 
@@ -21,9 +22,29 @@ export function originalImage(
 export function imageInCache(
   image: string,
   tenant: string | undefined,
-  proxyHost: string,
+  proxy: { readonly proxyHost: string; readonly capabilityOf: CapabilityOf },
 ): string | undefined {
-  return unlessInvalid(() => rewriteImage(parseReference(image), tenant, proxyHost));
+  return unlessInvalid(() => rewriteImage(parseReference(image), tenant, proxy));
+}
+
+/** Whether it is the name in the cache of an image that belongs to a namespace, whatever its capability is worth. */
+export function isTenantName(image: string, proxyHost: string): boolean {
+  return unlessInvalid(() => restoreImage(parseReference(image), proxyHost)?.tenant !== undefined) === true;
+}
+
+/**
+ * Whether every proxy would refuse this name: it is a tenant's, and no key of the release made its capability.
+ * While no key is known, nobody can tell.
+ */
+export function lacksCapability(image: string, proxyHost: string, keys: readonly CapabilityKey[]): boolean {
+  return (
+    unlessInvalid(() => {
+      const { reference, tenant, capability } = restoreImage(parseReference(image), proxyHost) ?? {};
+      if (reference === undefined || tenant === undefined || keys.length === 0) return false;
+      const { host, repository } = reference;
+      return !isCapabilityFor({ tenant, host, repository }, capability, keys);
+    }) === true
+  );
 }
 
 function restored(image: string, proxyHost: string): string | undefined {

@@ -12,10 +12,14 @@ import type { Logger } from '../../platform/log.ts';
 import { type Component, loop } from '../../platform/run.ts';
 import type { Writer } from '../cluster/fenced.ts';
 import { type ImageRecord, type PodRecord, podRecords } from '../cluster/resources.ts';
+import type { WantedImage } from '../cluster/pod-view.ts';
 import type { UsageIndex } from '../cluster/usage.ts';
 import type { ContainerRef, StuckPod } from '../cluster/stuck-pod.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
+import type { CapabilityOf } from '../../registry/core/cached-name.ts';
+import type { CapabilityKey } from '../../registry/core/capability.ts';
 import { decideRescue, type Plight, type Rescue } from './decide.ts';
-import { imageInCache, originalImage } from './other-image.ts';
+import { imageInCache, isTenantName, lacksCapability, originalImage } from './other-image.ts';
 import { patchImages } from './patch-images.ts';
 
 /**
@@ -35,11 +39,20 @@ export interface RescuerOptions {
   readonly onRescue: (reason: Rescue['reason']) => void;
   /** Whether a proxy is ready on a node. */
   readonly proxyWorks: (node: string) => boolean;
+  /** Whether a proxy is ready there that can serve the names of private images. */
+  readonly proxyServesTenants: (node: string) => boolean;
   readonly proxyHost: string;
+  readonly capabilityOf: CapabilityOf;
+  readonly capabilityKeys: () => readonly CapabilityKey[];
   readonly patienceMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
+
+/** `isTenants`: whether its name in the cache is that of a private image. */
+type Names = Pick<Plight, 'throughProxy' | 'refusedByProxies' | 'other' | 'renewed'> & {
+  readonly isTenants: boolean;
+};
 
 interface Helped {
   readonly container: ContainerRef;
@@ -52,6 +65,8 @@ export class Rescuer {
   readonly #stuckSince = new Map<string, number>();
   /** Uids of pods that the API server, or a policy of the cluster, has not let us change. */
   readonly #refused = new Set<string>();
+  /** Uids of pods that were told that their volumes cannot be mended. */
+  readonly #toldOfVolume = new Set<string>();
   readonly #queue: WorkQueue;
 
   /** Create it before the watch of pods starts. */
@@ -63,6 +78,7 @@ export class Rescuer {
       const key = keyOf(after ?? before ?? {});
       if (after?.stuck !== undefined) this.#queue.add(key);
       else if (before?.stuck !== undefined) this.#forget(key, before.stuck);
+      if (after === undefined) this.#toldOfVolume.delete(before?.metadata.uid ?? '');
     });
   }
 
@@ -78,6 +94,7 @@ export class Rescuer {
     const record = this.#options.pods.getByKey(key);
     if (record?.stuck === undefined || this.#refused.has(record.stuck.uid)) return undefined;
     const { stuck } = record;
+    this.#tellOfVolumes(record, stuck);
     const helped = stuck.containers.flatMap((container) => {
       const rescue = decideRescue(this.#gather(key, record, stuck, container), this.#options.patienceMs);
       return rescue === undefined ? [] : [{ container, rescue }];
@@ -87,13 +104,11 @@ export class Rescuer {
   };
 
   #gather(key: string, record: PodRecord, stuck: StuckPod, container: ContainerRef): Plight {
-    const { usage, standingFor, proxyHost, proxyWorks, clock } = this.#options;
+    const { usage, standingFor, proxyWorks, proxyServesTenants, clock } = this.#options;
     const { notes, node } = stuck;
-    const original = originalImage(container.image, notes.originals?.[container.name], proxyHost);
-    const throughProxy = original !== undefined;
     const [wanted] =
       record.view === undefined ? [] : usage.wantedBy({ ...record.view, images: [container.image] });
-    const other = throughProxy ? original : wanted && imageInCache(container.image, wanted.tenant, proxyHost);
+    const { isTenants, ...names } = this.#names(container.image, notes.originals?.[container.name], wanted);
     const images = wanted === undefined ? [] : standingFor(cachedImageName(wanted.reference, wanted.tenant));
     const some = (type: string, status: string): boolean =>
       images.some(({ image }) => findCondition(image.status?.conditions, type)?.status === status);
@@ -101,15 +116,60 @@ export class Rescuer {
     const since = this.#stuckSince.get(key) ?? now;
     this.#stuckSince.set(key, since);
     return {
-      throughProxy,
-      ...(other === undefined ? {} : { other }),
+      ...names,
       node,
-      proxyWorks: proxyWorks(node),
+      proxyWorks: isTenants ? proxyServesTenants(node) : proxyWorks(node),
       cached: some(CONDITION_READY, 'True'),
       upstreamDown: some(CONDITION_UPSTREAM_AVAILABLE, 'False'),
       rescued: notes.rescued?.[container.name] !== undefined,
       stuckMs: now - since,
     };
+  }
+
+  /**
+   * What there is to know of a container's image from its names alone.
+   * @param claimed its original according to the annotation
+   */
+  #names(image: string, claimed: string | undefined, wanted: WantedImage | undefined): Names {
+    const { proxyHost } = this.#options;
+    const original = originalImage(image, claimed, proxyHost);
+    const inCache = wanted && this.#nameInCache(original ?? image, wanted.tenant);
+    const refusedByProxies = this.#isRefused(image);
+    if (original === undefined) {
+      const isTenants = wanted?.tenant !== undefined;
+      return { throughProxy: false, refusedByProxies, isTenants, ...(inCache && { other: inCache }) };
+    }
+    const renewed = refusedByProxies && wanted?.tenant !== undefined ? inCache : undefined;
+    return {
+      throughProxy: true,
+      refusedByProxies,
+      isTenants: isTenantName(image, proxyHost),
+      other: original,
+      ...(renewed && { renewed }),
+    };
+  }
+
+  /** Undefined also for a private image while no key is known that could make its capability. */
+  #nameInCache(image: string, tenant: string | undefined): string | undefined {
+    if (tenant !== undefined && this.#options.capabilityKeys().length === 0) return undefined;
+    return imageInCache(image, tenant, this.#options);
+  }
+
+  #isRefused(image: string): boolean {
+    const { proxyHost, capabilityKeys } = this.#options;
+    return lacksCapability(image, proxyHost, capabilityKeys());
+  }
+
+  /** The image of a volume cannot be changed, so a pod that waits for one with a void name waits for ever. */
+  #tellOfVolumes({ metadata }: PodRecord, { uid, node, volumeImages }: StuckPod): void {
+    if (this.#toldOfVolume.has(uid) || !this.#options.proxyServesTenants(node)) return;
+    const image = volumeImages.find((each) => this.#isRefused(each));
+    if (image === undefined) return;
+    this.#toldOfVolume.add(uid);
+    const note =
+      `The proxies no longer accept the name ${hideCapabilities(image)}, and the image of a volume cannot be ` +
+      'changed. Delete this Pod, so that its owner makes a new one.';
+    this.#tell(metadata, uid, 'Warning', 'CachedNameVoid', note);
   }
 
   /** @throws KubeError when the API server is in trouble; the queue then tries again */
@@ -121,11 +181,7 @@ export class Rescuer {
   ): Promise<void> {
     const { writer, pods, log, onRescue } = this.#options;
     const { name = '', namespace = '', resourceVersion = '' } = metadata;
-    const changes = helped.map(({ container, rescue: { image, reason } }) => ({
-      container,
-      image,
-      intoCache: reason === 'CachedImageUsed',
-    }));
+    const changes = helped.map(({ container, rescue: { image, reason } }) => ({ container, image, reason }));
     const patch = patchImages(resourceVersion, notes, changes);
     try {
       pods.apply({
@@ -137,20 +193,21 @@ export class Rescuer {
       if (isConflict(error) || isNotFound(error)) return;
       if (!isRefusal(error)) throw error;
       this.#refused.add(uid);
-      log.warn('pod may not be rescued', { pod: name, namespace, error });
-      this.#tell(
-        metadata,
-        uid,
-        'Warning',
-        'RescueRefused',
-        `Larder may not change its images: ${error.message}`,
-      );
+      const { status } = error;
+      // The server repeats what we asked for.
+      const message = hideCapabilities(error.message);
+      log.warn('pod may not be rescued', { pod: name, namespace, status, error: message });
+      this.#tell(metadata, uid, 'Warning', 'RescueRefused', `Larder may not change its images: ${message}`);
       return;
     }
+    // A new name has as much time as the first one had.
+    if (helped.some(({ rescue }) => rescue.reason === 'CachedNameRenewed'))
+      this.#stuckSince.delete(keyOf({ metadata }));
     for (const { container, rescue } of helped) {
       const { reason, image, because } = rescue;
-      const note = `Container ${container.name} now takes ${image} instead of ${container.image}, for ${because}.`;
-      log.info('pod rescued', { pod: name, namespace, container: container.name, reason, image });
+      const [now, before] = [hideCapabilities(image), hideCapabilities(container.image)];
+      const note = `Container ${container.name} now takes ${now} instead of ${before}, for ${because}.`;
+      log.info('pod rescued', { pod: name, namespace, container: container.name, reason, image: now });
       this.#tell(metadata, uid, 'Normal', reason, note);
       onRescue(reason);
     }

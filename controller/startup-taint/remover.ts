@@ -38,8 +38,8 @@ export function startupTaints(
     if (after?.waitsSince !== undefined) queue.add(after.metadata.name ?? '');
   });
   pods.onChange(({ before, after }) => {
-    const node = after?.proxyOn;
-    if (node !== undefined && before?.proxyOn === undefined) queue.add(node);
+    const node = after?.proxy?.node;
+    if (node !== undefined && before?.proxy === undefined) queue.add(node);
   });
   return loop('startup taints', async (signal) => {
     await synced(signal);

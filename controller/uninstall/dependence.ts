@@ -40,6 +40,6 @@ export function restoration(pod: Pod, proxyHost: string): readonly ImageChange[]
     .filter(({ name }) => depends[name] !== undefined && !started.has(name))
     .flatMap((container) => {
       const image = originalImage(container.image, originals?.[container.name], proxyHost);
-      return image === undefined ? [] : [{ container, image, intoCache: false }];
+      return image === undefined ? [] : [{ container, image, reason: 'OriginalImageRestored' }];
     });
 }

@@ -1,5 +1,6 @@
 /** Prepares the cluster to work without Larder, before the objects of the release are deleted. */
 import { releaseNames } from '../../api/names.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { KubeClient } from '../../platform/kube/client.ts';
 import { isConflict, isNotFound } from '../../platform/kube/error.ts';
@@ -85,8 +86,10 @@ async function restorePod({ client, events, log, proxyHost }: UninstallOptions, 
     await client.patch(podResource, { namespace, name }, patch);
   } catch (error) {
     if (isConflict(error)) return true;
-    // A pod that cannot be changed must not keep us from the others; the report lists it.
-    log.warn('pod not restored', { pod: name, namespace, error });
+    // A pod that cannot be changed must not keep us from the others; the report lists it. The server repeats
+    // what we asked for, so a capability may stand in its message.
+    const message = hideCapabilities(String(error));
+    log.warn('pod not restored', { pod: name, namespace, error: message });
     return false;
   }
   log.info('pod restored', { pod: name, namespace, images: changes.map(({ image }) => image) });
@@ -134,7 +137,8 @@ async function report(
 ): Promise<void> {
   const lines = dependent.flatMap((pod) =>
     Object.entries(dependence(pod, proxyHost)).map(
-      ([part, image]) => `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''} ${part} ${image}`,
+      ([part, image]) =>
+        `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''} ${part} ${hideCapabilities(image)}`,
     ),
   );
   log.info('uninstall prepared', { stillThroughCache: lines, restarted });

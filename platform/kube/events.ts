@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { systemClock, type Clock } from '../clock.ts';
 import type { Logger } from '../log.ts';
+import { hideCapabilities } from '../redact.ts';
 import type { Component } from '../run.ts';
 import type { KubeClient } from './client.ts';
 import { isNotFound } from './error.ts';
@@ -25,9 +26,11 @@ export interface EventToRecord {
   readonly reason: string;
   /** What was done or tried; a stable word in CamelCase. */
   readonly action: string;
-  /** For people. Cut to 1,024 bytes, the API's limit. */
+  /** For people. Loses the capabilities of names in it, and is cut to 1,024 bytes, the API's limit. */
   readonly note: string;
 }
+
+type EventClient = Pick<KubeClient, 'create' | 'patch'>;
 
 interface Series {
   readonly ref: ObjectRef;
@@ -47,7 +50,7 @@ const FLUSH_MS = 10_000;
 
 /** Never throws and never makes the caller wait. An event that cannot be stored is logged and dropped. */
 export class EventRecorder {
-  readonly #client: KubeClient;
+  readonly #client: EventClient;
   readonly #log: Logger;
   readonly #controller: string;
   readonly #instance: string;
@@ -56,7 +59,7 @@ export class EventRecorder {
 
   /** @param controller e.g. `larder.dev/controller`; `instance` e.g. the Pod's name */
   constructor(options: {
-    client: KubeClient;
+    client: EventClient;
     log: Logger;
     controller: string;
     instance: string;
@@ -125,7 +128,7 @@ export class EventRecorder {
       reason,
       regarding,
       type,
-      note: cut(event.note),
+      note: cut(hideCapabilities(event.note)),
     };
     await this.#client.create(events, body).catch((error: unknown) => {
       this.#log.warn('event not recorded', { reason, regarding, error });

@@ -55,6 +55,7 @@ beforeEach(async () => {
       metrics: { observe: () => undefined },
       log: silentLogger,
       silenceMs: 1_000,
+      capabilities: { get: () => [] },
       isRuntime: () => Promise.resolve(false),
     }),
   });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { arbitraryName, arbitraryReference, arbitraryTenant } from '../../test/fakes/arbitraries.ts';
+import { arbitraryReference, arbitraryTenant, arbitraryCachedName } from '../../test/fakes/arbitraries.ts';
 import {
   cacheReference,
   decodeCachedName,
@@ -8,16 +8,11 @@ import {
   restoreImage,
   rewriteImage,
   storeTag,
-  type CachedName,
 } from './cached-name.ts';
 import { isLoopback } from './host.ts';
 import { formatReference, InvalidReference, isRepositoryName, isTag, parseReference } from './reference.ts';
 
 const PROXY = 'localhost:7439';
-const arbitraryCachedName = fc
-  .tuple(fc.option(arbitraryTenant, { nil: undefined }), arbitraryName)
-  .map(([tenant, name]): CachedName => (tenant === undefined ? name : { tenant, ...name }));
-
 describe('cached names', () => {
   it.each([
     ['nginx', 'docker.io/library/nginx'],
@@ -118,13 +113,18 @@ describe('cached names', () => {
 });
 
 describe('rewriting', () => {
+  const CAPABILITY = '0'.repeat(26);
+  const OURS = { proxyHost: PROXY, capabilityOf: () => CAPABILITY };
+
   it('is undone by restoring, with the tenant', () => {
     fc.assert(
       fc.property(arbitraryReference, fc.option(arbitraryTenant, { nil: undefined }), (reference, tenant) => {
-        const rewritten = rewriteImage(reference, tenant, PROXY);
+        const rewritten = rewriteImage(reference, tenant, OURS);
         fc.pre(rewritten !== undefined);
         const restored = restoreImage(parseReference(rewritten), PROXY);
-        expect(restored).toEqual(tenant === undefined ? { reference } : { reference, tenant });
+        expect(restored).toEqual(
+          tenant === undefined ? { reference } : { reference, tenant, capability: CAPABILITY },
+        );
       }),
       { numRuns: 2000 },
     );
@@ -132,9 +132,9 @@ describe('rewriting', () => {
 
   it('leaves alone what would become too long', () => {
     const image = parseReference(`ghcr.io/${'a'.repeat(247)}`);
-    expect(rewriteImage(image, undefined, PROXY)).toBe(`${PROXY}/ghcr.io/${'a'.repeat(247)}:latest`);
-    expect(rewriteImage(image, 'team', PROXY)).toBeUndefined();
-    expect(rewriteImage(parseReference(`ghcr.io/${'a'.repeat(248)}`), undefined, PROXY)).toBeUndefined();
+    expect(rewriteImage(image, undefined, OURS)).toBe(`${PROXY}/ghcr.io/${'a'.repeat(247)}:latest`);
+    expect(rewriteImage(image, 'team', OURS)).toBeUndefined();
+    expect(rewriteImage(parseReference(`ghcr.io/${'a'.repeat(248)}`), undefined, OURS)).toBeUndefined();
   });
 
   it('does not take other local registries for ours', () => {

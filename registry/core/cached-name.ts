@@ -23,6 +23,8 @@ export interface CachedName {
 }
 
 const TENANT_SUFFIX = '.tenant';
+/** The first component of a tenant's name, perhaps with a capability (`capability.ts`). */
+const TENANT_COMPONENT = /^(.*)\.tenant(?:\.([0-9a-v]{26}))?$/;
 /** Marks a host without a port that would otherwise be taken for something else. Hosts never contain `_`. */
 const HOST_SUFFIX = '_host';
 const IPV6_PREFIX = 'ipv6_';
@@ -41,35 +43,73 @@ export function encodeCachedName(name: CachedName): string {
  * @throws InvalidReference
  */
 export function decodeCachedName(path: string): CachedName {
+  const { cached, capability } = decodePulledName(path);
+  if (capability !== undefined)
+    throw new InvalidReference('a name in the cache carries no capability; only the name in a Pod does');
+  return cached;
+}
+
+/** A cached name as it stands in a Pod: a tenant's carries what admission handed out. */
+export interface PulledName {
+  readonly cached: CachedName;
+  readonly capability?: string;
+}
+
+/** @throws InvalidReference */
+export function decodePulledName(path: string): PulledName {
   if (!isRepositoryName(path))
     throw new InvalidReference(`${JSON.stringify(path.slice(0, 80))} is not a valid repository name`);
   const components = path.split('/');
-  const first = components[0] ?? '';
-  if (components.length > 1 && first.endsWith(TENANT_SUFFIX)) {
-    return { tenant: decodeTenant(first), ...decodeHosted(components.slice(1)) };
+  const [, tenant, capability] = TENANT_COMPONENT.exec(components[0] ?? '') ?? [];
+  if (components.length > 1 && tenant !== undefined) {
+    const cached = { tenant: checkedNamespace(tenant), ...decodeHosted(components.slice(1)) };
+    return capability === undefined ? { cached } : { cached, capability };
   }
-  return hasNoHost(components) ? normaliseName(DOCKER_HUB, path) : decodeHosted(components);
+  return {
+    cached: hasNoHost(components) ? normaliseName(DOCKER_HUB, path) : decodeHosted(components),
+  };
 }
+
+/** A name below `<namespace>.tenant/`. */
+export type TenantName = CachedName & { readonly tenant: string };
+
+/**
+ * Makes what the name of a tenant's image in a Pod carries; see `makeCapability`. Undefined while no key may
+ * be used.
+ */
+export type CapabilityOf = (name: TenantName) => string | undefined;
 
 /**
  * The image that a pod is given: the same tag and digest behind the proxy, for example
- * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long.
+ * `localhost:7439/docker.io/library/nginx:1.27`. Undefined when the repository's name would be too long, or
+ * there is no capability to put into it.
  * @param proxyHost host and port at which nodes reach the proxy
  */
 export function rewriteImage(
   image: Reference,
   tenant: string | undefined,
-  proxyHost: string,
+  { proxyHost, capabilityOf }: { readonly proxyHost: string; readonly capabilityOf: CapabilityOf },
 ): string | undefined {
   const { host, repository } = image;
-  const path = encodeCachedName(tenant === undefined ? { host, repository } : { tenant, host, repository });
-  if (path.length > MAX_REPOSITORY_LENGTH) return undefined;
+  const path =
+    tenant === undefined
+      ? encodeCachedName({ host, repository })
+      : encodePulledName({ tenant, host, repository }, capabilityOf);
+  if (path === undefined || path.length > MAX_REPOSITORY_LENGTH) return undefined;
   return formatReference({ ...image, host: proxyHost, repository: path });
+}
+
+function encodePulledName(name: TenantName, capabilityOf: CapabilityOf): string | undefined {
+  const { host, repository } = name;
+  const capability = capabilityOf(name);
+  if (capability === undefined) return undefined;
+  return `${name.tenant}${TENANT_SUFFIX}.${capability}/${encodeCachedName({ host, repository })}`;
 }
 
 export interface RestoredImage {
   readonly reference: Reference;
   readonly tenant?: string;
+  readonly capability?: string;
 }
 
 /**
@@ -78,9 +118,13 @@ export interface RestoredImage {
  */
 export function restoreImage(image: Reference, proxyHost: string): RestoredImage | undefined {
   if (image.host !== proxyHost) return undefined;
-  const { tenant, ...name } = decodeCachedName(image.repository);
-  const original = reference(name, image.tag, image.digest);
-  return tenant === undefined ? { reference: original } : { reference: original, tenant };
+  const { cached, capability } = decodePulledName(image.repository);
+  const { tenant, ...name } = cached;
+  return {
+    reference: reference(name, image.tag, image.digest),
+    ...(tenant === undefined ? {} : { tenant }),
+    ...(capability === undefined ? {} : { capability }),
+  };
 }
 
 /**
@@ -145,8 +189,7 @@ function decodeAnyHost(component: string): string | undefined {
   return parseHost(host) === undefined ? undefined : host;
 }
 
-function decodeTenant(component: string): string {
-  const tenant = component.slice(0, -TENANT_SUFFIX.length);
+function checkedNamespace(tenant: string): string {
   if (!NAMESPACE.test(tenant)) throw new InvalidReference(`${JSON.stringify(tenant)} is not a namespace`);
   return tenant;
 }
@@ -158,5 +201,5 @@ function hasNoHost(components: readonly string[]): boolean {
 }
 
 function needsHostSuffix(hostname: string): boolean {
-  return ENDS_LIKE_PORT.test(hostname) || hostname.endsWith(TENANT_SUFFIX);
+  return ENDS_LIKE_PORT.test(hostname) || TENANT_COMPONENT.test(hostname);
 }

@@ -1,13 +1,14 @@
 /** A pull from the cache: a distribution path whose repository is a cached name. */
-import { decodeCachedName, encodeCachedName, type CachedName } from './cached-name.ts';
+import { type CachedName, decodePulledName, encodeCachedName } from './cached-name.ts';
 import { parseDistributionPath, type DistributionPath } from './distribution-path.ts';
 
 type InRepository = Exclude<DistributionPath, { readonly kind: 'base' }>;
 
 /**
  * `cached` is what `name` stands for. `name` is its canonical spelling, even when the client used an old one.
+ * `capability` is what the client's name carried; it stands in no other name.
  */
-export type PullPath = InRepository & { readonly cached: CachedName };
+export type PullPath = InRepository & { readonly cached: CachedName; readonly capability?: string };
 
 /**
  * @param rawPath as for `parseDistributionPath`
@@ -16,8 +17,8 @@ export type PullPath = InRepository & { readonly cached: CachedName };
 export function parsePullPath(rawPath: string): PullPath | { readonly kind: 'base' } {
   const path = parseDistributionPath(rawPath);
   if (path.kind === 'base') return path;
-  const cached = decodeCachedName(path.name);
-  return { ...path, name: encodeCachedName(cached), cached };
+  const pulled = decodePulledName(path.name);
+  return { ...path, name: encodeCachedName(pulled.cached), ...pulled };
 }
 
 /** Whether the request names content by its digest, so that the response can never be stale. */

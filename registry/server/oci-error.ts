@@ -13,9 +13,11 @@ export class RequestRefused extends RegistryError {
   }
 }
 
-/** @param allowed the methods that are served, comma-separated (RFC 9110 section 10.2.1) */
-export function methodNotAllowed(allowed: string): RequestRefused {
-  return new RequestRefused(`the only methods here: ${allowed}`, 405, { allow: allowed });
+/** @param methods those that are served (RFC 9110 section 15.5.6) */
+export function methodNotAllowed(...methods: readonly string[]): RequestRefused {
+  const are = methods.length === 1 ? 'is' : 'are';
+  const message = `only ${methods.join(' and ')} ${are} served here`;
+  return new RequestRefused(message, 405, { allow: methods.join(', ') });
 }
 
 /** Its connection is closed: nobody has looked at what follows on it. */

@@ -17,7 +17,7 @@ export interface PullRequest {
  */
 export function receivePull(request: IncomingMessage, response: ServerResponse): PullRequest | undefined {
   const { method, url = '', headers } = request;
-  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed('GET, HEAD');
+  if (method !== 'GET' && method !== 'HEAD') throw methodNotAllowed('GET', 'HEAD');
   // Nobody reads it: it could only be taken for a request of its own (RFC 9112 section 11.2).
   if (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
     throw bodyNotAllowed();

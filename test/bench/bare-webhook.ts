@@ -21,7 +21,7 @@ const answers = new Map<number, readonly string[]>();
 
 function answerTo(review: string): string {
   const uid = UID.exec(review)?.[1] ?? '';
-  const parts = answers.get(review.length) ?? JSON.stringify(respond(review, options)).split(uid);
+  const parts = answers.get(review.length) ?? JSON.stringify(respond(review, true, options)).split(uid);
   answers.set(review.length, parts);
   return parts.join(uid);
 }

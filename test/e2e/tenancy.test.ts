@@ -1,6 +1,14 @@
 /** The tenancy table: what one namespace's credentials can read, no other namespace gets, however it asks. */
 import { importPKCS8 } from 'jose';
 import { signStoreToken, type StoreAccess } from '../../registry/transport/auth/store-login.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
+import { decodeCachedName, type TenantName } from '../../registry/core/cached-name.ts';
+import {
+  type CapabilityKey,
+  makeCapability,
+  parseCapabilityKeys,
+  signingKey,
+} from '../../registry/core/capability.ts';
 import { HostileSite } from '../hostile/site.ts';
 import { NAMESPACE, RELEASE } from '../larder/install.ts';
 import { nodeFetch } from '../larder/node-fetch.ts';
@@ -40,11 +48,30 @@ const members: Members = {
 let site: MembersSite;
 let app: MemberImage;
 let open: MemberImage;
+let keys: readonly CapabilityKey[];
 
-/** A path below `/v2/` of an image of the members' registry. */
+/** A path below `/v2/` of an image of the members' registry, as store and copier know it. */
 function path(repository: string, rest: string, tenant?: string): string {
   const prefix = tenant === undefined ? '' : `${tenant}.tenant/`;
   return `/v2/${prefix}${site.host.replace(':', '-')}/${repository}/${rest}`;
+}
+
+/** The same as a Pod of the tenant asks a proxy for it: with the capability that admission would write. */
+function capablePath(repository: string, rest: string, tenant: string): string {
+  const capability = capabilityOf({ tenant, host: site.host, repository });
+  return path(repository, rest, tenant).replace('.tenant/', `.tenant.${capability}/`);
+}
+
+function capabilityOf(name: TenantName): string {
+  const key = signingKey(keys, Date.now());
+  if (key === undefined) throw new Error('the release has no key that signs');
+  return makeCapability(name, key);
+}
+
+async function readCapabilityKeys(): Promise<readonly CapabilityKey[]> {
+  const where = { namespace: NAMESPACE, name: `${RELEASE}-capability-keys` };
+  const { data } = await cluster.read<{ data: { keys: string } }>('v1/secrets', where);
+  return parseCapabilityKeys(Buffer.from(data.keys, 'base64').toString());
 }
 
 function auth(username: string, password = members[username]?.password): Record<string, object> {
@@ -53,6 +80,7 @@ function auth(username: string, password = members[username]?.password): Record<
 
 beforeAll(async () => {
   site = await MembersSite.start(cluster, members);
+  keys = await readCapabilityKeys();
   await makeNamespaces(cluster, [namespace(TEAM_A), namespace(TEAM_B), namespace(OUTSIDE, false)]);
   await cluster.apply([
     pullSecret('own', TEAM_A, auth('reader-a')),
@@ -111,7 +139,7 @@ describe('a pod of team-a gets an image that nobody has cached', () => {
     async ({ name }) => (await site.push(`team-a/${name}`, '1')).reference,
     ({ running, image, message }, { name }) => {
       expect({ running, message }).toEqual({ running: true, message: '' });
-      expect(image).toContain(`localhost:7439/${TEAM_A}.tenant/`);
+      expect(hideCapabilities(image)).toContain(`localhost:7439/${TEAM_A}.tenant/`);
       expect(site.askedFor(`team-a/${name}`)).toContain(name === 'browser' ? 'browser' : 'reader-a');
     },
   );
@@ -125,7 +153,7 @@ describe('what only team-a’s credentials can read', () => {
     expect(await start(cluster, { ...request, node: second.name })).toMatchObject({ running: true });
     // It is there, for whoever may name it: every refusal below is one.
     for (const rest of [`manifests/${app.digest}`, `blobs/${app.layer}`])
-      expect((await proxyFetch(second, path('team-a/app', rest, TEAM_A))).status).toBe(200);
+      expect((await proxyFetch(second, capablePath('team-a/app', rest, TEAM_A))).status).toBe(200);
   }, POD_MS);
 
   podTable(
@@ -144,7 +172,7 @@ describe('what only team-a’s credentials can read', () => {
       expect(running).toBe(false);
       expect(message).toMatch(/401|403|404|unauthorized|denied|not found/i);
       const tenant = pullSecrets === undefined ? '' : `${TEAM_B}.tenant/`;
-      expect(image).toContain(`localhost:7439/${tenant}${site.host.replace(':', '-')}/`);
+      expect(hideCapabilities(image)).toContain(`localhost:7439/${tenant}${site.host.replace(':', '-')}/`);
     },
   );
 
@@ -162,12 +190,12 @@ describe('what only team-a’s credentials can read', () => {
     ['its manifest under the public name', () => path('team-a/app', `manifests/${app.digest}`)],
     ['its tag under the public name', () => path('team-a/app', 'manifests/1')],
     ['its layer under the public name', () => path('team-a/app', `blobs/${app.layer}`)],
-    ['its layer under team-b’s name', () => path('team-a/app', `blobs/${app.layer}`, TEAM_B)],
+    ['its layer under team-b’s name', () => capablePath('team-a/app', `blobs/${app.layer}`, TEAM_B)],
     ['its layer in a public repository that is cached', () => path('open/app', `blobs/${app.layer}`)],
     ['its manifest in a public repository that is cached', () => path('open/app', `manifests/${app.digest}`)],
     [
       'its layer in a repository that team-b may read',
-      () => path('team-b/app', `blobs/${app.layer}`, TEAM_B),
+      () => capablePath('team-b/app', `blobs/${app.layer}`, TEAM_B),
     ],
   ])('nobody gets by guessing a digest: %s', async (_, guess) => {
     expect((await proxyFetch(second, path('open/app', `manifests/${open.digest}`))).status).toBe(200);
@@ -180,20 +208,105 @@ it(
   async () => {
     const hostile = await HostileSite.of(cluster);
     const thief = `${hostile.host(33).replace(':', '-')}/thief/${app.layer.replace('sha256:', '')}`;
-    for (const name of [thief, `${TEAM_B}.tenant/${thief}`]) {
+    const { host, repository } = decodeCachedName(thief);
+    const capability = capabilityOf({ tenant: TEAM_B, host, repository });
+    for (const name of [thief, `${TEAM_B}.tenant.${capability}/${thief}`]) {
       // Fetched by its own right, so that what it names could be linked.
       expect((await proxyFetch(second, `/v2/${name}/manifests/v1`)).status).toBe(200);
       expect(NO_DOOR).toContain((await proxyFetch(second, `/v2/${name}/blobs/${app.layer}`)).status);
     }
-    const theirs = path('team-a/app', `blobs/${app.layer}`, TEAM_A);
+    const theirs = capablePath('team-a/app', `blobs/${app.layer}`, TEAM_A);
     expect((await proxyFetch(second, theirs, { method: 'HEAD' })).status).toBe(200);
   },
   POD_MS,
 );
 
+describe('what sends somebody who is root on the node to its proxy', () => {
+  const lure = async (name: string, repository: string): Promise<Outcome> => {
+    const hostile = await HostileSite.of(cluster);
+    const image = `${hostile.host(0)}/lure/${repository}:1`;
+    await hostile.arm();
+    try {
+      return await start(cluster, { name, namespace: OUTSIDE, image, node: second.name });
+    } finally {
+      await hostile.disarm();
+    }
+  };
+  const repositoryIn = (found: string): string => found.slice('/v2/'.length, -1);
+
+  it(
+    'may be a redirect, which runtimes follow: to what is everybody’s',
+    async () => {
+      expect((await proxyFetch(second, path('open/app', 'manifests/1'))).status).toBe(200);
+      expect(await lure('lured', repositoryIn(path('open/app', '')))).toMatchObject({ running: true });
+    },
+    POD_MS,
+  );
+
+  it.each([
+    ['no capability', () => path('team-a/app', '', TEAM_A)],
+    [
+      'a capability for another namespace',
+      () => capablePath('team-a/app', '', TEAM_B).replace(TEAM_B, TEAM_A),
+    ],
+    [
+      'a capability for another repository',
+      () => capablePath('team-a/other', '', TEAM_A).replace('other', 'app'),
+    ],
+  ])(
+    'may be a redirect: a name of team-a with %s gives nothing',
+    async (what, name) => {
+      const { running, message } = await lure(`lured-${what.length}`, repositoryIn(name()));
+      expect({ running, message }).toMatchObject({
+        running: false,
+        message: expect.stringContaining('403') as string,
+      });
+    },
+    POD_MS,
+  );
+
+  it(
+    'may be a probe of the kubelet: it is refused like everybody',
+    async () => {
+      const readinessProbe = {
+        httpGet: { host: '127.0.0.1', port: 7439, path: path('team-a/app', 'manifests/1', TEAM_A) },
+        periodSeconds: 1,
+      };
+      const spied = pod({ name: 'spy', namespace: OUTSIDE, image: open.reference }) as {
+        spec: { containers: object[] };
+      };
+      await cluster.apply({
+        ...spied,
+        spec: {
+          ...spied.spec,
+          containers: spied.spec.containers.map((container) => ({ ...container, readinessProbe })),
+        },
+      });
+      const { stdout } = await cluster.waitFor(
+        'the kubelet tells of the probe',
+        async () => {
+          const found = await cluster.kubectl([
+            'get',
+            'events',
+            '--namespace',
+            OUTSIDE,
+            '--output=jsonpath={.items[*].message}',
+          ]);
+          return found.stdout.includes('Readiness probe failed') ? found : undefined;
+        },
+        { deadlineMs: POD_MS },
+      );
+      expect(stdout).toContain('HTTP probe failed with statuscode: 403');
+    },
+    POD_MS,
+  );
+});
+
 describe('the doors', () => {
   it.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('of the proxy: %s is refused', async (method) => {
-    const answer = await proxyFetch(first, path('team-a/app', `manifests/${app.digest}`, TEAM_A), { method });
+    const answer = await proxyFetch(first, capablePath('team-a/app', `manifests/${app.digest}`, TEAM_A), {
+      method,
+    });
     expect({ status: answer.status, allow: answer.headers['allow'] }).toEqual({
       status: 405,
       allow: 'GET, HEAD',
@@ -206,12 +319,43 @@ describe('the doors', () => {
   });
 
   it('of the proxy: a process on the node that is not root gets nothing of team-a’s', async () => {
-    const url = `http://127.0.0.1:7439${path('team-a/app', `manifests/${app.digest}`, TEAM_A)}`;
+    const url = `http://127.0.0.1:7439${capablePath('team-a/app', `manifests/${app.digest}`, TEAM_A)}`;
     expect((await nodeFetch(first, url)).status).toBe(200);
     expect(await nodeFetch(first, url, { user: 65532 })).toMatchObject({
       status: 403,
       body: expect.stringContaining('DENIED') as string,
     });
+  });
+
+  it('of the webhook: whoever is not the API server gets no name of a private image', async () => {
+    const review = {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: 'forged',
+        operation: 'CREATE',
+        resource: { group: '', version: 'v1', resource: 'pods' },
+        namespace: TEAM_A,
+        object: {
+          spec: {
+            imagePullSecrets: [{ name: 'own' }],
+            containers: [
+              { name: 'private', image: app.reference },
+              { name: 'public', image: 'registry.k8s.io/pause:3' },
+            ],
+          },
+        },
+      },
+    };
+    const url = `https://${await serviceAddress('webhook')}/mutate`;
+    const headers = { 'content-type': 'application/json' };
+    const answer = await nodeFetch(first, url, { method: 'POST', headers, body: JSON.stringify(review) });
+    expect(answer.status).toBe(200);
+    const { response } = JSON.parse(answer.body) as { response: { patch?: string } };
+    const patch = Buffer.from(response.patch ?? '', 'base64').toString();
+    // It does answer: what is everybody's goes through the cache.
+    expect(patch).toContain('localhost:7439/registry.k8s.io/pause:3');
+    expect(patch).not.toContain('.tenant');
   });
 
   describe('of the copier', () => {

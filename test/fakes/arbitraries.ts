@@ -1,5 +1,6 @@
 /** Random hosts, names and references of every shape that the grammar allows, for property tests. */
 import fc from 'fast-check';
+import type { CachedName } from '../../registry/core/cached-name.ts';
 import { digestOf } from '../../registry/core/digest.ts';
 import { canonicalIpv6 } from '../../registry/core/host.ts';
 import { normaliseName, reference } from '../../registry/core/reference.ts';
@@ -11,7 +12,7 @@ const label = fc.oneof(
   word,
   fc.tuple(word, fc.constantFrom('-', '--'), word).map((parts) => parts.join('')),
   fc.tuple(word, fc.nat(99_999)).map(([name, number]) => `${name}-${number}`),
-  fc.constantFrom('tenant', 'host', 'ipv6', 'localhost', '0', 'x-0', 'x-65536'),
+  fc.constantFrom('tenant', `tenant.${'0'.repeat(26)}`, 'host', 'ipv6', 'localhost', '0', 'x-0', 'x-65536'),
 );
 const port = fc.integer({ min: 1, max: 65535 });
 const dotted = fc.array(label, { minLength: 2, maxLength: 4 }).map((labels) => labels.join('.'));
@@ -52,3 +53,8 @@ export const arbitraryReference = fc
   );
 
 export const arbitraryTenant = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$/);
+
+/** Public ones, and tenants'. */
+export const arbitraryCachedName = fc
+  .tuple(fc.option(arbitraryTenant, { nil: undefined }), arbitraryName)
+  .map(([tenant, name]): CachedName => (tenant === undefined ? name : { tenant, ...name }));

@@ -181,6 +181,7 @@ export class Crowd {
       metrics: { observe: () => undefined },
       log: silentLogger,
       silenceMs: HEAD_MS,
+      capabilities: { get: () => [] },
       isRuntime: () => Promise.resolve(true),
     });
     const port = await this.#listen(createHttpServer(handler), { host: SERVICE, port: 0 });

@@ -66,6 +66,11 @@ export const FAULTS = {
   },
   /** Accepts requests and never answers. */
   silent: () => undefined,
+  /** Sends the runtime to the proxy of its own node, for the repository that the rest of the name says. */
+  lure: ({ request, response }) => {
+    const path = (request.url ?? '/').replace('/v2/lure/', '/v2/');
+    response.writeHead(307, { location: `http://localhost:7439${path}` }).end();
+  },
   redirect: ({ request, response, deadHost }) => {
     response.writeHead(307, { location: `http://${deadHost}${request.url ?? '/'}` }).end();
   },

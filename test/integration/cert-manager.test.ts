@@ -60,7 +60,7 @@ function find(objects: readonly KubeObject[], kind: string, name: string): KubeO
 function configuration(objects: readonly KubeObject[]): MutatingWebhookConfiguration {
   const { name } = CONFIGURATION;
   const rendered = find(objects, 'MutatingWebhookConfiguration', name) as MutatingWebhookConfiguration;
-  const service = { name: NAMES.webhook, namespace: RELEASE, path: '/mutate', port: webhookPort };
+  const service = { name: NAMES.webhook, namespace: RELEASE, port: webhookPort };
   const webhooks = rendered.webhooks?.map((each) => ({ ...each, clientConfig: { service } })) ?? [];
   return { ...rendered, webhooks };
 }

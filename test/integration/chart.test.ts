@@ -4,6 +4,7 @@ import { controllerConfig } from '../../controller/config.ts';
 import { uninstallConfig } from '../../controller/uninstall/config.ts';
 import { copierConfig } from '../../copier/config.ts';
 import { proxyConfig } from '../../proxy/config.ts';
+import { CAPABILITIES_LABEL } from '../../api/names.ts';
 import { parseRules, RULES_KEY } from '../../api/rules.ts';
 import type { ConfigDeclaration } from '../../platform/config.ts';
 import { storeConfig } from '../../store/config.ts';
@@ -30,7 +31,12 @@ interface Rendered {
   readonly webhooks?: readonly object[];
   readonly spec?: {
     readonly persistentVolumeClaimRetentionPolicy?: { readonly whenDeleted: string };
+    readonly selector?: { readonly matchLabels: Readonly<Record<string, string>> };
     readonly template?: {
+      readonly metadata: {
+        readonly labels: Readonly<Record<string, string>>;
+        readonly annotations?: Readonly<Record<string, string>>;
+      };
       readonly spec: {
         readonly containers: readonly Container[];
         readonly volumes?: readonly { readonly name: string }[];
@@ -133,6 +139,18 @@ describe('the chart', () => {
     expect(
       objects.filter(({ kind, metadata }) => kind.endsWith('Binding') && metadata.name.endsWith('-proxy')),
     ).toEqual([]);
+  });
+
+  it('labels the proxies as those that know capabilities, but does not select them by that', async () => {
+    const podAnnotations = { team: 'platform' };
+    const objects = await render<Rendered>({ proxy: { podAnnotations } });
+    const proxies = objects.find(({ kind }) => kind === 'DaemonSet')?.spec;
+    const { labels, annotations } = proxies?.template?.metadata ?? {};
+    const selected = proxies?.selector?.matchLabels;
+    expect(labels).toEqual({ ...selected, [CAPABILITIES_LABEL]: '1' });
+    // A selector of a DaemonSet cannot be changed, so an upgrade would fail.
+    expect(Object.keys(selected ?? {})).not.toContain(CAPABILITIES_LABEL);
+    expect(Object.keys(annotations ?? {}).sort()).toEqual(['checksum/upstreams', 'team']);
   });
 
   it.each(['proxy', 'copier'])('tells the %s of the HTTP proxy of the site', async (name) => {

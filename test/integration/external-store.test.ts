@@ -167,6 +167,7 @@ describe.each<[string, Door]>([
         metrics: { observe: () => undefined },
         log: silentLogger,
         silenceMs: 5_000,
+        capabilities: { get: () => [] },
         isRuntime: () => Promise.resolve(true),
       }),
     );

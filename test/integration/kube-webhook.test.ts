@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { request } from 'undici';
+import { callerPath } from '../../api/admission-caller.ts';
 import { httpServer } from '../../platform/http-server.ts';
 import { KubeClient } from '../../platform/kube/client.ts';
 import {
@@ -18,6 +19,7 @@ import { silentLogger } from '../../platform/log.ts';
 import { Metrics } from '../../platform/metrics.ts';
 import type { Running } from '../../platform/run.ts';
 import { createCa, issueServerCertificate } from '../../platform/x509.ts';
+import { hideCapabilities } from '../../platform/redact.ts';
 import { admissionMetrics } from '../../webhook/admission-metrics.ts';
 import { ClusterView } from '../../webhook/cluster-view.ts';
 import { webhookApp } from '../../webhook/server.ts';
@@ -54,13 +56,14 @@ beforeAll(async () => {
   };
   const handler = webhookApp({
     clusterState: () => ({ ...CLUSTER_STATE, hasProxy: (node) => node !== 'virtual' }),
+    callerToken: () => CALLER_TOKEN,
     metrics: admissionMetrics(metrics, () => true),
     log: silentLogger,
   });
   const server = httpServer({ name: 'webhook', handler, addresses: [{ host: '127.0.0.1', port: 0 }], tls });
   webhook = await server.start(new AbortController().signal);
   const clientConfig = {
-    url: `https://127.0.0.1:${server.bound[0]?.port}/mutate`,
+    url: `https://127.0.0.1:${server.bound[0]?.port}${callerPath(CALLER_TOKEN)}`,
     caBundle,
   };
   const configuration = await chartConfiguration();
@@ -132,6 +135,7 @@ function injectSidecar(asked: IncomingMessage, answer: ServerResponse): void {
 }
 
 type PodSpec = NonNullable<Pod['spec']>;
+const CALLER_TOKEN = 'c'.repeat(48);
 let serial = 0;
 
 /** A pod as the API server stores it. */
@@ -146,11 +150,11 @@ it('images of every kind go through the cache, and the originals are kept', asyn
     containers: [{ name: 'app', image: 'ghcr.io/acme/app:7' }],
     volumes: [{ name: 'models', image: { reference: '10.77.0.9:5000/models:3' } }],
   });
-  expect(pod.spec?.initContainers?.[0]?.image).toBe('localhost:7439/docker.io/library/busybox:1');
-  expect(pod.spec?.containers[0]?.image).toBe('localhost:7439/team-a.tenant/ghcr.io/acme/app:7');
-  expect(pod.spec?.volumes?.[0]?.image?.reference).toBe(
-    'localhost:7439/team-a.tenant/10.77.0.9-5000/models:3',
-  );
+  expect(JSON.parse(hideCapabilities(JSON.stringify(pod.spec)))).toMatchObject({
+    initContainers: [{ image: 'localhost:7439/docker.io/library/busybox:1' }],
+    containers: [{ image: 'localhost:7439/team-a.tenant/ghcr.io/acme/app:7' }],
+    volumes: [{ image: { reference: 'localhost:7439/team-a.tenant/10.77.0.9-5000/models:3' } }],
+  });
   expect(pod.metadata?.labels).toEqual({ 'larder.dev/rewritten': 'true' });
   expect(JSON.parse(pod.metadata?.annotations?.['larder.dev/original-images'] ?? '')).toEqual({
     init: 'busybox:1',
@@ -323,6 +327,7 @@ it('the rights that the chart gives the webhook suffice to follow rules and prox
     rulesName: 'larder-rules',
     proxySelector: 'app.kubernetes.io/component=proxy',
     proxyAddress: 'localhost:7439',
+    capabilityOf: () => undefined,
     log: silentLogger,
     onGate: ({ open }) => opened.push(open),
   });

@@ -34,7 +34,7 @@ function exported(): Map<string, readonly string[]> {
   const metrics = new Metrics('test');
   controllerMetrics(metrics);
   copierMetrics(metrics, { downloads: { size: 0 }, spool: { reserved: 0 } });
-  proxyMetrics(metrics);
+  proxyMetrics(metrics, { get: () => [] });
   supervisorEvents(metrics);
   observeSupervisor(metrics, { ready: () => true, status: () => Promise.reject(new Error('not asked')) });
   admissionMetrics(metrics, () => true);

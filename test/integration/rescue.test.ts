@@ -1,4 +1,5 @@
 /** Rescue and the startup taint on a real API server, where kubelets and proxies are played. */
+import { CAPABILITIES_LABEL, RESCUED_ANNOTATION } from '../../api/names.ts';
 import {
   type Event,
   events,
@@ -14,6 +15,9 @@ import { ControllerBench, RELEASE } from '../envtest/controller.ts';
 const TEAM = 'team-a';
 const CACHED = 'localhost:7439/docker.io/library/nginx:1.27';
 const ORIGINAL = 'docker.io/library/nginx:1.27';
+const PRIVATE_ORIGINAL = 'ghcr.io/acme/app:7';
+const PRIVATE_VOID = `localhost:7439/team-a.tenant/${PRIVATE_ORIGINAL}`;
+const PRIVATE_CAPABLE = `localhost:7439/team-a.tenant.${'0'.repeat(26)}/${PRIVATE_ORIGINAL}`;
 const TAINT = 'larder.dev/proxy-not-ready';
 const DEADLINE = { deadlineMs: 10_000 };
 
@@ -33,11 +37,25 @@ async function setStatus(name: string, namespace: string, status: object): Promi
   await bench.client.patch(pods, { name, namespace }, { type: 'merge', body: { status } }, options);
 }
 
-/** A pod on a node without a proxy, whose kubelet could not get its image. */
-async function makeStuckPod(name: string): Promise<void> {
-  const spec = { nodeName: 'node-1', containers: [{ name: 'main', image: CACHED }] };
+/** A pod, by default on a node without a proxy, whose kubelet could not get its image. */
+async function makeStuckPod(
+  name: string,
+  { image = CACHED, node = 'node-1', message = 'connection refused', volumes = [] as readonly string[] } = {},
+): Promise<void> {
+  const spec = {
+    nodeName: node,
+    imagePullSecrets: [{ name: 'login' }],
+    containers: [
+      {
+        name: 'main',
+        image,
+        volumeMounts: volumes.map((_, index) => ({ name: `v${index}`, mountPath: `/v${index}` })),
+      },
+    ],
+    volumes: volumes.map((reference, index) => ({ name: `v${index}`, image: { reference } })),
+  };
   await bench.client.create(pods, { metadata: { name, namespace: TEAM }, spec });
-  const waiting = { reason: 'ErrImagePull', message: 'connection refused' };
+  const waiting = { reason: 'ErrImagePull', message };
   const containerStatuses = [
     { name: 'main', ready: false, restartCount: 0, image: CACHED, imageID: '', state: { waiting } },
   ];
@@ -54,9 +72,13 @@ async function eventsAbout(name: string, reason: string): Promise<Event[]> {
   return items.filter((event) => event.regarding?.name === name && event.reason === reason);
 }
 
-/** A ready proxy of the release. */
-async function makeProxy(node: string): Promise<void> {
-  const labels = { 'app.kubernetes.io/name': 'larder', 'app.kubernetes.io/component': 'proxy' };
+/** A ready proxy of the release, or of an older one that knew no capabilities. */
+async function makeProxy(node: string, { old = false } = {}): Promise<void> {
+  const labels = {
+    'app.kubernetes.io/name': 'larder',
+    'app.kubernetes.io/component': 'proxy',
+    ...(old ? {} : { [CAPABILITIES_LABEL]: '1' }),
+  };
   const name = `proxy-${node}`;
   const spec = { nodeName: node, containers: [{ name: 'proxy', image: 'larder' }] };
   await bench.client.create(pods, { metadata: { name, namespace: RELEASE, labels }, spec });
@@ -94,6 +116,36 @@ describe('a pod that waits for an image that goes through the cache', () => {
     const told = async (): Promise<boolean> =>
       (await eventsAbout('helped', 'OriginalImageRestored')).length === 1;
     await waitFor('an Event that says so', told, DEADLINE);
+  });
+
+  it('gets the original where only an old proxy is ready, which does not know its private name', async () => {
+    await makeProxy('old', { old: true });
+    await makeStuckPod('private', { image: PRIVATE_CAPABLE, node: 'old' });
+    await waitFor('the original', async () => (await imageOf('private')) === PRIVATE_ORIGINAL, DEADLINE);
+    const { metadata } = await bench.client.get(pods, { name: 'private', namespace: TEAM });
+    expect(metadata?.annotations?.[RESCUED_ANNOTATION]).toBe(JSON.stringify({ main: PRIVATE_VOID }));
+  });
+
+  it('gets a new name where the proxies refuse the one it has, and keeps what its author asked for', async () => {
+    await makeProxy('new');
+    await makeStuckPod('void', { image: PRIVATE_VOID, node: 'new' });
+    const renewed = /^localhost:7439\/team-a\.tenant\.[0-9a-v]{26}\/ghcr\.io\/acme\/app:7$/;
+    const isRenewed = async (): Promise<boolean> => renewed.test((await imageOf('void')) ?? '');
+    await waitFor('a new name', isRenewed, DEADLINE);
+    const { metadata } = await bench.client.get(pods, { name: 'void', namespace: TEAM });
+    expect(metadata?.annotations).toBeUndefined();
+    const told = async (): Promise<boolean> => (await eventsAbout('void', 'CachedNameRenewed')).length === 1;
+    await waitFor('an Event that says so', told, DEADLINE);
+  });
+
+  it('is told when the image of a volume has such a name, which nobody can change', async () => {
+    await makeProxy('volumes');
+    const message = `failed to pull and unpack image "${PRIVATE_VOID}": 403 Forbidden`;
+    await makeStuckPod('volume', { node: 'volumes', message, volumes: [PRIVATE_VOID] });
+    const told = (): Promise<Event[]> => eventsAbout('volume', 'CachedNameVoid');
+    const [event] = await waitFor('an Event that says so', async () => (await told())[0] && told(), DEADLINE);
+    expect(event).toMatchObject({ type: 'Warning' });
+    expect(await imageOf('volume')).toBe(CACHED);
   });
 
   it('is told when a policy of the cluster forbids to change it, and is not tried again', async () => {

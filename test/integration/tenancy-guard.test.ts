@@ -9,6 +9,7 @@ type PodSpec = NonNullable<Pod['spec']>;
 
 const OWN = 'team-b';
 const FOREIGN = 'localhost:7439/team-a.tenant/ghcr.io/acme/app:7';
+const CAPABILITY = '0'.repeat(26);
 const DENIED = 'images of another namespace may not be named here';
 let api: ApiServer;
 let client: KubeClient;
@@ -76,6 +77,10 @@ describe('a pod that names another namespace’s images is refused', () => {
     'LOCALHOST:7439/team-a.tenant/ghcr.io/acme/app:7',
     'ip6-localhost:7439/team-a.tenant/ghcr.io/acme/app:7',
     `localhost:7439/team-a.tenant/ghcr.io/acme/app@sha256:${'0'.repeat(64)}`,
+    'localhost:07439/team-a.tenant/ghcr.io/acme/app:7',
+    'localhost/team-a.tenant/ghcr.io/acme/app:7',
+    'any.example:5000/team-a.tenant/ghcr.io/acme/app:7',
+    `localhost:7439/team-a.tenant.${CAPABILITY}/ghcr.io/acme/app:7`,
     'localhost:7439/team-b-and-more.tenant/ghcr.io/acme/app:7',
     'localhost:7439/team-b.tenant.tenant/ghcr.io/acme/app:7',
   ])('by whatever name: %s', async (image) => {
@@ -107,7 +112,11 @@ describe('other pods are left alone', () => {
   it.each([
     ['its own namespace’s', 'localhost:7439/team-b.tenant/ghcr.io/acme/app:7'],
     ['public ones', 'localhost:7439/docker.io/library/nginx:1'],
-    ['those of a registry that only looks alike', 'registry.example:5000/team-a.tenant/app:7'],
+    [
+      'its own namespace’s, as admission writes them',
+      `localhost:7439/team-b.tenant.${CAPABILITY}/ghcr.io/acme/app:7`,
+    ],
+    ['a repository that only looks alike', 'registry.example:5000/team-a.tenants/app:7'],
     ['a path like it further down', 'localhost:7439/ghcr.io/team-a.tenant/app:7'],
     ['what is no reference', '-- no image --'],
   ])('%s', async (_, image) => {
