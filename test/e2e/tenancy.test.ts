@@ -29,7 +29,7 @@ import {
 } from '../members/teams.ts';
 import type { Members } from '../members/token-server.ts';
 
-const [TEAM_A, TEAM_B, OUTSIDE] = ['tenancy-a', 'tenancy-b', 'tenancy-outside'];
+const [TEAM_A, TEAM_B, OUTSIDE, FORMER] = ['tenancy-a', 'tenancy-b', 'tenancy-outside', 'tenancy-former'];
 const NO_DOOR = [401, 403, 404];
 /** A pod has to be scheduled, pulled and started in it. */
 const POD_MS = 60_000;
@@ -96,7 +96,7 @@ beforeAll(async () => {
 }, POD_MS);
 
 afterAll(async () => {
-  await cluster.kubectl(['delete', 'namespace', TEAM_A, TEAM_B, OUTSIDE, '--wait=false']);
+  await cluster.kubectl(['delete', 'namespace', TEAM_A, TEAM_B, OUTSIDE, FORMER, '--wait=false']);
 });
 
 type PodRow = Omit<PodRequest, 'image'>;
@@ -219,6 +219,33 @@ it(
     expect((await proxyFetch(second, theirs, { method: 'HEAD' })).status).toBe(200);
   },
   POD_MS,
+);
+
+it(
+  'a pod that was admitted before names carried capabilities gets a new one, and runs',
+  async () => {
+    // Where admission does not look, a pod keeps the name that an older release would have given it.
+    await makeNamespaces(cluster, [namespace(FORMER, false)]);
+    await cluster.apply(pullSecret('own', FORMER, auth('reader-a')));
+    const former = `localhost:7439/${path('team-a/app', '', FORMER).slice('/v2/'.length, -1)}:1`;
+    const request = { name: 'former', namespace: FORMER, image: former, pullSecrets: ['own'] };
+    expect(await start(cluster, request)).toMatchObject({
+      running: false,
+      message: expect.stringContaining('403') as string,
+    });
+    await cluster.apply(namespace(FORMER));
+    const rescued = await cluster.waitFor(
+      'the pod runs under its new name',
+      async () => {
+        const now = await outcome(cluster, FORMER, 'former');
+        return now.running ? now : undefined;
+      },
+      { deadlineMs: POD_MS },
+    );
+    expect(rescued.image).not.toBe(former);
+    expect(hideCapabilities(rescued.image)).toBe(former);
+  },
+  2 * POD_MS,
 );
 
 describe('what sends somebody who is root on the node to its proxy', () => {
