@@ -1,7 +1,7 @@
 /**
  * How the webhook knows the API server. Anybody in the cluster can send it a review and would get a name with
  * a capability back, but only the API server calls by the path that the controller wrote into the
- * MutatingWebhookConfiguration (ADR 14).
+ * MutatingWebhookConfiguration (docs/adr/0014).
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 

@@ -5,7 +5,10 @@ import type { Reference } from '../registry/core/reference.ts';
 export interface TenancyInput {
   readonly image: Reference;
   readonly namespace: string;
-  /** Names of the pull secrets of the admitted Pod, including those of its ServiceAccount. */
+  /**
+   * Names of the pull secrets of the admitted Pod. Those of its ServiceAccount are among them: the API
+   * server's own plugin puts them into the Pod before it calls any webhook.
+   */
   readonly pullSecrets: readonly string[];
   /** Globs over `host/repository` that an administrator declared public; `*` also matches slashes. */
   readonly publicRepositories: readonly string[];

@@ -1,4 +1,4 @@
-/** Checks the capabilities of names, and remembers which were right until the keys change. */
+/** Checks the capabilities of names, and remembers which were valid until the keys change. */
 import { LRUCache } from 'lru-cache';
 import type { TenantName } from '../registry/core/cached-name.ts';
 import { type CapabilityKey, isCapabilityFor } from '../registry/core/capability.ts';
@@ -11,8 +11,8 @@ export type TenantPath = PullPath & { readonly cached: TenantName };
 
 export class CapabilityCheck {
   readonly #keys: { get(): readonly CapabilityKey[] };
-  /** Only names that were right, so that guesses push none of them out. */
-  readonly #right = new LRUCache<string, true>({ max: REMEMBERED });
+  /** Only names that were valid, so that guesses push none of them out. */
+  readonly #valid = new LRUCache<string, true>({ max: REMEMBERED });
   #checkedWith: readonly CapabilityKey[] = [];
 
   /** @param keys gives the very same array as long as the keys are the same */
@@ -25,16 +25,16 @@ export class CapabilityCheck {
     return this.#keys.get().length > 0;
   }
 
-  isRight({ cached, name, capability }: TenantPath): boolean {
+  isValid({ cached, name, capability }: TenantPath): boolean {
     const keys = this.#keys.get();
     if (keys !== this.#checkedWith) {
-      this.#right.clear();
+      this.#valid.clear();
       this.#checkedWith = keys;
     }
     const question = `${capability ?? ''} ${name}`;
-    if (this.#right.has(question)) return true;
+    if (this.#valid.has(question)) return true;
     if (!isCapabilityFor(cached, capability, keys)) return false;
-    this.#right.set(question, true);
+    this.#valid.set(question, true);
     return true;
   }
 }

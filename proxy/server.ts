@@ -48,9 +48,9 @@ async function servePull(
   notes.kind = path.kind;
   notes.path = formatDistributionPath(path) + query;
   if (isSharedBlobs(path.cached)) throw noRepository();
-  if (isTenants(path)) {
+  if (isPrivate(path)) {
     if (!check.hasKeys) throw noKeys();
-    if (!check.isRight(path)) throw noCapability();
+    if (!check.isValid(path)) throw noCapability();
     if (!(await isRuntime(request.socket))) throw notTheRuntime();
   }
   // Three attempts of http-proxy and a pipeline listen for its end: together more than Node takes for a leak.
@@ -70,7 +70,7 @@ function noRepository(): RegistryError {
   return new RegistryError('there is no such repository', { reason: 'NotFound', code: 'NAME_UNKNOWN' });
 }
 
-function isTenants(path: PullPath): path is TenantPath {
+function isPrivate(path: PullPath): path is TenantPath {
   return path.cached.tenant !== undefined;
 }
 

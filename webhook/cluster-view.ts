@@ -35,8 +35,8 @@ const UNKNOWN: Gate = { open: false, message: 'the rules and the proxies are not
 export class ClusterView {
   readonly components: readonly Component[];
   readonly #options: ClusterViewOptions;
-  readonly #proxyCache = new ObjectCache<ProxyRecord>();
-  readonly #policyCache = new ObjectCache<PolicyRecord>();
+  readonly #proxyPods = new ObjectCache<ProxyRecord>();
+  readonly #policies = new ObjectCache<PolicyRecord>();
   readonly #proxies = new ProxyReadiness();
   readonly #rules: ConfigMapValue<Rules>;
   #gate: Gate = UNKNOWN;
@@ -55,14 +55,14 @@ export class ClusterView {
     this.#rules.onChange(() => {
       this.#updateGate();
     });
-    this.#proxyCache.onChange(({ before, after }) => {
+    this.#proxyPods.onChange(({ before, after }) => {
       this.#proxies.change(before, after);
       this.#updateGate();
     });
     this.components = [
       this.#rules.component,
-      cacheWatch(client, proxyRecords, this.#proxyCache, { namespace, labelSelector: proxySelector, log }),
-      cacheWatch(client, policyRecords, this.#policyCache, { log }),
+      cacheWatch(client, proxyRecords, this.#proxyPods, { namespace, labelSelector: proxySelector, log }),
+      cacheWatch(client, policyRecords, this.#policies, { log }),
     ];
   }
 
@@ -71,7 +71,7 @@ export class ClusterView {
     const rules = this.#rules.get();
     if (!rules) return undefined;
     const { proxyAddress } = this.#options;
-    const policies = [...this.#policyCache.values()].map(({ policy }) => policy);
+    const policies = [...this.#policies.values()].map(({ policy }) => policy);
     const { works: hasProxy } = this.#proxies;
     return { proxyAddress, capabilities: this.#capabilities(), rules, policies, gate: this.#gate, hasProxy };
   };
@@ -86,7 +86,7 @@ export class ClusterView {
   /** What readiness still waits for. */
   readonly missing = (): string | undefined => {
     if (!this.#rules.get()) return 'the rules have not been read yet';
-    return this.#proxyCache.isSynced ? undefined : 'the proxies are not known yet';
+    return this.#proxyPods.isSynced ? undefined : 'the proxies are not known yet';
   };
 
   readonly isGateOpen = (): boolean => this.#gate.open;

@@ -11,6 +11,7 @@ export const SKIP_REASONS = [
   'PullPolicyNever',
   'LocalImage',
   'NameTooLong',
+  // No name for a private image can be made at the moment.
   'PrivateImage',
   'Unparsable',
   'Unchanged',
@@ -34,10 +35,13 @@ export type ImageDecision =
   /** Not through the cache. A forged or stale cached name becomes its original again. */
   | { readonly kind: 'skip'; readonly image: string; readonly reason: SkipReason; readonly message: string };
 
-/** What makes the names of private images, or why there is no such name at the moment. */
+/**
+ * What makes the names of private images, or why there is no such name at the moment: while an old proxy runs
+ * (cluster-view.ts), or for a caller that is not the API server (admission-response.ts).
+ */
 export type Capabilities = { readonly of: CapabilityOf } | { readonly missing: string };
 
-const KEY_NOT_EVERYWHERE = "the key for private images' names is not yet at every proxy";
+const NO_KEY = "no key for private images' names may be used yet";
 
 export interface ImageContext {
   readonly namespace: string;
@@ -95,7 +99,7 @@ export function decideImage(image: string, context: ImageContext): ImageDecision
   const capabilityOf: CapabilityOf = (name) =>
     ('of' in capabilities ? capabilities.of(name) : undefined) ?? carried;
   if (tenant !== undefined && capabilityOf({ ...original, tenant }) === undefined) {
-    const message = 'missing' in capabilities ? capabilities.missing : KEY_NOT_EVERYWHERE;
+    const message = 'missing' in capabilities ? capabilities.missing : NO_KEY;
     return { kind: 'skip', image: spelling, reason: 'PrivateImage', message };
   }
   const rewritten = rewriteImage(original, tenant, { proxyHost, capabilityOf });

@@ -19,7 +19,7 @@ export interface WebhookOptions extends AdmissionOptions {
 const PATHS = [`${REVIEW_PATH}/:token`, REVIEW_PATH, '/'];
 
 /**
- * `POST /mutate/<token>`, or without the token from whoever does not know it. Answers 400 to a body that is
+ * `POST /mutate/<token>`; a caller without the token gets no name of a private image. Answers 400 to a body that is
  * not an AdmissionReview, 413 to one that is too large, 415 to one not declared as JSON.
  */
 export function webhookApp(options: WebhookOptions): Express {

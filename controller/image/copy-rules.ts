@@ -19,8 +19,8 @@ export interface Candidate {
 }
 
 /**
- * `takeResult`: the result is taken into the status, and the copy forgotten. `stop`: no copy is needed, and one that waits, runs or
- * failed is forgotten. `wait`: nothing is done until something changes. `retryLater`: as `wait`, until the
+ * `takeResult`: the result is taken into the status, and the copy forgotten. `stop`: no copy is needed; one
+ * that waits or runs is broken off, and one that failed is forgotten. `wait`: nothing is done until something changes. `retryLater`: as `wait`, until the
  * failed copy may be tried again. `verify`: the store is asked what it has. `copy`: a copy is ordered.
  */
 export type CopyVerdict = 'takeResult' | 'stop' | 'wait' | 'retryLater' | 'verify' | 'copy';
@@ -91,6 +91,8 @@ const RULES = [
   },
   {
     name: 'NewToUs',
+    // Not again after a verification that found something missing: its result stays until it was taken in, and
+    // from then on `lastAt` tells of it.
     applies: ({ gathered: { verify }, status }) =>
       status.digest === undefined && verify.phase === 'idle' && verify.lastAt === undefined,
     then: 'verify',

@@ -54,9 +54,10 @@ export class Reconciler {
   }
 
   /**
-   * One round for one name. An image that pods have just begun to use takes two: the first round only creates
-   * its CachedImage. That change of the images brings the name back into the queue, and the second round starts
-   * the first job. A job brings the name back when its state changes.
+   * One round for one name. An image that pods have just begun to use takes several: the first only creates its
+   * CachedImage, the second asks the store what it has (a verification), the third orders the copy. Each change
+   * of the image or of its job brings the name back into the queue. In the last one the copy is done, and the
+   * image becomes Ready.
    * @throws KubeError when something could not be read or written; the queue then tries again
    */
   readonly reconcile = async (name: string, signal: AbortSignal): Promise<WorkResult> => {

@@ -102,7 +102,10 @@ export class ImageWriter {
     await this.#patch(name, patch, { subresource: 'status', signal });
   }
 
-  /** Puts what was written into the cache at once, without waiting for the watch. */
+  /**
+   * Puts what was written into our view of the cluster at once, without waiting for the watch. Its handlers
+   * run, and the name is queued again.
+   */
   async #patch(name: string, patch: Patch, options: WriteOptions): Promise<ImageRecord> {
     const { images, writer } = this.#options;
     const object = await writer.patch(imageRecords, { name }, patch, options);

@@ -33,7 +33,7 @@ export async function servePull(options: PullApiOptions, exchange: Exchange): Pr
   if (pull === undefined) return;
   const { path, query } = pull;
   if (redirectToOwner(options.placement, exchange, path.name)) return;
-  // Tells the proxy at once that we are at work, however long upstream will take.
+  // Tells the proxy at once that we are at work, however long upstream will take (its head-deadline.ts).
   response.writeProcessing();
   const target: PullTarget = { storeRepository: path.name, cached: path.cached };
   switch (path.kind) {

@@ -44,7 +44,7 @@ export class Blobs {
     const known = (download && (await fromDownload(download))) ?? (await this.#findInStore(key, signal));
     if (known !== undefined) return known;
     const others = this.#mayBeShared(key) ? sharing.ongoing(key) : undefined;
-    // That one fails when the other repository's registry refuses; ours may give the blob.
+    // If the download that was joined fails, our own registry is still asked.
     const content = others && (await fromDownload(others).catch(() => undefined));
     return content ?? this.#fetchFromUpstream(target, digest, signal);
   }
@@ -100,7 +100,10 @@ export class Blobs {
     }
   }
 
-  /** Credentials are looked up in `open`: a download must begin right when none is found under way. */
+  /**
+   * Credentials are looked up in `open`, since nothing may be awaited between finding no download and
+   * starting one.
+   */
   #sourceOf({ cached }: PullTarget, digest: Digest): BlobSource {
     const { upstreams } = this.#options;
     return {

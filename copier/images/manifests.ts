@@ -89,6 +89,7 @@ export class Manifests {
     try {
       const digest = await this.#currentDigest(target, tag);
       breaker.succeeded(host);
+      // Upstream has answered for this repository: blobs of others may be linked on the manifest's word.
       recent.set(target.storeRepository, cached);
       if (digest !== cached.digest)
         return await this.#fetchFromUpstream(target, digest === undefined ? { tag } : { tag, digest });

@@ -62,11 +62,7 @@ export class FreshTags {
     return seen !== undefined && this.#now() - seen.seenAt < freshForMs ? seen.digest : undefined;
   }
 
-  /**
-   * Lets the repository have every blob that the manifest refers to, wherever the store has it. So the
-   * manifest must have come from upstream for this repository, or from the store once upstream has answered
-   * for this repository.
-   */
+  /** Notes what upstream has just said that the tag names. */
   set(repository: string, tag: string, digest: Digest): void {
     this.#tags.set(`${repository}:${tag}`, { digest, seenAt: this.#now() });
   }

@@ -111,7 +111,7 @@ export class Store implements ManifestStore, BlobStore {
   }
 
   /**
-   * Links a blob of another repository. The caller decides whether this one may have it (docs/adr/0006).
+   * Links a blob of another repository. The caller decides whether this one may have it (docs/adr/0008).
    * @returns whether it is there now
    */
   async mount({ repository, digest }: BlobKey, from: string, signal: AbortSignal): Promise<boolean> {

@@ -73,7 +73,8 @@ export class Keyring {
     const { tenant } = name;
     if (tenant !== undefined && !this.#names.has(keyOf(name))) await this.#askNames(name, reference, signal);
     const secrets = this.#known(name);
-    // Where nothing is known the CachedImage was just waited for: it is not asked for again after a refusal.
+    // Nothing is known of a tenant's image although its CachedImage was just waited for, so it is not asked for
+    // again after a refusal; a public name needs no login.
     if (secrets.length === 0) return ANONYMOUS;
     const entries = await this.#secrets.read(secrets, { anew: false, signal });
     return {

@@ -131,6 +131,7 @@ export class Peer {
     } = this.#options;
     const { path, method, query, response, signal } = pull;
     const agent = currentAgent();
+    // `path.name` carries no capability: the peer knows the name without it.
     const request = {
       target,
       path: formatDistributionPath({ ...path, name: prefix + path.name }) + query,

@@ -24,6 +24,7 @@ export interface StoreOriginOptions {
 }
 
 export function storeOrigin({ url: given, login, deadlineMs, upstreams }: StoreOriginOptions): PeerOrigin {
+  // For the token server of another registry alone: images go by the peer.
   const connections = createConnections(storePolicies(upstreams), { connectMs: deadlineMs });
   const transport = new Transport(connections, { headMs: deadlineMs, silenceMs: deadlineMs });
   const { tokenServer } = transport;

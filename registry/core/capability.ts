@@ -1,7 +1,7 @@
 /**
  * What the name of a private image carries: a capability, handed out by admission in the image's own
  * namespace and checked by every node's proxy without asking anybody. Being root on the node's loopback
- * proves nothing, since a runtime follows redirects to it (ADR 14).
+ * proves nothing, since a runtime follows redirects to it (docs/adr/0014).
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { encodeCachedName, type TenantName } from './cached-name.ts';

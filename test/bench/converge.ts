@@ -126,7 +126,7 @@ async function measure(bench: Bench, api: ApiServer, programs: Programs): Promis
     const controller = await startController(api, programs, { folder, metricsPort });
     await waitFor(
       'every CachedImage is Ready and counts its pods',
-      () => Promise.resolve([...images.values()].filter(isRight).length === IMAGES),
+      () => Promise.resolve([...images.values()].filter(isValid).length === IMAGES),
       { deadlineMs: 300_000, intervalMs: 50, signal: bench.signal },
     );
     bench.record('converge_10k_s', (performance.now() - started) / 1000);
@@ -241,7 +241,7 @@ async function allRunning(client: KubeClient): Promise<boolean> {
   return items.length === 0;
 }
 
-function isRight({ image: { status } }: ImageRecord): boolean {
+function isValid({ image: { status } }: ImageRecord): boolean {
   return (
     status?.usedBy?.pods === PODS / IMAGES && findCondition(status.conditions, 'Ready')?.status === 'True'
   );

@@ -1,6 +1,7 @@
 /** The tenancy table: what one namespace's credentials can read, no other namespace gets, however it asks. */
 import { importPKCS8 } from 'jose';
 import { signStoreToken, type StoreAccess } from '../../registry/transport/auth/store-login.ts';
+import { REWRITTEN_LABEL } from '../../api/names.ts';
 import { hideCapabilities } from '../../platform/redact.ts';
 import { decodeCachedName, type TenantName } from '../../registry/core/cached-name.ts';
 import {
@@ -29,7 +30,7 @@ import {
 } from '../members/teams.ts';
 import type { Members } from '../members/token-server.ts';
 
-const [TEAM_A, TEAM_B, OUTSIDE] = ['tenancy-a', 'tenancy-b', 'tenancy-outside'];
+const [TEAM_A, TEAM_B, OUTSIDE, FORMER] = ['tenancy-a', 'tenancy-b', 'tenancy-outside', 'tenancy-former'];
 const NO_DOOR = [401, 403, 404];
 /** A pod has to be scheduled, pulled and started in it. */
 const POD_MS = 60_000;
@@ -96,7 +97,7 @@ beforeAll(async () => {
 }, POD_MS);
 
 afterAll(async () => {
-  await cluster.kubectl(['delete', 'namespace', TEAM_A, TEAM_B, OUTSIDE, '--wait=false']);
+  await cluster.kubectl(['delete', 'namespace', TEAM_A, TEAM_B, OUTSIDE, FORMER, '--wait=false']);
 });
 
 type PodRow = Omit<PodRequest, 'image'>;
@@ -219,6 +220,32 @@ it(
     expect((await proxyFetch(second, theirs, { method: 'HEAD' })).status).toBe(200);
   },
   POD_MS,
+);
+
+it(
+  'a pod that was admitted before names carried capabilities gets a new one, and runs',
+  async () => {
+    // Where admission does not look, a pod keeps the name and the label that an older release gave it.
+    await makeNamespaces(cluster, [namespace(FORMER, false)]);
+    await cluster.apply(pullSecret('own', FORMER, auth('reader-a')));
+    const former = `localhost:7439/${path('team-a/app', '', FORMER).slice('/v2/'.length, -1)}:1`;
+    const made = pod({ name: 'former', namespace: FORMER, image: former, pullSecrets: ['own'] }) as {
+      metadata: object;
+    };
+    const metadata = { ...made.metadata, labels: { [REWRITTEN_LABEL]: 'true' } };
+    await cluster.apply({ ...made, metadata });
+    const rescued = await cluster.waitFor(
+      'the pod runs under its new name',
+      async () => {
+        const now = await outcome(cluster, FORMER, 'former');
+        return now.running ? now : undefined;
+      },
+      { deadlineMs: POD_MS },
+    );
+    expect(rescued.image).not.toBe(former);
+    expect(hideCapabilities(rescued.image)).toBe(former);
+  },
+  2 * POD_MS,
 );
 
 describe('what sends somebody who is root on the node to its proxy', () => {
