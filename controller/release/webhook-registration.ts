@@ -77,9 +77,14 @@ export class WebhookRegistration {
     await this.#publish(signal);
   }
 
-  /** Has the API server call the webhook with this token from now on. */
+  /**
+   * Has the API server call the webhook with this token from now on. A path that is published already is not
+   * looked at again here: whoever publishes the bundle, and the watch, write it with the bundle.
+   */
   async publishCaller(token: string, signal: AbortSignal): Promise<void> {
-    this.#path = callerPath(token);
+    const path = callerPath(token);
+    if (path === this.#path) return;
+    this.#path = path;
     await this.#publish(signal);
   }
 
